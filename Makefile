@@ -1,0 +1,50 @@
+# make run: the product. make test: the whole suite. Both need only python3 (3.11 or newer) and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HOST ?= 127.0.0.1
+PORT ?= 8000
+PYTEST_ARGS ?=
+
+.PHONY: run install test test-install bench chaos check lock clean
+
+run: install
+	@exec $(BIN)/python manage.py serve --host $(HOST) --port $(PORT)
+
+install: $(VENV)/.installed
+
+test-install: $(VENV)/.test-installed
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Parley needs Python 3.11 or newer; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.test-installed: requirements-test.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.txt
+	@touch $@ $(VENV)/.installed
+
+test: test-install
+	@sh tests/install_browser.sh
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: test-install
+	$(BIN)/python -m bench $(BENCH_ARGS)
+
+check: test-install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/python manage.py check --fail-level WARNING
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+# Needs pip-tools' successor uv on the PATH; the compiled files name no index.
+lock:
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal requirements.in -o requirements.txt
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal -c requirements.txt requirements-test.in -o requirements-test.txt
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache

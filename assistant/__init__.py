@@ -1,0 +1,1 @@
+"""Parley: a room where several people talk with an AI together."""

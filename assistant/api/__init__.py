@@ -1,0 +1,72 @@
+"""The HTTP API under /api/. Doors only: authenticate, parse, call one verb, answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import DatabaseError
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+from assistant.api.authentication import Bearer, SessionCookie
+from assistant.lifecycle.refusal import Refused
+
+api = NinjaAPI(
+    title="Parley",
+    version="1",
+    description="Sessions in which several people talk with an AI. What happens live comes over /ws/sessions/{id}/.",
+    auth=[Bearer(), SessionCookie()],
+    urls_namespace="api",
+)
+
+
+def answer(request: HttpRequest, code: str, detail: str, status: int) -> HttpResponse:
+    return api.create_response(request, {"code": code, "detail": detail}, status=status)
+
+
+@api.exception_handler(Refused)
+def refused(request: HttpRequest, error: Refused) -> HttpResponse:
+    response = answer(request, error.code, error.detail, error.status)
+    if error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
+    return response
+
+
+@api.exception_handler(AuthenticationError)
+def not_signed_in(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+    return answer(request, "not_signed_in", "Sign in, or send Authorization: Bearer TOKEN.", 401)
+
+
+@api.exception_handler(Http404)
+def not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+    return answer(request, "not_found", "There is nothing here for you.", 404)
+
+
+@api.exception_handler(ValidationError)
+def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    first: dict[str, Any] = error.errors[0] if error.errors else {"loc": ["body"], "msg": "is invalid"}
+    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "payload", "query", "path"))
+    return answer(request, "invalid", f"{where or 'body'}: {first['msg']}.", 422)
+
+
+@api.exception_handler(HttpError)
+def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    code = {400: "bad_request", 403: "forbidden"}.get(error.status_code, "error")
+    # What can't be read as JSON at all is bad input like any other.
+    status = 422 if error.status_code == 400 else error.status_code
+    return answer(request, "invalid" if status == 422 else code, f"{error}.".replace("..", "."), status)
+
+
+@api.exception_handler(DatabaseError)
+def database_away(request: HttpRequest, error: DatabaseError) -> HttpResponse:
+    response = answer(request, "unavailable", "The database is not reachable just now. Try again in a moment.", 503)
+    response["Retry-After"] = "5"
+    return response
+
+
+from assistant.api import invitations, messages, sessions  # noqa: E402
+
+api.add_router("/", sessions.router, tags=["sessions"])
+api.add_router("/", messages.router, tags=["messages"])
+api.add_router("/", invitations.router, tags=["invitations"])

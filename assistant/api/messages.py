@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Query, Router
+
+from assistant import wire
+from assistant.api import schemas
+from assistant.api.authentication import user_of
+from assistant.api.rooms import WRITERS, message_for, own_message_for, session_for
+from assistant.lifecycle import asking
+from assistant.lifecycle.refusal import Refused
+from assistant.snapshot import PAGE, page_before
+
+router = Router()
+
+
+@router.get("/sessions/{session_id}/messages", response=schemas.Messages, summary="A page of messages, oldest first")
+def list_messages(
+    request: HttpRequest, session_id: UUID, before: UUID | None = None, limit: int = Query(PAGE, ge=1, le=200)
+) -> Any:
+    session = session_for(request, session_id)
+    anchor = session.messages.filter(pk=before).first() if before else None
+    if before and anchor is None:
+        raise Refused("invalid", "before: there is no such message in this session.", status=422)
+    messages, has_more = page_before(session, anchor, limit)
+    return {"messages": [wire.message_json_now(message) for message in messages], "has_more": has_more}
+
+
+@router.post(
+    "/sessions/{session_id}/messages",
+    response={200: schemas.Pair, 201: schemas.Pair},
+    summary="Ask. The same client_id again answers 200 with the same pair and does nothing else",
+)
+def send_message(request: HttpRequest, session_id: UUID, payload: schemas.NewMessage) -> Any:
+    session = session_for(request, session_id, *WRITERS)
+    if payload.attachments:
+        raise Refused("invalid", "attachments: this installation does not take attachments.", status=422)
+    sent = asking.send(session, user_of(request), payload.content, payload.client_id, payload.model)
+    reply = sent.reply and wire.message_json_now(sent.reply)
+    return (201 if sent.is_new else 200), {"message": wire.message_json(sent.message), "reply": reply}
+
+
+@router.get("/messages/{message_id}", response=schemas.Message, summary="A message as of now, with its live text")
+def get_message(request: HttpRequest, message_id: UUID) -> Any:
+    return wire.message_json_now(message_for(request, message_id))
+
+
+@router.patch("/messages/{message_id}", response=schemas.Message, summary="Edit one's own waiting message")
+def edit_message(request: HttpRequest, message_id: UUID, payload: schemas.Content) -> Any:
+    return wire.message_json(asking.edit(own_message_for(request, message_id), payload.content))
+
+
+@router.delete("/messages/{message_id}", response=schemas.Message, summary="Withdraw one's own waiting message")
+def withdraw_message(request: HttpRequest, message_id: UUID) -> Any:
+    return wire.message_json(asking.withdraw(own_message_for(request, message_id)))
+
+
+@router.post("/messages/{message_id}/cancel", response=schemas.Message, summary="Stop an answer; its text is kept")
+def cancel_message(request: HttpRequest, message_id: UUID) -> Any:
+    return wire.message_json(asking.cancel(message_for(request, message_id, *WRITERS), user_of(request)))
+
+
+@router.post("/messages/{message_id}/retry", response={201: schemas.Reply}, summary="A new answer to the same question")
+def retry_message(request: HttpRequest, message_id: UUID, payload: schemas.Retry | None = None) -> Any:
+    reply = asking.retry(message_for(request, message_id, *WRITERS), payload.model if payload else "")
+    return 201, {"reply": wire.message_json_now(reply)}

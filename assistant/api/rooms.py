@@ -1,0 +1,47 @@
+"""Finding things through the one who asks: whoever is not a participant gets 404, whoever lacks the role 403."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import Http404, HttpRequest
+
+from assistant.api.authentication import user_of
+from assistant.lifecycle.refusal import Refused
+from assistant.models import ChatSession, Message
+from assistant.models.participant import Role
+
+WRITERS = (Role.OWNER, Role.EDITOR)
+
+
+def session_for(request: HttpRequest, session_id: UUID, *roles: str) -> ChatSession:
+    """The user's session; with `roles`, only if theirs is one of them. Raises Http404, Refused (403)."""
+    session = ChatSession.objects.for_user(user_of(request)).filter(pk=session_id).first()
+    if session is None:
+        raise Http404
+    _require(session, request, roles)
+    return session
+
+
+def message_for(request: HttpRequest, message_id: UUID, *roles: str) -> Message:
+    mine = ChatSession.objects.for_user(user_of(request)).order_by()
+    message = Message.objects.shown().select_related("session", "reply_to").filter(
+        pk=message_id, session__in=mine
+    ).first()  # fmt: skip
+    if message is None:
+        raise Http404
+    _require(message.session, request, roles)
+    return message
+
+
+def own_message_for(request: HttpRequest, message_id: UUID) -> Message:
+    """A message that the user wrote. Raises Http404, Refused (403) as above."""
+    message = message_for(request, message_id, *WRITERS)
+    if message.author_id != user_of(request).pk:
+        raise Refused("not_yours", "Only its author can change a message.", status=403)
+    return message
+
+
+def _require(session: ChatSession, request: HttpRequest, roles: tuple[str, ...]) -> None:
+    if roles and session.role_of(user_of(request)) not in roles:
+        raise Refused("forbidden", f"Your role in this session does not allow that; it needs {' or '.join(roles)}.", 403)

@@ -1,0 +1,121 @@
+"""The shapes of the HTTP API, as OpenAPI shows them. Fields are explained in docs/events.md."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
+
+class Input(Schema):
+    model_config = ConfigDict(extra="forbid")  # a misspelt field is an error, not silence
+
+
+class Problem(Schema):
+    code: str
+    detail: str
+
+
+class Person(Schema):
+    id: int
+    name: str
+
+
+class Session(Schema):
+    id: str
+    title: str
+    model: str | None
+    role: str | None
+    running: bool
+    queue_paused_until: str | None
+    created_at: str
+    updated_at: str
+
+
+class Sessions(Schema):
+    sessions: list[Session]
+    has_more: bool
+
+
+class NewSession(Input):
+    title: str = Field("", max_length=200)
+    model: str = Field("", max_length=200)
+
+
+class SessionChanges(Input):
+    title: str | None = Field(None, max_length=200)
+    model: str | None = Field(None, max_length=200)
+
+
+class Message(Schema):
+    id: str
+    session: str
+    position: int
+    role: Literal["user", "assistant"]
+    author: Person | None
+    content: str
+    html: list[str]
+    status: Literal["pending", "processing", "success", "error", "cancelled"]
+    version: int
+    attempt: int
+    seq: int
+    alive: bool
+    reply_to: str | None
+    model: str | None
+    error: Problem | None
+    stopped_by: Person | None
+    tool_calls: list[dict[str, Any]]
+    attachments: list[dict[str, Any]]
+    usage: dict[str, Any] | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+
+
+class Messages(Schema):
+    messages: list[Message]
+    has_more: bool
+
+
+class NewMessage(Input):
+    client_id: str = Field(min_length=1, max_length=100)
+    content: str
+    model: str = Field("", max_length=200)
+    attachments: list[str] = []
+
+
+class Pair(Schema):
+    message: Message
+    reply: Message | None
+
+
+class Reply(Schema):
+    reply: Message
+
+
+class Retry(Input):
+    model: str = Field("", max_length=200)
+
+
+class Content(Input):
+    content: str
+
+
+class NewInvitation(Input):
+    role: Literal["editor", "viewer"] = "editor"
+
+
+class Invitation(Schema):
+    url: str
+    expires_at: str
+
+
+class Model(Schema):
+    id: str
+    label: str
+
+
+class Models(Schema):
+    models: list[Model]
+    default: str

@@ -1,0 +1,42 @@
+"""Which models people may choose. Knows ids and labels only; calling them is `assistant.llm`'s."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from assistant import conf
+
+DEMO = "demo/assistant"
+
+# Without ASSISTANT_MODELS a provider's key in the environment chooses a sensible model of that provider.
+_BY_KEY = {
+    "ANTHROPIC_API_KEY": ("Claude Sonnet", "anthropic/claude-sonnet-4-5"),
+    "OPENAI_API_KEY": ("GPT-5 mini", "openai/gpt-5-mini"),
+    "GEMINI_API_KEY": ("Gemini Flash", "gemini/gemini-2.5-flash"),
+    "MISTRAL_API_KEY": ("Mistral Medium", "mistral/mistral-medium-latest"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    label: str
+    id: str
+
+
+def entries() -> list[Entry]:
+    """The models on offer, the default first. An id that ends in `*` offers every id that begins so."""
+    if configured := conf.get("ASSISTANT_MODELS"):
+        return [Entry(label, model) for label, model in configured]
+    by_key = [Entry(*entry) for key, entry in _BY_KEY.items() if os.environ.get(key)]
+    return by_key or [Entry("Demo", DEMO)]
+
+
+def default() -> str:
+    return entries()[0].id
+
+
+def offers(model: str) -> bool:
+    return any(
+        model == entry.id or (entry.id.endswith("*") and model.startswith(entry.id[:-1])) for entry in entries()
+    )

@@ -1,0 +1,39 @@
+"""Django system checks: what the app needs from a project's settings, said at the start and not at the first message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+
+
+@checks.register()
+def queue_is_in_our_database(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    cluster = getattr(settings, "Q_CLUSTER", {})
+    found: list[checks.CheckMessage] = []
+    if cluster.get("broker_class") != "assistant.queue.DoorbellBroker" or cluster.get("orm") != "default":
+        found.append(
+            checks.Error(
+                "Q_CLUSTER must set broker_class to assistant.queue.DoorbellBroker and orm to 'default'.",
+                hint="A question and its job are stored in one transaction; that needs one database.",
+                id="assistant.E001",
+            )
+        )
+    if cluster.get("sync"):
+        found.append(checks.Error("Q_CLUSTER['sync'] can't be used: a turn needs a worker process.", id="assistant.E002"))
+    return found
+
+
+@checks.register()
+def channel_layer_reaches_other_processes(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    backend = getattr(settings, "CHANNEL_LAYERS", {}).get("default", {}).get("BACKEND", "")
+    if backend != "channels_redis.pubsub.RedisPubSubChannelLayer":
+        return [
+            checks.Error(
+                "CHANNEL_LAYERS['default'] must be channels_redis.pubsub.RedisPubSubChannelLayer.",
+                hint="The in-memory layer reaches no other process; the classic Redis layer drops frames when it is full.",
+                id="assistant.E003",
+            )
+        ]
+    return []

@@ -1,0 +1,29 @@
+"""The app's settings with their defaults, read from Django's settings at each use (so tests can override them)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+_DEFAULTS: dict[str, Any] = {
+    "ASSISTANT_MODELS": [],
+    "ASSISTANT_TIMEOUT": 60.0,
+    "ASSISTANT_DEADLINE": 600.0,
+    "ASSISTANT_WORKERS": 2,
+    "ASSISTANT_CONCURRENCY": 200,
+    "ASSISTANT_HEARTBEAT": 2.0,
+    "ASSISTANT_LEASE": 10.0,
+    "ASSISTANT_MAX_ATTEMPTS": 3,
+    "ASSISTANT_GRACE": 5.0,
+    "ASSISTANT_MAX_LENGTH": 10_000,
+    "ASSISTANT_SIGNUP": "closed",
+    "ASSISTANT_QUEUE_LIMIT": 32,
+    "ASSISTANT_QUEUE_PAUSE": 30.0,
+    "ASSISTANT_SYSTEM_PROMPT": "",
+}
+
+
+def get(name: str) -> Any:
+    """The value of an ASSISTANT_ setting. Raises KeyError for a name that is not one."""
+    return getattr(settings, name, _DEFAULTS[name])

@@ -1,0 +1,119 @@
+"""What the people in a session are told, and the only place that sends to the channel layer.
+
+Verbs announce inside their transaction; the frame is made then (it shows the state after the change) and sent once the
+transaction has committed. Whoever did something learns of it by the same frame as everyone else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+from uuid import UUID
+
+import orjson
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.db import transaction
+
+from assistant import valkey
+from assistant.models.message import Message
+from assistant.models.participant import Participant
+from assistant.models.session import ChatSession
+
+logger = logging.getLogger(__name__)
+
+SEND_SECONDS = 3.0  # longer than this a viewer's frame is not waited for: it resyncs, the work goes on
+
+_loop: asyncio.AbstractEventLoop | None = None
+
+
+def send_from(loop: asyncio.AbstractEventLoop | None) -> None:
+    """Lets synchronous code of this process send through `loop`: in a worker, the runner's. Order is kept."""
+    global _loop
+    _loop = loop
+
+
+def group_of(session_id: UUID | str) -> str:
+    return f"session.{str(session_id).replace('-', '')}"
+
+
+def encode(type_: str, **fields: Any) -> str:
+    return orjson.dumps({"type": type_, **fields}).decode()
+
+
+# --- announcing from a transaction ---
+
+
+def message_changed(message: Message, type_: str = "message.updated") -> None:
+    """Tells the session of `message` as it stands in this transaction."""
+    from assistant import wire
+
+    fresh = Message.objects.shown().select_related("session").get(pk=message.pk)
+    # What this transaction has just written has, by this very transaction, its job or its lease.
+    data = wire.message_json(fresh, alive=not fresh.is_finished)
+    _on_commit(fresh.session_id, encode(type_, message=data))
+
+
+def message_reset(message: Message) -> None:
+    """The answer is being written again, from an empty text."""
+    frame = encode(
+        "message.reset", message_id=str(message.pk), attempt=message.attempt, seq=0, content="", html=[]
+    )
+    _on_commit(message.session_id, frame)
+
+
+def session_changed(session: ChatSession) -> None:
+    from assistant import wire
+
+    running = session.messages.running().exists()
+    _on_commit(session.pk, encode("session.updated", session=wire.session_json(session, None, running=running)))
+
+
+def participant_changed(type_: str, participant: Participant) -> None:
+    _on_commit(participant.session_id, encode(type_, participant=participant.as_json()))
+
+
+def access_ended(session_id: UUID, user_id: int | None = None) -> None:
+    """The session is gone, or (with `user_id`) that person is no longer in it: their sockets close."""
+    group = group_of(session_id)
+    transaction.on_commit(lambda: _run(_send(group, {"type": "access.ended", "user_id": user_id})))
+
+
+def stop_turn(group: str, message_id: UUID, attempt: int) -> None:
+    """Tells a worker that the turn is no longer its own. Only a shortcut: the next write or heartbeat says so too."""
+    event = {"type": "turn.stop", "message_id": str(message_id), "attempt": attempt}
+    transaction.on_commit(lambda: _run(_send(group, event)))
+
+
+# --- sending ---
+
+
+async def send_frame(session_id: UUID | str, frame: str) -> None:
+    """Sends an encoded frame to everyone who views the session. Never raises: viewers resync, work goes on."""
+    await _send(group_of(session_id), {"type": "relay", "frame": frame})
+
+
+def _on_commit(session_id: UUID, frame: str) -> None:
+    transaction.on_commit(lambda: _run(send_frame(session_id, frame)))
+
+
+async def _send(group: str, event: dict[str, Any]) -> None:
+    layer = get_channel_layer()
+    assert layer is not None
+    try:
+        await asyncio.wait_for(layer.group_send(group, event), SEND_SECONDS)
+    except (*valkey.Unavailable, TimeoutError) as error:
+        logger.warning("%s to %s was not sent: %s", event["type"], group, error or type(error).__name__)
+
+
+def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+    if _loop is not None and _loop.is_running():
+        asyncio.run_coroutine_threadsafe(coroutine, _loop)
+    else:
+        async_to_sync(_awaited)(coroutine)
+
+
+async def _awaited(coroutine: Coroutine[Any, Any, None]) -> None:
+    await coroutine

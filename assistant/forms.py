@@ -1,0 +1,52 @@
+"""The forms of the pages: making an account, and the look of Django's own fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth import get_user_model
+from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm
+
+User = get_user_model()
+
+
+class AccountForm(BaseUserCreationForm):
+    """A new account: a name to sign in with, a password, and an e-mail address if one likes."""
+
+    email = forms.EmailField(
+        label="E-mail", required=False, help_text="Optional.", widget=forms.EmailInput(attrs={"autocomplete": "email"})
+    )
+
+    class Meta:
+        model = User
+        fields = ("username", "email")
+
+    field_order = ("username", "email", "password1", "password2")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        name, first, second = (self.fields[key] for key in ("username", "password1", "password2"))
+        name.label, name.help_text = "Name", "Letters, digits and @ . + - _ only. Others see it beside what you write."
+        first.help_text = "At least 8 characters, and not a common one."
+        second.label, second.help_text = "Password again", ""
+
+    def clean_username(self) -> str:
+        """Refuses a name that differs from another one only in case: people could not tell them apart."""
+        username: str = self.cleaned_data["username"]
+        if User.objects.filter(username__iexact=username).exists():
+            raise forms.ValidationError("Somebody has this name already.", code="taken")
+        return username
+
+
+class SignInForm(AuthenticationForm):
+    """Django's, with sentences that fit the page."""
+
+    error_messages = {
+        "invalid_login": "This name and password don’t belong together. Mind upper and lower case.",
+        "inactive": "This account is switched off.",
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].label = "Name"

@@ -1,0 +1,55 @@
+"""For load balancers and operators: is the process up, can it work, what is it doing."""
+
+from __future__ import annotations
+
+from django.db import DatabaseError
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+
+from assistant import valkey
+from assistant.models import Message, WorkerProcess
+from assistant.models.message import Author, Status
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """200 as soon as the process answers."""
+    return JsonResponse({"status": "ok"})
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """200 if database, Redis and at least one worker are usable, else 503; says which is not."""
+    checks = {"database": "ok", "redis": "ok", "workers": "ok"}
+    try:
+        if not WorkerProcess.objects.alive().exists():
+            checks["workers"] = "no worker process is alive"
+    except DatabaseError:
+        checks["database"], checks["workers"] = "not reachable", "unknown"
+    try:
+        valkey.client().ping()
+    except valkey.Unavailable:
+        checks["redis"] = "not reachable"
+    is_ready = set(checks.values()) == {"ok"}
+    return JsonResponse({"status": "ok" if is_ready else "not ready", **checks}, status=200 if is_ready else 503)
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus text, computed from the database: every web process gives the same numbers."""
+    registry = CollectorRegistry()
+    messages = Gauge("parley_messages", "Messages by role and status.", ["role", "status"], registry=registry)
+    for role in Author:
+        for status in Status:
+            messages.labels(role, status).set(0)
+    for row in Message.objects.values("role", "status").annotate(count=Count("id")):
+        messages.labels(row["role"], row["status"]).set(row["count"])
+    failures = Gauge("parley_failures", "Failed answers by category.", ["code"], registry=registry)
+    failed = Message.objects.filter(status=Status.ERROR).values("error_code").annotate(count=Count("id"))
+    for row in failed:
+        failures.labels(row["error_code"]).set(row["count"])
+    alive = list(WorkerProcess.objects.alive())
+    Gauge("parley_workers_alive", "Worker processes with a fresh heartbeat.", registry=registry).set(len(alive))
+    turns = Gauge("parley_turns", "Turns being worked on.", registry=registry)
+    turns.set(sum(worker.load for worker in alive))
+    capacity = Gauge("parley_turns_capacity", "Turns that the living workers can hold.", registry=registry)
+    capacity.set(sum(worker.concurrency for worker in alive))
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,171 @@
+"""What a worker does with an answer. Every write names worker and attempt: a late worker's write changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models.functions import Coalesce, Now
+
+from assistant import events, live, queue, wire
+from assistant.lifecycle.turns import end_turn
+from assistant.models.message import Claim, Message, Status, next_version
+from assistant.models.session import ChatSession
+from assistant.models.worker import WorkerProcess
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How far an attempt has come: the text so far and how many deltas it was shown in."""
+
+    content: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    code: str  # one of the categories in `assistant.failures`
+    detail: str  # a sentence for people
+
+
+def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
+    """Takes a pending answer for `worker`, or None: it was taken, stopped or deleted before. A duplicate job ends here.
+
+    The text of an earlier attempt is put aside, for this one writes the answer anew.
+    """
+    with transaction.atomic():
+        before = Message.objects.running().filter(pk=message_id, status=Status.PENDING).first()
+        if before is None:
+            return None
+        won = Message.objects.filter(pk=message_id, status=Status.PENDING, attempt=before.attempt).update(
+            status=Status.PROCESSING,
+            worker=worker,
+            attempt=before.attempt + 1,
+            content="",
+            salvage=before.best_text,
+            seq=0,
+            job=None,
+            started_at=Coalesce("started_at", Now()),
+            last_piece_at=None,
+            error_code="",
+            error_detail="",
+            version=next_version(),
+        )
+        if not won:
+            return None  # another worker was faster
+        before.attempt += 1
+        if before.attempt > 1:
+            events.message_reset(before)
+        events.message_changed(before)
+    return Claim(message_id, before.session_id, worker.pk, before.attempt)
+
+
+def checkpoint(written: dict[Claim, Written]) -> set[Claim]:
+    """Stores how far several turns have come, in one transaction; returns the claims that no longer hold."""
+    lost = set()
+    with transaction.atomic():
+        for claim_, text in written.items():
+            held = Message.objects.held_by(claim_)
+            if not held.update(content=text.content, seq=text.seq, last_piece_at=Now(), version=next_version()):
+                lost.add(claim_)
+    return lost
+
+
+def still_held(claims: set[Claim]) -> set[Claim]:
+    """Those of `claims` (all of one worker) that hold: the others were stopped, deleted or taken over."""
+    if not claims:
+        return set()
+    worker_id = next(iter(claims)).worker_id
+    held = Message.objects.filter(status=Status.PROCESSING, worker_id=worker_id).values_list("pk", "attempt")
+    rows = set(held)
+    return {claim_ for claim_ in claims if (claim_.message_id, claim_.attempt) in rows}
+
+
+def succeed(claim_: Claim, written: Written, usage: dict[str, Any] | None) -> bool:
+    """Ends the turn well. False: it was no longer this worker's to end, and nothing was changed."""
+    return _end(claim_, Status.SUCCESS, written, usage=usage)
+
+
+def fail(claim_: Claim, written: Written, failure: Failure, usage: dict[str, Any] | None = None) -> bool:
+    """Ends the turn with a failure that people can read; what was written before is kept. False as in `succeed`."""
+    return _end(claim_, Status.ERROR, written, failure=failure, usage=usage)
+
+
+def hand_over(claim_: Claim, written: Written) -> bool:
+    """Puts a turn back for another worker, with a fresh job: this one is stopping. False as in `succeed`."""
+    with transaction.atomic():
+        if ChatSession.objects.locked(claim_.session_id) is None:
+            return False
+        message = Message.objects.held_by(claim_).first()
+        if message is None:
+            return False
+        message.content = written.content
+        Message.objects.held_by(claim_).update(
+            status=Status.PENDING,
+            worker=None,
+            job=queue.enqueue(claim_.message_id),
+            content=written.content,
+            salvage=message.best_text,
+            seq=written.seq,
+            version=next_version(),
+        )
+        events.message_changed(message)
+    return True
+
+
+def put_back(message_id: UUID) -> None:
+    """Gives a pending answer a fresh job: the worker that took its present one is stopping."""
+    with transaction.atomic():
+        waiting = Message.objects.running().filter(pk=message_id, status=Status.PENDING)
+        if waiting.exists():
+            waiting.update(job=queue.enqueue(message_id))
+
+
+def tell_again(message_id: UUID) -> None:
+    """Announces a message as it now stands. A commit whose answer was lost has told nobody."""
+    with transaction.atomic():
+        if message := Message.objects.filter(pk=message_id).first():
+            events.message_changed(message)
+
+
+def _end(
+    claim_: Claim,
+    status: Status,
+    written: Written,
+    *,
+    failure: Failure | None = None,
+    usage: dict[str, Any] | None = None,
+) -> bool:
+    with transaction.atomic():
+        session = ChatSession.objects.locked(claim_.session_id)
+        if session is None:
+            return False
+        message = Message.objects.held_by(claim_).first()
+        if message is None:
+            return False
+        message.content = written.content
+        content = written.content if failure is None else kept(message)
+        Message.objects.held_by(claim_).update(
+            status=status,
+            content=content,
+            html=wire.rendered(content),
+            salvage="",
+            seq=written.seq,
+            worker=None,
+            usage=usage,
+            error_code=failure.code if failure else "",
+            error_detail=failure.detail[:500] if failure else "",
+            finished_at=Now(),
+            version=next_version(),
+        )
+        events.message_changed(message)
+        end_turn(session, failed=failure is not None)
+        transaction.on_commit(lambda: live.discard(claim_.message_id))
+    return True
+
+
+def kept(message: Message) -> str:
+    """What an ending without success keeps: the longest text that any attempt wrote; nothing, if that is blank."""
+    return message.best_text if message.best_text.strip() else ""

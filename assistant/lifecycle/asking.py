@@ -1,0 +1,205 @@
+"""What people do with messages: send, edit, withdraw, stop, retry, go on with a paused queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from assistant import catalogue, conf, events, live, queue, wire
+from assistant.lifecycle.refusal import Refused
+from assistant.lifecycle.turns import end_turn, open_turn, promote_next, touch
+from assistant.models.message import Author, Message, Status, next_version
+from assistant.models.session import ChatSession
+
+RETRY_AFTER_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    message: Message
+    reply: Message | None  # None while the question waits in the queue
+    is_new: bool  # False: this client_id was sent before; nothing was done
+
+
+def send(session: ChatSession, author: Any, content: str, client_id: str, model: str = "") -> Sent:
+    """Stores a question, and its pending answer with the job for it, or queues it behind the running answer.
+
+    The same `client_id` of the same author again returns what it made the first time.
+    Raises Refused: empty, too_long, invalid_model, queue_full, session_gone.
+    """
+    content = checked_content(content)
+    check_model(model)
+    with transaction.atomic():
+        locked = _lock(session)
+        if before := locked.messages.filter(author=author, client_id=client_id).first():
+            return Sent(before, before.replies.order_by("id").first(), is_new=False)
+        waiting = locked.messages.queued().count()
+        must_wait = waiting or locked.queue_paused_until is not None or locked.messages.running().exists()
+        limit = conf.get("ASSISTANT_QUEUE_LIMIT")
+        if must_wait and waiting >= limit:
+            raise Refused(
+                "queue_full",
+                f"{limit} messages wait in this session already. Send yours once some are answered.",
+                status=429,
+                retry_after=RETRY_AFTER_SECONDS,
+            )
+        locked.last_position += 2
+        message = Message.objects.create(
+            session=locked,
+            role=Author.USER,
+            author=author,
+            client_id=client_id,
+            content=content,
+            html=wire.rendered(content),
+            model=model,
+            position=locked.last_position,
+            status=Status.PENDING if must_wait else Status.SUCCESS,
+            finished_at=None if must_wait else Now(),
+        )
+        touch(locked)
+        events.message_changed(message, "message.created")
+        reply = None
+        if must_wait:
+            promote_next(locked)  # only if nothing runs after all: a queue that rests for no reason starts again
+            reply = message.replies.first()
+        else:
+            reply = open_turn(locked, message)
+            events.message_changed(reply, "message.created")
+        events.session_changed(locked)
+        message.refresh_from_db()
+        return Sent(message, reply, is_new=True)
+
+
+def edit(message: Message, content: str) -> Message:
+    """Changes a question that still waits. Raises Refused (already_promoted, and what `send` raises for content)."""
+    content = checked_content(content)
+    return _change_queued(message, content=content, html=wire.rendered(content))
+
+
+def withdraw(message: Message) -> Message:
+    """Takes a waiting question back. Withdrawing and promoting can't both win. Raises Refused (already_promoted)."""
+    return _change_queued(message, status=Status.CANCELLED, finished_at=Now())
+
+
+def _change_queued(message: Message, **changes: Any) -> Message:
+    with transaction.atomic():
+        session = _lock(message.session)
+        if not session.messages.queued().filter(pk=message.pk).update(version=next_version(), **changes):
+            raise Refused("already_promoted", "This message is no longer waiting; it can't be changed now.")
+        if "status" in changes and not session.messages.queued().exists() and session.queue_paused_until:
+            session.queue_paused_until = None  # nothing is left that the pause could hold back
+            session.save(update_fields=["queue_paused_until"])
+            events.session_changed(session)
+        events.message_changed(message)
+    message.refresh_from_db()
+    return message
+
+
+def cancel(message: Message, by: Any) -> Message:
+    """Stops an answer; what has been shown of it is kept. Raises Refused (already_finished).
+
+    First the live text is sealed, so that nobody sees a letter that is not in the text kept here; then the row decides
+    between this and an ending of the worker's. It takes no worker's help, so it works on a dead one too.
+    """
+    if not message.is_answer:
+        raise Refused("not_an_answer", "Only an answer can be stopped; a waiting message can be withdrawn.", 409)
+    shown = live.seal(message.pk)
+    with transaction.atomic():
+        session = _lock(message.session)
+        row = session.messages.running().select_related("worker").filter(pk=message.pk).first()
+        if row is None:
+            raise Refused("already_finished", "This answer had already ended.")
+        if shown is not None and shown.attempt == row.attempt and shown.seq >= row.seq:
+            row.content, row.seq = shown.content, shown.seq
+        content = row.best_text if row.best_text.strip() else ""
+        session.messages.running().filter(pk=row.pk).update(
+            status=Status.CANCELLED,
+            content=content,
+            html=wire.rendered(content),
+            seq=row.seq,
+            salvage="",
+            stopped_by=by,
+            finished_at=Now(),
+            worker=None,
+            job=None,
+            version=next_version(),
+        )
+        queue.withdraw(row.job)
+        events.message_changed(row)
+        if row.worker is not None:
+            events.stop_turn(row.worker.group, row.pk, row.attempt)
+        end_turn(session, failed=False)
+        transaction.on_commit(lambda: live.discard(row.pk))
+    return Message.objects.shown().get(pk=row.pk)
+
+
+def retry(message: Message, model: str = "") -> Message:
+    """A new answer to the question that `message` answers. Raises Refused (session_busy, invalid_model)."""
+    check_model(model)
+    with transaction.atomic():
+        session = _lock(message.session)
+        question = message.reply_to if message.is_answer else message
+        if question is None or question.status != Status.SUCCESS:
+            raise Refused("not_answerable", "This message waits to be answered, or was withdrawn.")
+        if session.messages.running().exists():
+            raise Refused("session_busy", "An answer is being written here already. Wait for it, or stop it.")
+        if model:
+            question.model = model
+        answer = open_turn(session, question)
+        touch(session)
+        events.message_changed(answer, "message.created")
+        events.session_changed(session)
+    return answer
+
+
+def resume(session: ChatSession) -> None:
+    """Goes on with a queue that a failure has paused. Harmless otherwise."""
+    with transaction.atomic():
+        locked = _lock(session)
+        locked.queue_paused_until = None
+        locked.save(update_fields=["queue_paused_until"])
+        promote_next(locked)
+        events.session_changed(locked)
+
+
+def delete(session: ChatSession) -> None:
+    """Deletes a session with all that belongs to it; what is being written there is stopped quietly."""
+    with transaction.atomic():
+        locked = _lock(session)
+        for answer in locked.messages.running().select_related("worker"):
+            queue.withdraw(answer.job)
+            if answer.worker is not None:
+                events.stop_turn(answer.worker.group, answer.pk, answer.attempt)
+            transaction.on_commit(lambda answer=answer: live.discard(answer.pk))
+        events.access_ended(session.pk)
+        locked.delete()
+
+
+def checked_content(content: str) -> str:
+    """The text as it is stored. Raises Refused: empty, too_long (with the number)."""
+    content = content.replace("\x00", "").strip()  # PostgreSQL stores no NUL
+    longest = conf.get("ASSISTANT_MAX_LENGTH")
+    if not content:
+        raise Refused("empty", "Write something first.", status=422)
+    if len(content) > longest:
+        raise Refused(
+            "too_long",
+            f"A message may have {longest:,} characters; this one has {len(content):,}.",
+            status=422,
+        )
+    return content
+
+
+def check_model(model: str) -> None:
+    if model and not catalogue.offers(model):
+        raise Refused("invalid_model", f"There is no model {model!r} here. GET /api/models lists them.", status=422)
+
+
+def _lock(session: ChatSession) -> ChatSession:
+    locked = ChatSession.objects.locked(session.pk)
+    if locked is None:
+        raise Refused("session_gone", "This session has been deleted.", status=404)
+    return locked

@@ -1,0 +1,195 @@
+"""What is done for answers whose worker or job is gone. Each change is a compare-and-set on what was seen."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Now
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from assistant import conf, events, live, queue, wire
+from assistant.failures import sentence
+from assistant.lifecycle.answering import kept
+from assistant.lifecycle.turns import end_turn, promote_next
+from assistant.models.message import Author, Message, Status, max_recoveries, next_version
+from assistant.models.session import ChatSession
+from assistant.models.worker import WorkerProcess
+
+logger = logging.getLogger(__name__)
+
+BATCH = 100
+
+
+def recover(seen: Message, *, may_retry: bool = True) -> str | None:
+    """Brings a stuck answer on: back to the queue with a fresh job, or, after too many deaths, to its end.
+
+    `seen` is the message as its finder read it. Whether it is stuck is looked up again under the session's lock; a
+    finder that was too slow changes nothing. Returns "recovered", "abandoned", or None (nothing was to be done).
+    """
+    with transaction.atomic():
+        session = ChatSession.objects.locked(seen.session_id)
+        if session is None:
+            return None
+        message = session.messages.running().filter(
+            pk=seen.pk, status=seen.status, attempt=seen.attempt, worker_id=seen.worker_id
+        ).first()
+        if message is None or message.is_alive():
+            return None
+        shown = live.seal(message.pk) if message.status == Status.PROCESSING else None
+        if shown is not None and shown.attempt == message.attempt and shown.seq >= message.seq:
+            message.content, message.seq = shown.content, shown.seq
+        died = message.status == Status.PROCESSING
+        if may_retry and message.recoveries + died <= max_recoveries():
+            _requeue(message, died)
+            outcome = "recovered"
+        else:
+            _abandon(message)
+            end_turn(session, failed=True)
+            outcome = "abandoned"
+        events.message_changed(message)
+    logger.warning(
+        "Answer %s of session %s %s (attempt %d, worker %s).",
+        message.pk, message.session_id, outcome, message.attempt, message.worker_id,
+    )  # fmt: skip
+    return outcome
+
+
+def _requeue(message: Message, died: bool) -> None:
+    Message.objects.running().filter(pk=message.pk).update(
+        status=Status.PENDING,
+        worker=None,
+        job=queue.enqueue(message.pk),
+        content=message.content,
+        salvage=message.best_text,
+        seq=message.seq,
+        recoveries=message.recoveries + died,
+        version=next_version(),
+    )
+
+
+def _abandon(message: Message) -> None:
+    content = kept(message)
+    Message.objects.running().filter(pk=message.pk).update(
+        status=Status.ERROR,
+        content=content,
+        html=wire.rendered(content),
+        salvage="",
+        seq=message.seq,
+        worker=None,
+        job=None,
+        error_code="abandoned",
+        error_detail=sentence("abandoned"),
+        finished_at=Now(),
+        version=next_version(),
+    )
+    transaction.on_commit(lambda: live.discard(message.pk))
+
+
+def stuck_answers(limit: int = BATCH, after: UUID | None = None) -> list[Message]:
+    """Up to `limit` unfinished answers that nothing brings on, oldest first, from those with an id above `after`.
+
+    The database decides in one statement; each find is looked at again before it is changed (`recover`).
+    """
+    jobless = Message.objects.running().filter(
+        ~Exists(OrmQ.objects.filter(pk=OuterRef("job"))), status=Status.PENDING
+    )
+    stuck = (jobless | Message.objects.orphaned()).order_by("id")
+    return list((stuck.filter(pk__gt=after) if after else stuck)[:limit])
+
+
+def all_stuck_answers() -> Iterator[Message]:
+    """All of them, read in batches."""
+    batch = stuck_answers()
+    while batch:
+        yield from batch
+        batch = stuck_answers(after=batch[-1].pk)
+
+
+def reason_stuck(message: Message) -> str:
+    """Why an answer is thought stuck, in words for an operator."""
+    if message.status == Status.PENDING:
+        return "its job is not in the queue"
+    worker = WorkerProcess.objects.filter(pk=message.worker_id).first()
+    if worker is None:
+        return "its worker is unknown"
+    if worker.stopped_at is not None:
+        return f"its worker {worker} has ended"
+    silence = (timezone.now() - worker.heartbeat_at).total_seconds()
+    return f"its worker {worker} has not been heard for {silence:.0f} s"
+
+
+def sweep() -> dict[str, int]:
+    """Recovers what is stuck, in a bounded batch; returns counts by outcome. One bad row never ends it."""
+    outcomes: dict[str, int] = {}
+    for message in stuck_answers():
+        try:
+            outcome = recover(message)
+        except Exception:
+            logger.exception("Answer %s could not be recovered; the sweep goes on.", message.pk)
+            outcome = "failed"
+        if outcome:
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    for session_id in resting_sessions():
+        try:
+            wake_queue(session_id)
+        except Exception:
+            logger.exception("The queue of session %s could not be resumed; the sweep goes on.", session_id)
+    redeliver_lost_jobs()
+    return outcomes
+
+
+def resting_sessions() -> list[UUID]:
+    """Sessions whose questions wait for no reason: their pause is over, or nothing is running."""
+    waiting = Message.objects.filter(role=Author.USER, status=Status.PENDING).values_list("session_id", flat=True)
+    busy = Message.objects.running().filter(session_id__in=waiting).values_list("session_id", flat=True)
+    idle = ChatSession.objects.filter(pk__in=waiting).exclude(pk__in=busy)
+    now = timezone.now()
+    rested = idle.filter(queue_paused_until=None) | idle.filter(queue_paused_until__lte=now)
+    return list(rested.values_list("pk", flat=True)[:BATCH])
+
+
+def wake_queue(session_id: UUID) -> None:
+    with transaction.atomic():
+        session = ChatSession.objects.locked(session_id)
+        if session is None:
+            return
+        if session.queue_paused_until is not None and session.queue_paused_until <= timezone.now():
+            session.queue_paused_until = None
+            session.save(update_fields=["queue_paused_until"])
+        if promote_next(session):
+            events.session_changed(session)
+
+
+def redeliver_lost_jobs() -> int:
+    """Frees jobs that a worker took and has not brought to a claim within a lease: it probably died in between.
+
+    A job whose taker is only slow is delivered twice, which the claim makes harmless.
+    """
+    from django_q.conf import Conf
+
+    taken_before = timezone.now() + timedelta(seconds=Conf.RETRY - conf.get("ASSISTANT_LEASE"))
+    waiting = Message.objects.running().filter(status=Status.PENDING, job__isnull=False).values("job")
+    lost = OrmQ.objects.filter(pk__in=waiting, lock__gt=timezone.now(), lock__lt=taken_before)
+    return queue.free(list(lost.values_list("pk", flat=True)[:BATCH]))
+
+
+def bury(workers: list[WorkerProcess]) -> int:
+    """Notes that worker processes are known to be dead and recovers their turns at once, not waiting for the lease."""
+    ids = [worker.pk for worker in workers]
+    WorkerProcess.objects.filter(pk__in=ids, stopped_at=None).update(stopped_at=Now())
+    recovered = 0
+    for message in Message.objects.running().filter(status=Status.PROCESSING, worker_id__in=ids):
+        recovered += recover(message) == "recovered"
+    return recovered
+
+
+def forget_old_workers(older_than_seconds: float = 24 * 3600) -> int:
+    """Deletes the rows of worker processes that ended long ago."""
+    gone = WorkerProcess.objects.filter(heartbeat_at__lt=Now() - timedelta(seconds=older_than_seconds))
+    return gone.exclude(pk__in=WorkerProcess.objects.alive()).delete()[0]

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import connections
+
+from assistant import conf, llm, markup
+from assistant.supervisor import Supervisor
+
+
+class Command(BaseCommand):
+    help = "Runs the workers: ASSISTANT_WORKERS django-q2 clusters of one worker process each, watched and replaced."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        markup.warm()
+        llm.preload()
+        connections.close_all()  # children must not share a connection
+        Supervisor(conf.get("ASSISTANT_WORKERS")).run()

@@ -1,0 +1,197 @@
+"""A message, its statuses, and which changes of status are legal.
+
+The changes themselves are the verbs in `assistant.lifecycle`; nothing else writes `status`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from assistant import conf
+from assistant.models.ids import new_id
+from assistant.models.session import ChatSession
+from assistant.models.worker import WorkerProcess
+
+
+class Author(models.TextChoices):
+    USER = "user", "User"
+    ASSISTANT = "assistant", "Assistant"
+
+
+class Status(models.TextChoices):
+    PENDING = "pending", "Pending"  # an answer: its job waits; a question: it waits in the session's queue
+    PROCESSING = "processing", "Processing"  # a worker holds the turn
+    SUCCESS = "success", "Success"
+    ERROR = "error", "Error"
+    CANCELLED = "cancelled", "Cancelled"  # an answer: stopped; a question: withdrawn
+
+
+UNFINISHED = (Status.PENDING, Status.PROCESSING)
+
+EDGES: dict[str, set[tuple[str, str]]] = {
+    Author.USER: {
+        (Status.PENDING, Status.SUCCESS),  # promoted
+        (Status.PENDING, Status.CANCELLED),  # withdrawn
+    },
+    Author.ASSISTANT: {
+        (Status.PENDING, Status.PROCESSING),  # claimed
+        (Status.PENDING, Status.CANCELLED),  # stopped before the claim
+        (Status.PENDING, Status.ERROR),  # abandoned
+        (Status.PROCESSING, Status.SUCCESS),  # finished
+        (Status.PROCESSING, Status.ERROR),  # failed, or abandoned
+        (Status.PROCESSING, Status.CANCELLED),  # stopped
+        (Status.PROCESSING, Status.PENDING),  # handed over, or recovered
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One worker's hold on one turn. `attempt` is the fencing token: it grows with each claim of the message."""
+
+    message_id: UUID
+    session_id: UUID
+    worker_id: UUID
+    attempt: int
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    def answers(self) -> MessageQuerySet:
+        return self.filter(role=Author.ASSISTANT)
+
+    def unfinished(self) -> MessageQuerySet:
+        return self.filter(status__in=UNFINISHED)
+
+    def running(self) -> MessageQuerySet:
+        """Answers not yet ended. The constraint `one_running_answer` lets a session have one of them."""
+        return self.answers().unfinished()
+
+    def queued(self) -> MessageQuerySet:
+        """Questions that wait for the running answer to end, first in first out."""
+        return self.filter(role=Author.USER, status=Status.PENDING).order_by("position", "id")
+
+    def held_by(self, claim: Claim) -> MessageQuerySet:
+        """The message if `claim` still holds it, else nothing: each write by a worker goes through here."""
+        return self.filter(
+            pk=claim.message_id, status=Status.PROCESSING, worker_id=claim.worker_id, attempt=claim.attempt
+        )
+
+    def orphaned(self) -> MessageQuerySet:
+        """Answers being written by nobody: their worker's lease has run out, or its row is gone."""
+        alive = WorkerProcess.objects.alive().filter(pk=models.OuterRef("worker_id"))
+        return self.answers().filter(~models.Exists(alive), status=Status.PROCESSING)
+
+    def shown(self) -> MessageQuerySet:
+        """With what the wire needs, so that drawing a page of messages is one query."""
+        return self.select_related("author", "stopped_by")
+
+    def in_order(self) -> MessageQuerySet:
+        return self.order_by("position", "id")
+
+
+class Message(models.Model):
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    session = models.ForeignKey(ChatSession, on_delete=models.CASCADE, related_name="messages")
+    position = models.PositiveIntegerField(
+        help_text="The order in the session. A question has an even one, its answers the next; never a timestamp."
+    )
+    role = models.CharField(max_length=10, choices=Author)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    client_id = models.CharField(max_length=100, null=True, blank=True, help_text="Makes a repeated send harmless.")
+    reply_to = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="replies")
+    model = models.CharField(max_length=200, blank=True)
+    content = models.TextField(blank=True)
+    salvage = models.TextField(
+        blank=True, help_text="The longest text of earlier attempts: kept if no later attempt does better."
+    )
+    html = models.JSONField(null=True, blank=True, help_text='{"version": int, "blocks": [str]}, made at the end.')
+
+    status = models.CharField(max_length=10, choices=Status)
+    version = models.PositiveIntegerField(default=1, help_text="Grows with each stored change.")
+    attempt = models.PositiveIntegerField(default=0, help_text="The fencing token: grows with each claim.")
+    recoveries = models.PositiveIntegerField(default=0, help_text="How often a worker died over it.")
+    seq = models.PositiveIntegerField(default=0, help_text="Deltas of this attempt that `content` holds.")
+    worker = models.ForeignKey(WorkerProcess, null=True, blank=True, on_delete=models.SET_NULL, related_name="messages")
+    job = models.BigIntegerField(null=True, blank=True, help_text="The django-q2 job that delivers it to a worker.")
+
+    error_code = models.CharField(max_length=40, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+    usage = models.JSONField(null=True, blank=True)
+    stopped_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    started_at = models.DateTimeField(null=True, blank=True)
+    last_piece_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = MessageQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["session"],
+                condition=Q(role=Author.ASSISTANT, status__in=UNFINISHED),
+                name="one_running_answer",
+            ),
+            models.UniqueConstraint(fields=["session", "author", "client_id"], name="send_once"),
+            models.CheckConstraint(
+                condition=Q(role=Author.USER) | Q(reply_to__isnull=False), name="answer_has_its_question"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["session", "position", "id"], name="message_order"),  # history, snapshot, queue
+            models.Index(
+                fields=["status", "id"], condition=Q(status__in=UNFINISHED), name="message_unfinished"
+            ),  # sweep, admin, metrics
+            models.Index(fields=["worker"], condition=Q(status=Status.PROCESSING), name="message_of_worker"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.id} ({self.status})"
+
+    @property
+    def is_answer(self) -> bool:
+        return self.role == Author.ASSISTANT
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status not in UNFINISHED
+
+    @property
+    def best_text(self) -> str:
+        """What an ending without a better text keeps."""
+        return max(self.content, self.salvage, key=lambda text: len(text.strip()))
+
+    def is_alive(self) -> bool:
+        """Whether something will bring this unfinished message on: checked, never guessed from its age.
+
+        Being written: its worker's lease. Waiting for a worker: its job is in the queue. Waiting in the session's
+        queue: an answer is running (its end promotes), or a pause ends by itself.
+        """
+        from assistant.queue import job_exists
+
+        if self.status == Status.PROCESSING:
+            return WorkerProcess.objects.alive().filter(pk=self.worker_id).exists()
+        if self.status != Status.PENDING:
+            return False
+        if self.is_answer:
+            return job_exists(self.job)
+        return self.session.queue_paused_until is not None or self.session.messages.running().exists()
+
+
+def next_version() -> F:
+    return F("version") + 1
+
+
+def max_recoveries() -> int:
+    return int(conf.get("ASSISTANT_MAX_ATTEMPTS")) - 1

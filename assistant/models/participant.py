@@ -1,0 +1,48 @@
+"""Who takes part in a session, and what they may do there."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from assistant.models.session import ChatSession
+
+
+class Role(models.TextChoices):
+    OWNER = "owner", "Owner"  # everything, and deleting the session
+    EDITOR = "editor", "Editor"  # asks, stops, retries, invites
+    VIEWER = "viewer", "Viewer"  # reads along
+
+
+class Participant(models.Model):
+    session = models.ForeignKey(ChatSession, on_delete=models.CASCADE, related_name="participants")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="participations")
+    role = models.CharField(max_length=10, choices=Role)
+    joined_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["session", "user"], name="participant_once")]
+        indexes = [models.Index(fields=["user", "session"], name="participant_sessions")]  # for_user
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.role})"
+
+    @property
+    def may_write(self) -> bool:
+        return self.role in (Role.OWNER, Role.EDITOR)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"id": self.user_id, "name": display_name(self.user), "role": self.role, "color": hue(self.user_id)}
+
+
+def display_name(user: Any) -> str:
+    return user.get_full_name() or user.get_username()
+
+
+def hue(user_id: int) -> int:
+    """A colour of one's own, as a hue in degrees, the same in every session."""
+    return zlib.crc32(f"hue-{user_id}".encode()) % 360

@@ -1,0 +1,44 @@
+"""A worker process and its lease: the heartbeat that says that its turns are alive."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import models
+from django.db.models.functions import Now
+
+from assistant import conf
+from assistant.models.ids import new_id
+
+
+class WorkerQuerySet(models.QuerySet["WorkerProcess"]):
+    def alive(self) -> WorkerQuerySet:
+        """Those whose lease has not run out. The database's clock judges, for hosts' clocks differ."""
+        lease = timedelta(seconds=conf.get("ASSISTANT_LEASE"))
+        return self.filter(stopped_at=None, heartbeat_at__gt=Now() - lease)
+
+
+class WorkerProcess(models.Model):
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    boot_id = models.CharField(max_length=64, help_text="Tells this run of the host from an earlier one with the same pids.")
+    load = models.PositiveIntegerField(default=0, help_text="Turns being worked on.")
+    concurrency = models.PositiveIntegerField()
+    started_at = models.DateTimeField(db_default=Now())
+    heartbeat_at = models.DateTimeField(db_default=Now())
+    stopped_at = models.DateTimeField(null=True, blank=True, help_text="Stopped in order, or found dead.")
+
+    objects = WorkerQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "worker processes"
+        indexes = [models.Index(fields=["stopped_at", "heartbeat_at"], name="worker_alive")]  # alive()
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+    @property
+    def group(self) -> str:
+        """The channel group on which this process listens for messages to it."""
+        return f"worker.{self.id.hex}"

@@ -1,0 +1,18 @@
+"""The pages people open in a browser. `assistant.urls` includes them."""
+
+from django.urls import path
+
+from assistant import views
+
+app_name = "assistant"
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("new/", views.new_session, name="new-session"),
+    path("s/<uuid:session_id>/", views.session, name="session"),
+    path("setup/", views.setup, name="setup"),
+    path("signup/", views.signup, name="signup"),
+    path("login/", views.SignIn.as_view(), name="login"),
+    path("logout/", views.SignOut.as_view(), name="logout"),
+    path("invite/<str:token>/", views.invite, name="invite"),
+]

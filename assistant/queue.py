@@ -1,0 +1,100 @@
+"""django-q2's queue in the database, with a doorbell in Valkey so that nobody has to poll fast.
+
+The job is a row that commits with its message; the bell is only a hint. A lost ring costs one slow poll, nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+from django_q.brokers.orm import ORM
+from django_q.conf import Conf
+from django_q.models import OrmQ
+from django_q.tasks import async_task
+
+from assistant import slot, valkey
+
+logger = logging.getLogger(__name__)
+
+BELL = f"{valkey.PREFIX}:doorbell"
+_BELL_LENGTH = 64  # more rings than this wake nobody who would not wake anyway
+
+
+class DoorbellBroker(ORM):
+    """The ORM broker, woken by the bell. `enqueue` works inside the caller's transaction and rings once it commits."""
+
+    last_enqueued: int
+
+    def enqueue(self, task: Any) -> int:
+        self.last_enqueued = super().enqueue(task)
+        transaction.on_commit(ring, using=Conf.ORM)
+        return self.last_enqueued
+
+    def dequeue(self) -> list[tuple[int, str]] | None:
+        """At most one job, waiting for the bell or a slow poll. None: nothing yet, the pusher calls again."""
+        if slot.is_full():
+            time.sleep(0.02)  # another worker process may have room: leave the job where it can take it
+            return None
+        if taken := self._take():
+            return taken
+        _wait_for_ring(Conf.POLL)
+        return self._take()
+
+    def _take(self) -> list[tuple[int, str]] | None:
+        waiting = self.get_connection().filter(key=self.list_key, lock__lte=timezone.now())
+        for job in waiting.order_by("id")[:8]:
+            # Conditional on the lock that was read: of several pushers one wins each job.
+            if waiting.filter(pk=job.pk, lock=job.lock).update(lock=self.timeout(job)):
+                if slot.current:
+                    slot.current.took(job.pk)
+                return [(job.pk, job.payload)]
+        return None
+
+
+def enqueue(message_id: UUID) -> int:
+    """Puts the job that delivers `message_id` to a worker; returns the job's id. Call it in the message's transaction.
+
+    The job carries timeout -1 (none): a turn's clocks are its own, in asyncio.
+    """
+    broker = DoorbellBroker()
+    async_task("assistant.tasks.admit", str(message_id), broker=broker, timeout=-1, task_name=str(message_id))
+    return broker.last_enqueued
+
+
+def job_exists(job: int | None) -> bool:
+    """Whether the job still is in the queue: waiting, or taken and not yet acknowledged (then its lock redelivers it)."""
+    return job is not None and OrmQ.objects.filter(pk=job).exists()
+
+
+def withdraw(job: int | None) -> None:
+    """Takes a job back that nobody needs any more. Harmless if a worker has it: the claim will fail."""
+    if job is not None:
+        OrmQ.objects.filter(pk=job).delete()
+
+
+def free(jobs: list[int]) -> int:
+    """Delivers jobs again at once that were taken and not acknowledged; returns how many. The claim makes it harmless."""
+    freed = OrmQ.objects.filter(pk__in=jobs, lock__gt=timezone.now()).update(lock=timezone.now())
+    if freed:
+        ring()
+    return freed
+
+
+def ring() -> None:
+    try:
+        with valkey.client().pipeline(transaction=False) as pipe:
+            pipe.lpush(BELL, 1).ltrim(BELL, 0, _BELL_LENGTH - 1).execute()
+    except valkey.Unavailable as error:
+        logger.warning("The doorbell did not ring (%s); the job waits for the next poll.", error)
+
+
+def _wait_for_ring(seconds: float) -> None:
+    try:
+        valkey.client().blpop([BELL], timeout=seconds)
+    except valkey.Unavailable:
+        time.sleep(seconds)

@@ -1,0 +1,306 @@
+"""The event loop of a worker process: it holds many turns at once, for a turn is waiting, not work.
+
+django-q2's worker function runs in the process's main thread and only hands turns over (`admit`). The loop runs in a
+thread of its own, started after the fork. Beside the turns it runs, by name: the pulse (for the supervisor), the
+heartbeat (the lease), the checkpoints, the sweep, and the ear (messages to this process).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from pathlib import Path
+from uuid import UUID
+
+import psutil
+import uvloop
+from channels.layers import get_channel_layer
+from django.db import InterfaceError, OperationalError
+from django.db.models.functions import Now
+
+from assistant import conf, events, queue, slot, valkey
+from assistant.database import Database
+from assistant.lifecycle import answering, recovery
+from assistant.models.message import Claim
+from assistant.models.worker import WorkerProcess
+from assistant.turn import Stop, Turn
+
+logger = logging.getLogger(__name__)
+
+PULSE_SECONDS = 0.2
+CHECKPOINT_SECONDS = 1.0
+SWEEP_SECONDS = 2.0
+ADMIT_RETRY_SECONDS = 10.0
+
+
+class Runner:
+    """Made once per worker process. `start`, `admit`, `drain` and `join` are called from other threads than the loop's."""
+
+    def __init__(self) -> None:
+        self.worker = WorkerProcess(
+            host=socket.gethostname(), pid=os.getpid(), boot_id=boot_id(), concurrency=conf.get("ASSISTANT_CONCURRENCY")
+        )
+        self._turns: dict[Claim, Turn] = {}
+        self._room = threading.BoundedSemaphore(self.worker.concurrency)
+        self._ready: Future[None] = Future()
+        self._draining = threading.Event()
+        self._drain_asked: asyncio.Event
+        self._doubt: asyncio.Event
+        self._healthy_since = float("-inf")
+        self._loop: asyncio.AbstractEventLoop
+        # Not a daemon: the process does not exit under turns that are being handed over.
+        self._thread = threading.Thread(target=self._run, name="runner")
+
+    # --- from other threads ---
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def admit(self, message_id: UUID) -> bool:
+        """Claims the message's turn and lets the loop run it; waits while this process is full.
+
+        Returns False if there was nothing to do: a duplicate delivery, a stopped or deleted answer, or this process is
+        stopping (then the turn has a fresh job that another one will get).
+        """
+        self._ready.result()
+        while not self._room.acquire(timeout=0.2):
+            if self._draining.is_set():
+                break
+        else:
+            if not self._draining.is_set():
+                return self._admit(message_id)
+            self._room.release()
+        answering.put_back(message_id)
+        return False
+
+    def _admit(self, message_id: UUID) -> bool:
+        try:
+            claim = _patiently(lambda: answering.claim(message_id, self.worker))
+        except BaseException:
+            self._room.release()
+            raise
+        if claim is None:
+            self._room.release()
+            return False
+        self._loop.call_soon_threadsafe(self._begin, claim)
+        return True
+
+    def drain(self) -> None:
+        """Stops admission, gives the turns ASSISTANT_GRACE, hands over the rest, and ends the loop. Callable repeatedly."""
+        self._draining.set()
+        if slot.current:
+            slot.current.drain()
+        self._ready.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._drain_asked.set))
+
+    def join(self) -> None:
+        self._thread.join()
+
+    # --- on the loop ---
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._main())
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._drain_asked, self._doubt = asyncio.Event(), asyncio.Event()
+        self._database = Database("turns")
+        self._lease = Database("lease", threads=1)  # a heartbeat must not queue behind the turns' work
+        self._client = valkey.async_client()
+        events.send_from(self._loop)
+        await self._lease.call(self._register)
+        side = [
+            self._named("pulse", self._pulse),
+            self._named("heartbeat", self._heartbeat),
+            self._named("checkpoints", self._checkpoint),
+            self._named("sweep", self._sweep),
+            self._named("ear", self._listen),
+        ]
+        self._ready.set_result(None)
+        await self._drain_asked.wait()
+        await self._hand_over_turns()
+        for task in side:
+            task.cancel()
+        await asyncio.gather(*side, return_exceptions=True)
+        try:
+            await self._lease.call_once(self._unregister)
+        except (OperationalError, InterfaceError):
+            logger.warning("The database is away; this worker's lease will run out by itself.")
+        events.send_from(None)
+        await self._client.aclose()
+        self._database.close()
+        self._lease.close()
+
+    def _begin(self, claim: Claim) -> None:
+        turn = Turn(claim, self._database, self._client, on_doubt=self._doubt.set)
+        self._turns[claim] = turn
+        task = asyncio.create_task(turn.run(), name=f"run {claim.message_id}")
+        task.add_done_callback(lambda _: self._forget(claim))
+
+    def _forget(self, claim: Claim) -> None:
+        turn = self._turns.pop(claim)
+        self._room.release()
+        logger.info("Turn %s ended after %.2f s (attempt %d).", claim.message_id, turn.seconds, claim.attempt)
+
+    def _named(self, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        async def forever() -> None:
+            while True:
+                try:
+                    await work()
+                except Exception:
+                    logger.exception("The %s of worker %s failed; it goes on.", name, self.worker)
+                    await asyncio.sleep(1)
+
+        return asyncio.create_task(forever(), name=name)
+
+    async def _pulse(self) -> None:
+        if slot.current:
+            slot.current.beat(len(self._turns))
+            if not is_process(slot.current.supervisor_pid):
+                logger.warning("The supervisor is gone: worker %s hands over its turns and ends.", self.worker)
+                os.kill(os.getpid(), signal.SIGTERM)
+                await asyncio.sleep(60)
+        await asyncio.sleep(PULSE_SECONDS)
+
+    async def _heartbeat(self) -> None:
+        """Renews the lease, then asks which turns are still ours: the net below the messages to this process."""
+        began = time.monotonic()
+        try:
+            known = await self._lease.call_once(self._beat, len(self._turns))
+            if not known:
+                await self._lease.call(self._register)
+            self._drop_lost(await self._lease.call_once(answering.still_held, set(self._turns)))
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("The heartbeat failed: %s", str(error).strip())
+            self._healthy_since = float("inf")
+        else:
+            if time.monotonic() - began > conf.get("ASSISTANT_LEASE") / 2:
+                self._healthy_since = float("inf")
+            if self._healthy_since == float("inf"):
+                self._healthy_since = time.monotonic()
+        try:
+            await asyncio.wait_for(self._doubt.wait(), conf.get("ASSISTANT_HEARTBEAT"))
+            self._doubt.clear()
+        except TimeoutError:
+            pass
+
+    def _drop_lost(self, held: set[Claim]) -> None:
+        for claim in set(self._turns) - held:
+            self._turns[claim].stop(Stop.LOST)
+
+    async def _checkpoint(self) -> None:
+        await asyncio.sleep(CHECKPOINT_SECONDS)
+        changed = {
+            claim: written
+            for claim, turn in self._turns.items()
+            if not turn.is_ending and (written := turn.answer.written) and written.seq > turn.stored_seq
+        }
+        if not changed:
+            return
+        lost = await self._database.call(answering.checkpoint, changed)
+        for claim, written in changed.items():
+            if claim in lost and claim in self._turns:
+                self._turns[claim].stop(Stop.LOST)
+            elif claim in self._turns:
+                self._turns[claim].stored_seq = written.seq
+
+    async def _sweep(self) -> None:
+        """Looks after answers whose worker or job is gone.
+
+        After an outage of the database everybody's lease looks stale at once. Whoever was cut off itself waits a lease
+        long, so that the living have renewed theirs before anyone is judged.
+        """
+        await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.75, 1.25))
+        if time.monotonic() - self._healthy_since > conf.get("ASSISTANT_LEASE"):
+            await self._database.call_once(recovery.sweep)
+
+    async def _listen(self) -> None:
+        layer = get_channel_layer()
+        assert layer is not None
+        channel = await layer.new_channel("worker.")
+        await layer.group_add(self.worker.group, channel)
+        while True:
+            event = await layer.receive(channel)
+            if event["type"] == "turn.stop":
+                for claim, turn in self._turns.items():
+                    if str(claim.message_id) == event["message_id"] and claim.attempt <= event["attempt"]:
+                        turn.stop(Stop.LOST)
+
+    async def _hand_over_turns(self) -> None:
+        deadline = time.monotonic() + conf.get("ASSISTANT_GRACE")
+        while self._turns and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        for turn in self._turns.values():
+            turn.stop(Stop.HAND_OVER)
+        while self._turns:
+            await asyncio.sleep(0.02)
+
+    # --- in the database ---
+
+    def _register(self) -> None:
+        WorkerProcess.objects.filter(pk=self.worker.pk).delete()
+        self.worker.save(force_insert=True)
+        dead = [
+            other
+            for other in WorkerProcess.objects.filter(host=self.worker.host, stopped_at=None).exclude(pk=self.worker.pk)
+            if not is_running(other)
+        ]
+        if dead and (recovered := recovery.bury(dead)):
+            logger.warning("%d answers of dead worker processes on this host go on.", recovered)
+        if slot.current:
+            queue.free(slot.current.taken)  # what this place's last worker had taken and not begun
+        recovery.forget_old_workers()
+
+    def _beat(self, load: int) -> bool:
+        row = WorkerProcess.objects.filter(pk=self.worker.pk)
+        return bool(row.update(heartbeat_at=Now(), load=load, stopped_at=None))
+
+    def _unregister(self) -> None:
+        WorkerProcess.objects.filter(pk=self.worker.pk).update(stopped_at=Now(), load=0)
+
+
+def boot_id() -> str:
+    """Tells pids of this run of this host (or container) from those of any other."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot[:36]}/{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:  # not Linux
+        return "unknown"
+
+
+def is_running(worker: WorkerProcess) -> bool:
+    """Whether a worker process of this host still runs; unsure counts as running (its lease will tell)."""
+    if worker.boot_id != boot_id():
+        # Another container may share the host's name; another boot of the same host is certainly over.
+        return worker.boot_id.partition("/")[0] == boot_id().partition("/")[0]
+    return is_process(worker.pid) and worker.pid != os.getpid()
+
+
+def is_process(pid: int) -> bool:
+    """Whether a process of that id runs. A dead one that its parent has not yet asked about does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def _patiently(work: Callable[[], Claim | None]) -> Claim | None:
+    """`work()` while the database is briefly away. After that the error is django-q2's, and the sweep delivers again."""
+    until = time.monotonic() + ADMIT_RETRY_SECONDS
+    while True:
+        try:
+            return work()
+        except (OperationalError, InterfaceError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)

@@ -1,0 +1,64 @@
+/** The HTTP API. Every call answers with the parsed JSON or throws a Refusal. */
+
+const SECONDS_TO_WAIT = 20;
+
+export class Refusal extends Error {
+  /** status 0: the server was not reached. `detail` is a sentence for people. */
+  constructor(status, code, detail) {
+    super(detail);
+    this.status = status;
+    this.code = code;
+  }
+
+  /** True where the very same request may succeed later. */
+  get isRetryable() {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+}
+
+function csrfToken() {
+  const name = document.body.dataset.csrfCookie;
+  const found = document.cookie.split("; ").find((pair) => pair.startsWith(`${name}=`));
+  return found ? decodeURIComponent(found.slice(name.length + 1)) : document.body.dataset.csrfToken;
+}
+
+async function call(method, path, body) {
+  const headers = { Accept: "application/json" };
+  if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(`/api/${path}`, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      credentials: "same-origin",
+      signal: AbortSignal.timeout?.(SECONDS_TO_WAIT * 1000),
+    });
+  } catch {
+    throw new Refusal(0, "unreachable", "Parley can’t be reached at the moment.");
+  }
+  const data = response.status === 204 ? {} : await response.json().catch(() => null);
+  if (response.ok && data) return data;
+  if (response.status === 401) location.assign(`/login/?next=${encodeURIComponent(location.pathname)}`);
+  const detail = typeof data?.detail === "string" ? data.detail : "That didn’t work. Please try again.";
+  throw new Refusal(response.status, data?.code ?? "error", detail);
+}
+
+const at = encodeURIComponent;
+
+export const api = {
+  sessions: () => call("GET", "sessions"),
+  createSession: (fields) => call("POST", "sessions", fields),
+  changeSession: (id, fields) => call("PATCH", `sessions/${at(id)}`, fields),
+  deleteSession: (id) => call("DELETE", `sessions/${at(id)}`),
+  resume: (id) => call("POST", `sessions/${at(id)}/resume`),
+  invite: (id, role) => call("POST", `sessions/${at(id)}/invitations`, { role }),
+  models: () => call("GET", "models"),
+  older: (id, before) => call("GET", `sessions/${at(id)}/messages?before=${at(before)}&limit=50`),
+  send: (id, message) => call("POST", `sessions/${at(id)}/messages`, message),
+  cancel: (messageId) => call("POST", `messages/${at(messageId)}/cancel`),
+  retry: (messageId) => call("POST", `messages/${at(messageId)}/retry`),
+  edit: (messageId, content) => call("PATCH", `messages/${at(messageId)}`, { content }),
+  withdraw: (messageId) => call("DELETE", `messages/${at(messageId)}`),
+};

@@ -1,0 +1,79 @@
+/** The box one writes in. Every keystroke is kept; Enter sends, Shift+Enter makes a line. */
+
+import { setHidden, setText } from "./parts.js";
+
+const TYPING_EVERY_MS = 2_500;
+
+/** send(text), typing(isActive), stop() are the page's; it keeps the text itself where `clears` is false. `maxLength` counts characters (code points), as the server does. */
+export function showComposer({ drafts, maxLength, send, typing = () => {}, stop = () => {}, clears = true }) {
+  const form = document.querySelector("[data-composer]");
+  const field = form.querySelector("textarea");
+  const count = form.querySelector("[data-count]");
+  const sendButton = form.querySelector("[data-send]");
+  const stopButton = form.querySelector("[data-stop]");
+  const makesLines = matchMedia("(pointer: coarse)"); // a phone's Enter makes a line; its button sends
+  let typedAt = 0;
+  let isComposing = false;
+
+  function refresh() {
+    field.style.height = "auto";
+    field.style.height = `${field.scrollHeight}px`;
+    const length = [...field.value.trim()].length;
+    const left = maxLength - length;
+    setHidden(count, left > Math.max(200, maxLength * 0.1));
+    setText(count, left < 0 ? `${-left} too many` : `${left} left`);
+    count.classList.toggle("is-over", left < 0);
+    sendButton.disabled = !length || left < 0;
+  }
+
+  function write(text) {
+    field.value = text;
+    drafts.keep(text);
+    refresh();
+  }
+
+  field.addEventListener("input", () => {
+    drafts.keep(field.value);
+    refresh();
+    const now = Date.now();
+    if (field.value && now - typedAt > TYPING_EVERY_MS) {
+      typedAt = now;
+      typing(true);
+    }
+  });
+  field.addEventListener("compositionstart", () => (isComposing = true));
+  field.addEventListener("compositionend", () => (isComposing = false));
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.altKey || event.isComposing || isComposing) return;
+    if (makesLines.matches && !event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    form.requestSubmit();
+  });
+  field.addEventListener("blur", () => typedAt && ((typedAt = 0), typing(false)));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = field.value.trim();
+    if (!text || sendButton.disabled) return;
+    send(text);
+    if (clears) write("");
+    typedAt = 0;
+    field.focus();
+  });
+  stopButton?.addEventListener("click", stop);
+  new ResizeObserver(refresh).observe(form);
+
+  field.value = drafts.text();
+  refresh();
+
+  return {
+    focus: () => field.focus(),
+    setRunning: (isRunning) => stopButton && setHidden(stopButton, !isRunning),
+    /** Puts a text back to be edited. False if another one is being written. */
+    offer(text) {
+      if (field.value.trim()) return false;
+      write(text);
+      field.focus();
+      return true;
+    },
+  };
+}

@@ -1,0 +1,40 @@
+/** One quiet line about the connection, shown only while there is something to say. */
+
+const SHOWN_AFTER_MS = 1_200; // short breaks are nobody's business
+
+const REASONS = {
+  4401: "You were signed out.",
+  4403: "You are no longer in this session.",
+  4404: "This session is gone.",
+};
+
+export function showConnection({ store }) {
+  const line = document.querySelector("[data-connection]");
+  const text = line.querySelector("[data-part=text]");
+  const way = line.querySelector("[data-part=way]");
+  let timer = null;
+
+  store.watch((state, before) => {
+    if (state.connection === before.connection) return;
+    clearTimeout(timer);
+    if (state.connection === "gone") return show(state);
+    if (state.connection === "open" || !line.hidden) return show(state);
+    timer = setTimeout(() => show(store.state), SHOWN_AFTER_MS);
+  });
+
+  function show({ connection, closed, ready }) {
+    line.hidden = connection === "open";
+    line.classList.toggle("is-gone", connection === "gone");
+    text.textContent =
+      connection === "gone"
+        ? (REASONS[closed] ?? "The connection was closed.")
+        : connection === "offline"
+          ? "Offline. What you write is kept and sent later."
+          : ready
+            ? "Connecting again… What you write is kept."
+            : "Connecting…";
+    way.hidden = connection !== "gone";
+    way.textContent = closed === 4401 ? "Sign in" : "Go to your sessions";
+    way.href = closed === 4401 ? `/login/?next=${encodeURIComponent(location.pathname)}` : "/";
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * What was typed but not yet accepted by the server, per session, in this browser: the draft, and the outbox of
+ * messages on their way. Each of those keeps its client_id, so that sending it again is still one message.
+ */
+
+const MAX_AGE_MS = 30 * 24 * 3600 * 1000;
+
+/** `storage` is localStorage or anything with its three methods. One that refuses is replaced by memory. */
+export function draftsIn(storage, sessionId) {
+  const key = `parley:draft:${sessionId}`;
+  let memory = null;
+
+  function read() {
+    try {
+      const kept = JSON.parse(storage.getItem(key) ?? "null");
+      return { text: "", outbox: [], ...(kept ?? memory) };
+    } catch {
+      return { text: "", outbox: [], ...memory };
+    }
+  }
+
+  function write(kept) {
+    memory = kept;
+    try {
+      if (!kept.text && !kept.outbox.length) storage.removeItem(key);
+      else storage.setItem(key, JSON.stringify({ ...kept, at: Date.now() }));
+    } catch {
+      // Storage is full or forbidden: memory holds it as long as the page lives.
+    }
+  }
+
+  return {
+    text: () => read().text,
+    keep: (text) => write({ ...read(), text }),
+    outbox: () => read().outbox,
+    /** Moves a text from the draft to the outbox. */
+    sending(entry) {
+      const kept = read();
+      const others = kept.outbox.filter((other) => other.client_id !== entry.client_id);
+      write({ text: kept.text.trim() === entry.content ? "" : kept.text, outbox: [...others, entry] });
+    },
+    /** The server has it, or the author threw it away. */
+    done(clientId) {
+      const kept = read();
+      write({ ...kept, outbox: kept.outbox.filter((entry) => entry.client_id !== clientId) });
+    },
+  };
+}
+
+/** Forgets drafts that nobody touched for a month. */
+export function sweepDrafts(storage, now = Date.now()) {
+  try {
+    for (const key of Object.keys(storage)) {
+      if (!key.startsWith("parley:draft:")) continue;
+      if (now - (JSON.parse(storage.getItem(key))?.at ?? 0) > MAX_AGE_MS) storage.removeItem(key);
+    }
+  } catch {
+    // Forbidden storage has nothing to sweep.
+  }
+}
+
+/** A random id; crypto.randomUUID is missing on plain-http addresses other than localhost. */
+export function newClientId(source = globalThis.crypto) {
+  if (source.randomUUID) return source.randomUUID();
+  const bytes = source.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,162 @@
+/** Draws one message. The markup is `_message.html`; live text changes only the blocks that changed. */
+
+import { clone, flash, part, setHidden, setText, copyText } from "./parts.js";
+import { isOpen } from "./state.js";
+import { fullTime, shortTime, span } from "./times.js";
+
+const SILENT_AFTER_MS = 20_000;
+
+const drawn = new WeakMap(); // element -> what it shows
+
+export function isSilent(message, now) {
+  return isOpen(message) && now - message.newsAt > SILENT_AFTER_MS;
+}
+
+export function makeMessage({ message }) {
+  const element = clone("message-template");
+  const isQuestion = message.role === "user";
+  element.id = message.outbox ? "" : `m-${message.id}`;
+  element.classList.add(isQuestion ? "is-question" : "is-answer");
+  part(element, "body").classList.toggle("prose", !isQuestion || Boolean(message.html?.length));
+  return element;
+}
+
+/**
+ * `entry` is {message, versions}; `context` {now, isLast, mayWrite, hue, modelLabel, askedBy}. Cheap where nothing changed.
+ */
+export function drawMessage(element, entry, context) {
+  const { message, versions } = entry;
+  const before = drawn.get(element) ?? { blocks: [] };
+  const isSettled = !isOpen(message) && !message.outbox;
+  const mark = `${versions?.length} ${context.isLast} ${context.mayWrite} ${context.isBusy} ${context.author}`;
+  if (isSettled && before.message === message && before.mark === mark) return;
+  if (before.message !== message || before.mark !== mark) {
+    drawHead(element, message, context);
+    drawBody(element, message, before.blocks);
+    drawNote(element, message);
+    drawActions(element, entry, context);
+    element.classList.toggle("is-last", context.isLast);
+    element.classList.toggle("is-writing", message.status === "processing");
+    element.classList.toggle("is-sending", message.outbox?.status === "sending");
+    if (isOpen(message)) element.setAttribute("aria-busy", "true");
+    else element.removeAttribute("aria-busy");
+    drawn.set(element, { message, mark, blocks: message.html ?? [] });
+  }
+  drawStatus(element, message, context);
+}
+
+function drawHead(element, message, { author, hue }) {
+  const name = part(element, "author");
+  setText(name, author);
+  if (hue !== null) name.style.setProperty("--hue", hue);
+  const time = part(element, "time");
+  const moment = message.started_at ?? message.created_at;
+  setText(time, moment ? shortTime(moment) : "");
+  if (moment) {
+    time.dateTime = moment;
+    time.title = fullTime(moment);
+  }
+}
+
+function drawBody(element, message, before) {
+  const body = part(element, "body");
+  const blocks = message.html ?? [];
+  if (!blocks.length) {
+    if (body.textContent !== message.content) body.textContent = message.content;
+    body.classList.add("message-plain");
+    return;
+  }
+  if (body.classList.contains("message-plain")) {
+    body.classList.remove("message-plain");
+    body.textContent = "";
+    before = [];
+  }
+  while (body.children.length > blocks.length) body.lastElementChild.remove();
+  blocks.forEach((html, index) => {
+    if (html === before[index] && body.children[index]) return;
+    let block = body.children[index];
+    if (!block) body.append((block = clone("block-template")));
+    block.innerHTML = html; // made and sanitised by the server (assistant/markup.py)
+    finishBlock(block);
+  });
+}
+
+/** What the server's HTML can't hold: working buttons, and places that keys can scroll. */
+function finishBlock(block) {
+  for (const figure of block.querySelectorAll("figure.code:not(.continued)")) figure.append(clone("code-copy-template"));
+  for (const scrolling of block.querySelectorAll("pre, .table")) scrolling.tabIndex = 0;
+}
+
+function drawNote(element, message) {
+  const note = part(element, "note");
+  let text = "";
+  if (message.outbox?.status === "failed") text = message.outbox.detail;
+  else if (message.status === "error") text = failure(message);
+  else if (message.status === "cancelled") text = `Stopped${message.stopped_by ? ` by ${message.stopped_by.name}` : ""}.`;
+  setText(note, text);
+  setHidden(note, !text);
+  note.classList.toggle("is-error", message.status === "error" || Boolean(message.outbox));
+}
+
+function failure({ content, error }) {
+  const sentence = error?.detail || "The answer failed.";
+  return content.trim() ? `The answer is incomplete: ${sentence}` : sentence;
+}
+
+function drawStatus(element, message, { now, modelLabel, askedBy, mayWrite }) {
+  const silent = isSilent(message, now);
+  const status = part(element, "status");
+  setHidden(status, !(isOpen(message) || message.outbox?.status === "sending"));
+  if (!status.hidden) setText(part(element, "status-text"), statusText(message, { now, modelLabel, askedBy }));
+  setHidden(part(element, "silence"), !silent);
+  if (silent) {
+    setText(
+      part(element, "silence-text"),
+      message.alive === false
+        ? "Nobody seems to be working on this answer right now. It will be taken up again by itself."
+        : `Still waiting: nothing new for ${span(now - message.newsAt)}. The model may just be slow.`,
+    );
+  }
+  setHidden(part(element, "silence-choices"), !mayWrite);
+}
+
+function statusText(message, { now, modelLabel, askedBy }) {
+  if (message.outbox) return "Sending…";
+  const since = span(now - Date.parse(message.started_at ?? message.created_at));
+  const whom = askedBy ? ` for ${askedBy}` : "";
+  if (message.status === "pending") return message.attempt ? `Taking up the answer again · ${since}` : `Waiting for ${modelLabel} · ${since}`;
+  return message.content ? `Writing${whom} · ${since}` : `Waiting for the first words${whom} · ${since}`;
+}
+
+function drawActions(element, { message, versions }, { mayWrite, isBusy }) {
+  const isAnswer = message.role === "assistant";
+  const ended = !isOpen(message);
+  const failed = message.status === "error" || message.status === "cancelled";
+  setHidden(part(element, "copy"), Boolean(message.outbox) || !ended || !message.content);
+  const retry = part(element, "retry");
+  setHidden(retry, !(isAnswer && ended && mayWrite));
+  retry.disabled = isBusy;
+  setText(part(element, "retry-label"), failed ? "Retry" : "Answer again");
+  const pager = part(element, "versions");
+  const many = versions?.length > 1;
+  setHidden(pager, !many);
+  element.classList.toggle("has-versions", Boolean(many) || failed);
+  if (many) {
+    const index = versions.indexOf(message);
+    setText(part(element, "version"), `${index + 1} / ${versions.length}`);
+    part(element, "version-before").disabled = index === 0;
+    part(element, "version-after").disabled = index === versions.length - 1;
+  }
+  setHidden(part(element, "unsent-choices"), message.outbox?.status !== "failed");
+}
+
+/** The copy button of a block of code. */
+export async function copyCode(button) {
+  let text = button.closest("figure").querySelector("pre").textContent;
+  // A very long block of code comes as several figures, each in a block of its own.
+  let block = button.closest(".block").nextElementSibling;
+  for (; block?.firstElementChild?.matches("figure.continued"); block = block.nextElementSibling) {
+    text += block.querySelector("pre").textContent;
+  }
+  flash(button, (await copyText(text.replace(/\n$/, ""))) ? "Copied" : "Could not copy");
+}

@@ -1,0 +1,22 @@
+/** Short sentences about what just happened or failed; read out politely, gone by themselves. */
+
+import { clone } from "./parts.js";
+
+export function notice(text) {
+  const shown = clone("notice-template");
+  shown.textContent = text;
+  // Above an open dialog, which would otherwise cover it.
+  const home = document.querySelector("dialog[open] [data-notices]") ?? document.querySelector("[data-notices]");
+  home.append(shown);
+  setTimeout(() => shown.remove(), Math.max(4000, 60 * text.length));
+}
+
+/** Runs an action; where it is refused, says why. Resolves to its result, or undefined. */
+export async function orNotice(action) {
+  try {
+    return await action();
+  } catch (error) {
+    notice(error.message);
+    return undefined;
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * The live connection to one session: opens, listens, notices a dead line, comes back by itself.
+ *
+ * onFrame(frame) gets every frame with `at` (ms); onStatus(status, code) one of connecting, open, reconnecting,
+ * offline, gone. After `gone` (a close code that says why) nothing is tried again.
+ */
+
+const FINAL = new Set([4401, 4403, 4404]);
+const PING_EVERY_MS = 20_000;
+const ANSWER_WITHIN_MS = 6_000;
+const SYNC_EVERY_MS = 1_500;
+
+/** Milliseconds to wait before try number `tries` (0, 1, ...): exponential with full jitter above a floor. */
+export function backoff(tries, random = Math.random()) {
+  const ceiling = Math.min(20_000, 500 * 2 ** tries);
+  return Math.round(ceiling / 4 + (ceiling * 3 * random) / 4);
+}
+
+export function connect({ url, onFrame, onStatus, open = (to) => new WebSocket(to), isOnline = () => navigator.onLine }) {
+  let socket = null;
+  let tries = 0;
+  let retryTimer = null;
+  let watchTimer = null;
+  let syncTimer = null;
+  let heardAt = 0;
+  let askedAt = 0; // when an answer was asked for that has not come; 0: none
+  let syncedAt = 0;
+  let isGone = false;
+
+  function start() {
+    clearTimeout(retryTimer);
+    retryTimer = null;
+    if (isGone) return;
+    const mine = open(url);
+    socket = mine;
+    heardAt = askedAt = Date.now(); // the snapshot is owed
+    mine.onmessage = ({ data }) => {
+      if (mine !== socket) return;
+      heardAt = Date.now();
+      askedAt = 0;
+      let frame;
+      try {
+        frame = JSON.parse(data);
+      } catch {
+        return;
+      }
+      if (frame.type === "session.snapshot") {
+        tries = 0;
+        onStatus("open");
+      }
+      if (frame.type !== "pong") onFrame({ ...frame, at: heardAt });
+    };
+    mine.onclose = ({ code }) => mine === socket && lost(code);
+    mine.onerror = () => {}; // a close follows
+  }
+
+  function lost(code) {
+    socket = null;
+    if (FINAL.has(code)) {
+      isGone = true;
+      stop();
+      onStatus("gone", code);
+      return;
+    }
+    onStatus(isOnline() ? "reconnecting" : "offline");
+    if (!retryTimer) retryTimer = setTimeout(start, backoff(code === 1013 ? tries + 2 : tries));
+    tries += 1;
+  }
+
+  function abandon() {
+    // A dead line may take minutes to close by itself.
+    const dead = socket;
+    socket = null;
+    if (dead) {
+      dead.onclose = dead.onmessage = null;
+      dead.close();
+    }
+    lost(0);
+  }
+
+  function watch() {
+    const now = Date.now();
+    if (!socket) return;
+    if (askedAt && now - askedAt > ANSWER_WITHIN_MS) abandon();
+    else if (!askedAt && now - heardAt > PING_EVERY_MS) ask({ type: "ping" });
+  }
+
+  function ask(frame) {
+    if (send(frame)) askedAt ||= Date.now();
+  }
+
+  function send(frame) {
+    if (socket?.readyState !== 1) return false;
+    socket.send(JSON.stringify(frame));
+    return true;
+  }
+
+  /** Asks for a snapshot, at most every 1.5 s: the last request within that time is answered at its end. */
+  function sync() {
+    if (syncTimer) return;
+    const wait = syncedAt + SYNC_EVERY_MS - Date.now();
+    if (wait > 0) {
+      syncTimer = setTimeout(() => {
+        syncTimer = null;
+        sync();
+      }, wait);
+      return;
+    }
+    syncedAt = Date.now();
+    ask({ type: "sync" });
+  }
+
+  /** Something suggests that the line may be dead or was away: look at once. */
+  function check() {
+    if (isGone) return;
+    if (socket?.readyState === 1) sync();
+    else if (!socket || socket.readyState > 1) {
+      tries = 0;
+      start();
+    }
+  }
+
+  function stop() {
+    clearTimeout(retryTimer);
+    clearTimeout(syncTimer);
+    clearInterval(watchTimer);
+    watchTimer = null;
+  }
+
+  function close() {
+    isGone = true;
+    stop();
+    const last = socket;
+    socket = null;
+    last?.close();
+  }
+
+  onStatus("connecting");
+  start();
+  watchTimer = setInterval(watch, 2_000);
+  watchTimer.unref?.();
+  return { send, sync, check, close, lostNetwork: () => socket && onStatus("offline") };
+}

@@ -1,0 +1,323 @@
+/**
+ * What one browser knows of one session, and how each event changes it. Pure: no DOM, no clock, no network.
+ *
+ * `apply(state, event)` returns the next state (the same object if nothing changed). Events are the server's frames
+ * (docs/events.md) with `at`, the moment of arrival in ms, and the page's own, named "ui.…" and "connection".
+ * A message's object is replaced when, and only when, something about it changed: views compare by identity.
+ */
+
+export const empty = {
+  session: null,
+  you: null,
+  participants: [],
+  online: [],
+  typing: {}, // user id -> {name, until}
+  messages: [], // by position, then id
+  hasMore: false, // older ones than these exist
+  chosen: {}, // question id -> the id of the version of its answer that is shown, if not the newest
+  outbox: [], // {client_id, content, created_at, status: "sending"|"failed", detail, retryable}
+  connection: "connecting", // connecting | open | reconnecting | offline | gone
+  closed: null, // why it is gone: the close code
+  ready: false, // the first snapshot was drawn
+  stale: false, // something was missed: a sync is needed
+  elsewhere: [], // ids of answers that are written in a part of the history which isn't loaded
+};
+
+const TYPING_MS = 6000;
+
+export function apply(state, event) {
+  const step = Object.hasOwn(steps, event.type) ? steps[event.type] : null;
+  return step ? step(state, event) : state;
+}
+
+const steps = {
+  "session.snapshot": snapshot,
+  "message.created": upsert,
+  "message.updated": upsert,
+  "message.delta": delta,
+  "message.reset": reset,
+  "session.updated": (state, { session }) =>
+    session ? { ...state, session: { ...state.session, ...session, role: session.role ?? state.session?.role ?? null } } : state,
+  "participant.joined": participant,
+  "participant.updated": participant,
+  "participant.left": participantGone,
+  "participant.removed": participantGone,
+  presence: (state, { online }) => ({ ...state, online: online ?? [] }),
+  typing,
+  connection: (state, { status, code }) =>
+    state.connection === status ? state : { ...state, connection: status, closed: code ?? null },
+
+  "ui.sending": (state, { client_id, content, at }) => ({
+    ...state,
+    outbox: [
+      ...state.outbox.filter((entry) => entry.client_id !== client_id),
+      { client_id, content, created_at: at, status: "sending", detail: null, retryable: false },
+    ],
+  }),
+  "ui.unsent": (state, { client_id, detail, retryable }) => ({
+    ...state,
+    outbox: state.outbox.map((entry) =>
+      entry.client_id === client_id ? { ...entry, status: "failed", detail, retryable: Boolean(retryable) } : entry,
+    ),
+  }),
+  "ui.sent": (state, { client_id, message, reply, at }) => {
+    const outbox = state.outbox.filter((entry) => entry.client_id !== client_id);
+    return merged({ ...state, outbox }, [message, reply], at);
+  },
+  "ui.discarded": (state, { client_id }) => ({
+    ...state,
+    outbox: state.outbox.filter((entry) => entry.client_id !== client_id),
+  }),
+  "ui.changed": (state, { message, at }) => merged(state, [message], at),
+  "ui.version": (state, { question, reply }) => ({ ...state, chosen: { ...state.chosen, [question]: reply } }),
+  "ui.older": (state, { messages, has_more, at }) => ({ ...merged(state, messages, at), hasMore: has_more }),
+};
+
+// --- frames ---
+
+function snapshot(state, frame) {
+  const { at } = frame;
+  const incoming = frame.messages ?? [];
+  const known = new Map(state.messages.map((message) => [message.id, message]));
+  let kept = [];
+  let hasMore = Boolean(frame.has_more);
+  if (hasMore && incoming.some((message) => known.has(message.id))) {
+    // History that was loaded before stays, as long as no gap opened between it and the snapshot.
+    const first = incoming.reduce((a, b) => (order(a, b) < 0 ? a : b));
+    kept = state.messages.filter((message) => order(message, first) < 0);
+    if (kept.length) hasMore = state.hasMore;
+  }
+  const messages = [...kept, ...incoming.map((message) => newer(known.get(message.id), message, at))].sort(order);
+  return {
+    ...state,
+    session: frame.session ?? state.session,
+    you: frame.you ?? state.you,
+    participants: frame.participants ?? [],
+    online: frame.online ?? [],
+    messages,
+    hasMore,
+    outbox: unanswered(state.outbox, messages, frame.you ?? state.you),
+    ready: true,
+    stale: false,
+  };
+}
+
+function upsert(state, { type, message, at }) {
+  if (!message) return state;
+  let next = merged(state, [message], at);
+  if (next === state) return state;
+  if (type === "message.created") {
+    next = { ...next, outbox: unanswered(next.outbox, [message], next.you) };
+    if (message.author && next.typing[message.author.id]) {
+      const { [message.author.id]: _, ...others } = next.typing;
+      next.typing = others;
+    }
+    // A new version of an answer is what everyone wants to see.
+    if (message.reply_to && next.chosen[message.reply_to]) {
+      const { [message.reply_to]: _, ...others } = next.chosen;
+      next.chosen = others;
+    }
+  }
+  return next;
+}
+
+function delta(state, frame) {
+  const index = indexOf(state.messages, frame.message_id);
+  if (index < 0) return missed(state, frame.message_id);
+  const held = state.messages[index];
+  if (!isOpen(held) || frame.attempt < held.attempt) return state;
+  const begins = frame.attempt > held.attempt;
+  if (begins ? frame.seq !== 1 || held.content : frame.seq !== (held.seq ?? 0) + 1) {
+    const isOld = !begins && frame.seq <= (held.seq ?? 0);
+    return isOld || state.stale ? state : { ...state, stale: true };
+  }
+  return replaced(state, index, {
+    ...held,
+    status: "processing",
+    attempt: frame.attempt,
+    seq: frame.seq,
+    content: held.content + frame.text,
+    html: withBlocks(held.html ?? [], frame.blocks),
+    alive: true,
+    newsAt: frame.at,
+  });
+}
+
+function reset(state, frame) {
+  const index = indexOf(state.messages, frame.message_id);
+  if (index < 0) return missed(state, frame.message_id);
+  const held = state.messages[index];
+  if (!isOpen(held) || frame.attempt < held.attempt) return state;
+  if (frame.attempt === held.attempt && frame.seq < (held.seq ?? 0)) return state;
+  const { attempt, seq, content } = frame;
+  return replaced(state, index, { ...held, attempt, seq, content, html: frame.html ?? [], newsAt: frame.at });
+}
+
+function participant(state, frame) {
+  const person = frame.participant;
+  if (!person) return state;
+  const others = state.participants.filter((other) => other.id !== person.id);
+  const isYou = state.you?.id === person.id;
+  return {
+    ...state,
+    participants: [...others, person],
+    you: isYou ? { ...state.you, ...person } : state.you,
+    session: isYou && state.session ? { ...state.session, role: person.role } : state.session,
+  };
+}
+
+function participantGone(state, frame) {
+  const id = frame.participant?.id ?? frame.user_id;
+  return { ...state, participants: state.participants.filter((person) => person.id !== id) };
+}
+
+function typing(state, { user, active, at }) {
+  if (!user || user.id === state.you?.id) return state;
+  const { [user.id]: _, ...others } = state.typing;
+  return { ...state, typing: active ? { ...others, [user.id]: { name: user.name, until: at + TYPING_MS } } : others };
+}
+
+// --- parts of them ---
+
+/** A frame about an unknown message: a sync may bring it. If it doesn't, the message is older than what is loaded. */
+function missed(state, id) {
+  return state.elsewhere.includes(id) ? state : { ...state, stale: true, elsewhere: [...state.elsewhere, id] };
+}
+
+/** What is now known of a message of which `held` was known and `incoming` arrived. */
+function newer(held, incoming, at) {
+  if (!held) return { ...incoming, newsAt: at };
+  if ((incoming.version ?? 0) < (held.version ?? 0)) return held;
+  if (isOpen(incoming)) {
+    if (incoming.attempt < held.attempt) return held;
+    if (incoming.attempt === held.attempt && (incoming.seq ?? 0) < (held.seq ?? 0)) {
+      // The stored text lags behind the live one.
+      const { seq, content, html, newsAt } = held;
+      return { ...incoming, seq, content, html, newsAt };
+    }
+  }
+  const isSame = ["version", "attempt", "seq", "status", "alive"].every((name) => incoming[name] === held[name]);
+  if (isSame && incoming.content === held.content) return held;
+  const isNews = incoming.version !== held.version || incoming.seq !== held.seq || incoming.attempt !== held.attempt;
+  return { ...incoming, newsAt: isNews ? at : held.newsAt };
+}
+
+function merged(state, incoming, at) {
+  let messages = state.messages;
+  for (const message of incoming) {
+    if (!message) continue;
+    const index = indexOf(messages, message.id);
+    const held = messages[index];
+    const next = newer(held, message, at);
+    if (next === held) continue;
+    messages = index < 0 ? [...messages, next] : spliced(messages, index, next);
+    if (index < 0 || next.position !== held.position) messages = [...messages].sort(order);
+  }
+  return messages === state.messages ? state : { ...state, messages };
+}
+
+function replaced(state, index, message) {
+  return { ...state, messages: spliced(state.messages, index, message) };
+}
+
+function spliced(messages, index, message) {
+  const copy = messages.slice();
+  copy[index] = message;
+  return copy;
+}
+
+/** `blocks` = {from, html}: from that top-level block on, the text is drawn like this. */
+function withBlocks(html, blocks) {
+  return blocks ? [...html.slice(0, blocks.from), ...blocks.html] : html;
+}
+
+/** The outbox without what has arrived. Falls back to the text where a server doesn't tell the client_id. */
+function unanswered(outbox, messages, you) {
+  if (!outbox.length) return outbox;
+  const mine = messages.filter((message) => message.role === "user" && message.author?.id === you?.id);
+  return outbox.filter(
+    (entry) =>
+      !mine.some((message) =>
+        message.client_id
+          ? message.client_id === entry.client_id
+          : message.content.trim() === entry.content.trim() && Date.parse(message.created_at) >= entry.created_at - 60_000,
+      ),
+  );
+}
+
+function indexOf(messages, id) {
+  for (let i = messages.length - 1; i >= 0; i--) if (messages[i].id === id) return i; // what changes is near the end
+  return -1;
+}
+
+function order(a, b) {
+  return a.position - b.position || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+}
+
+// --- reading the state ---
+
+export function isOpen(message) {
+  return message.status === "pending" || message.status === "processing";
+}
+
+/** The messages of the conversation in order: one entry per question and per answer, whose versions are one entry. */
+export function thread(state) {
+  const entries = [];
+  for (const message of state.messages) {
+    if (message.role === "user") {
+      if (message.status === "pending" || message.status === "cancelled") continue; // queued, or withdrawn
+      entries.push({ message, versions: null });
+      continue;
+    }
+    if (!entries.length && state.hasMore) continue; // its question isn't loaded yet
+    const last = entries[entries.length - 1];
+    if (last?.versions && message.reply_to && last.message.reply_to === message.reply_to) last.versions.push(message);
+    else entries.push({ message, versions: [message] });
+    const entry = entries[entries.length - 1];
+    const chosen = state.chosen[message.reply_to];
+    entry.message = entry.versions.find((version) => version.id === chosen) ?? entry.versions[entry.versions.length - 1];
+  }
+  return entries;
+}
+
+/** The id of the message before which older ones are to be loaded. (A new version of an old answer has no part in it.) */
+export function oldest(state) {
+  return (state.messages.find((message) => message.role === "user") ?? state.messages[0])?.id ?? null;
+}
+
+export function queued(state) {
+  return state.messages.filter((message) => message.role === "user" && message.status === "pending");
+}
+
+/** The answer that is being waited for or written, or null. A session has at most one. */
+export function running(state) {
+  for (let i = state.messages.length - 1; i >= 0; i--) {
+    const message = state.messages[i];
+    if (message.role === "assistant" && isOpen(message)) return message;
+  }
+  return null;
+}
+
+export function questionOf(state, reply) {
+  return state.messages.find((message) => message.id === reply.reply_to) ?? null;
+}
+
+export function typists(state, now) {
+  return Object.values(state.typing)
+    .filter((typist) => typist.until > now)
+    .map((typist) => typist.name);
+}
+
+/** Seconds for which the queue still rests after a failed answer; 0 if it doesn't. */
+export function pausedFor(state, now) {
+  const until = Date.parse(state.session?.queue_paused_until ?? "");
+  return until > now && !running(state) && queued(state).length ? Math.ceil((until - now) / 1000) : 0;
+}
+
+export function mayWrite(state) {
+  return state.you?.role !== "viewer";
+}
+
+export function hueOf(state, userId) {
+  return state.participants.find((person) => person.id === userId)?.color ?? (Number(userId) * 137) % 360;
+}

@@ -1,0 +1,20 @@
+/** Moments and spans as people read them. */
+
+const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+
+export function shortTime(iso, now = new Date()) {
+  const moment = new Date(iso);
+  return (moment.toDateString() === now.toDateString() ? hour : day).format(moment);
+}
+
+export function fullTime(iso) {
+  return full.format(new Date(iso));
+}
+
+export function span(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, "0")} s`;
+}

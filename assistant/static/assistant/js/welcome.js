@@ -1,0 +1,53 @@
+/** The page before a session exists: the first message makes it. */
+
+import { api } from "./api.js";
+import { showComposer } from "./composer.js";
+import { draftsIn, newClientId } from "./drafts.js";
+import { loadModels, showModel } from "./models.js";
+import { notice } from "./notices.js";
+import { showShell } from "./shell.js";
+import { showSidebar } from "./sidebar.js";
+import { storage } from "./storage.js";
+
+const { sessionUrl, maxLength, noSession } = document.body.dataset;
+const urlOf = (id) => sessionUrl.replace(noSession, id);
+const drafts = draftsIn(storage, "new");
+let model = null;
+let isStarting = false;
+
+const composer = showComposer({
+  drafts,
+  maxLength: Number(maxLength),
+  clears: false, // until there is a session that holds it
+  async send(content) {
+    if (isStarting) return;
+    isStarting = true;
+    try {
+      const session = await api.createSession(model ? { model } : {});
+      const entry = { client_id: newClientId(), content, created_at: Date.now() };
+      const kept = draftsIn(storage, session.id);
+      kept.sending(entry); // should the next step fail, the session's page tries again
+      drafts.keep("");
+      await api.send(session.id, entry).then(
+        () => kept.done(entry.client_id),
+        () => {},
+      );
+      location.assign(urlOf(session.id));
+    } catch (error) {
+      notice(error.message);
+      isStarting = false;
+    }
+  },
+});
+
+showShell({ focusComposer: composer.focus });
+showSidebar({ current: null, sessionUrl: urlOf });
+const drawModel = showModel({
+  chosen: () => model,
+  mayChoose: () => true,
+  onChoose: async (id) => {
+    model = id;
+  },
+});
+loadModels().then(drawModel);
+composer.focus();

@@ -1,0 +1,40 @@
+"""Daphne, as `serve` starts it: on uvloop, without an access log, and not outliving the process that started it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+
+import uvloop
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="assistant.web")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", default="8000")
+    parser.add_argument("--application", default="project.asgi:application")
+    options = parser.parse_args()
+    threading.Thread(target=_end_with, args=(os.getppid(),), name="parent watch", daemon=True).start()
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    from daphne.cli import CommandLineInterface  # imports Twisted, which then takes uvloop's loop
+
+    sys.argv = ["daphne"]
+    CommandLineInterface().run(
+        ["-b", options.host, "-p", options.port, "-v", "0", "--access-log", os.devnull,
+         "--application-close-timeout", "5", "--no-server-name", options.application]
+    )  # fmt: skip
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

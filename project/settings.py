@@ -1,0 +1,181 @@
+"""Django's settings, read from the environment. Importing this module does nothing but read (and make the data dir)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from assistant.embedded import socket_path
+from project import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+ASSISTANT_DATA_DIR = env.data_dir("ASSISTANT_DATA_DIR", BASE_DIR / "var")
+
+SECRET_KEY = env.secret_key("SECRET_KEY", ASSISTANT_DATA_DIR)
+DEBUG = env.flag("DEBUG")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])
+for _origin in CSRF_TRUSTED_ORIGINS:
+    if not _origin.startswith(("http://", "https://")):
+        raise ImproperlyConfigured(f"CSRF_TRUSTED_ORIGINS: {_origin!r} must begin with http:// or https://.")
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "csp",
+    "django_q",
+    "ninja",
+    "assistant",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "project.urls"
+ASGI_APPLICATION = "project.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# The web server's threads come and go with their requests, so it pools; everywhere else a thread keeps its connection.
+_pooled = bool(os.environ.get("ASSISTANT_POOL_CONNECTIONS"))
+DATABASES = {
+    "default": env.database("DATABASE_URL", ASSISTANT_DATA_DIR, pooled=_pooled) | {"CONN_MAX_AGE": 0 if _pooled else None}
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "assistant:login"
+LOGIN_REDIRECT_URL = "assistant:home"
+LOGOUT_REDIRECT_URL = "assistant:login"
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "static/"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+# Files are served from the apps that hold them and revalidated on each use: no collectstatic, no stale script.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_MAX_AGE = 0
+
+# Behind a proxy that ends TLS: SECURE_COOKIES=on. On plain http://127.0.0.1 secure cookies would never arrive.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.flag("SECURE_COOKIES")
+SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "https:", "data:"],
+        "connect-src": ["'self'"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+# --- the assistant -------------------------------------------------------------------------------------------------
+
+REDIS_URL = env.text("REDIS_URL") or f"unix://{socket_path(ASSISTANT_DATA_DIR)}"
+if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+    raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://.")
+ASSISTANT_EMBEDDED_VALKEY = not env.text("REDIS_URL")
+
+ASSISTANT_MODELS = env.models("ASSISTANT_MODELS")
+ASSISTANT_TIMEOUT = env.number("ASSISTANT_TIMEOUT", 60, least=0.1)
+ASSISTANT_DEADLINE = env.number("ASSISTANT_DEADLINE", 600, least=0.1)
+ASSISTANT_WORKERS = env.number("ASSISTANT_WORKERS", 2, least=1, whole=True)
+ASSISTANT_CONCURRENCY = env.number("ASSISTANT_CONCURRENCY", 200, least=1, whole=True)
+ASSISTANT_HEARTBEAT = env.number("ASSISTANT_HEARTBEAT", 2, least=0.1)
+ASSISTANT_LEASE = env.number("ASSISTANT_LEASE", 10, least=0.3)
+ASSISTANT_MAX_ATTEMPTS = env.number("ASSISTANT_MAX_ATTEMPTS", 3, least=1, whole=True)
+ASSISTANT_GRACE = env.number("ASSISTANT_GRACE", 5, least=0)
+ASSISTANT_MAX_LENGTH = env.number("ASSISTANT_MAX_LENGTH", 10_000, least=1, whole=True)
+ASSISTANT_SIGNUP = env.choice("ASSISTANT_SIGNUP", "closed", ("open", "closed"))
+if ASSISTANT_LEASE < 3 * ASSISTANT_HEARTBEAT:
+    raise ImproperlyConfigured(
+        f"ASSISTANT_LEASE ({ASSISTANT_LEASE:g} s) must be at least three times ASSISTANT_HEARTBEAT "
+        f"({ASSISTANT_HEARTBEAT:g} s), or one late heartbeat would look like a death."
+    )
+
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3}], "prefix": "parley"},
+    }
+}
+
+# Why each value: docs/decisions.md, "django-q2's settings".
+Q_CLUSTER = {
+    "name": "parley",
+    "label": "Queue",
+    "orm": "default",
+    "broker_class": "assistant.queue.DoorbellBroker",
+    "workers": 1,
+    "bulk": 1,
+    "queue_limit": 1,
+    "poll": 1,
+    "timeout": 25,
+    "retry": 30,
+    "ack_failures": True,
+    "max_attempts": 5,
+    "save_limit": -1,
+    "recycle": 2**31,
+    "catch_up": False,
+    "log_level": "WARNING",
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname:<7} {processName:.12s}[{process}] {name}: {message}", "style": "{"}
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {
+        "assistant": {"level": env.text("LOG_LEVEL", "INFO").upper()},
+        "django-q": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+        "LiteLLM": {"level": "ERROR"},
+    },
+}
