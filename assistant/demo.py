@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 PACE_SECONDS = 0.03
 
 
-def answer_to(question: str, speakers: int = 1) -> str:
+def answer_to(question: str) -> str:
     """A useful canned answer in Markdown."""
     first = question.strip().splitlines()[0][:120] if question.strip() else "nothing at all"
     return f"""This is Parley's **demo model**. It runs inside this installation, asks nobody, and can't think: \

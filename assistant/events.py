@@ -7,13 +7,15 @@ transaction has committed. Whoever did something learns of it by the same frame 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
+import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future, wait
 from typing import Any
 from uuid import UUID
 
 import orjson
-from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.db import transaction
 
@@ -26,13 +28,23 @@ logger = logging.getLogger(__name__)
 
 SEND_SECONDS = 3.0  # longer than this a viewer's frame is not waited for: it resyncs, the work goes on
 
-_loop: asyncio.AbstractEventLoop | None = None
+_own_loop: asyncio.AbstractEventLoop | None = None
+_lock = threading.Lock()
+_unsent: set[Future[None]] = set()
 
 
 def send_from(loop: asyncio.AbstractEventLoop | None) -> None:
-    """Lets synchronous code of this process send through `loop`: in a worker, the runner's. Order is kept."""
-    global _loop
-    _loop = loop
+    """Lets this process send through `loop` (a worker's runner), so that frames keep the order of what happened there.
+
+    Without it a thread with a loop of its own sends: a request is not kept waiting for its frames.
+    """
+    global _own_loop
+    _own_loop = loop
+
+
+def flush(seconds: float = SEND_SECONDS) -> None:
+    """Waits until what was announced so far is sent, so that a command that ends now has told everyone."""
+    wait(set(_unsent), timeout=seconds)
 
 
 def group_of(session_id: UUID | str) -> str:
@@ -46,14 +58,22 @@ def encode(type_: str, **fields: Any) -> str:
 # --- announcing from a transaction ---
 
 
-def message_changed(message: Message, type_: str = "message.updated") -> None:
-    """Tells the session of `message` as it stands in this transaction."""
+def message_created(message: Message) -> None:
+    """Tells the session of a message that this transaction has made."""
+    _tell_message("message.created", message)
+
+
+def message_changed(message: Message) -> None:
+    """Tells the session of `message` as it stands in this transaction (it is read again)."""
+    _tell_message("message.updated", Message.objects.shown().get(pk=message.pk))
+
+
+def _tell_message(type_: str, message: Message) -> None:
     from assistant import wire
 
-    fresh = Message.objects.shown().select_related("session").get(pk=message.pk)
     # What this transaction has just written has, by this very transaction, its job or its lease.
-    data = wire.message_json(fresh, alive=not fresh.is_finished)
-    _on_commit(fresh.session_id, encode(type_, message=data))
+    data = wire.message_json(message, alive=not message.is_finished)
+    _on_commit(message.session_id, encode(type_, message=data))
 
 
 def message_reset(message: Message) -> None:
@@ -64,10 +84,12 @@ def message_reset(message: Message) -> None:
     _on_commit(message.session_id, frame)
 
 
-def session_changed(session: ChatSession) -> None:
+def session_changed(session: ChatSession, running: bool | None = None) -> None:
+    """Tells the session's own fields. `running` is looked up unless the caller knows it."""
     from assistant import wire
 
-    running = session.messages.running().exists()
+    if running is None:
+        running = session.messages.running().exists()
     _on_commit(session.pk, encode("session.updated", session=wire.session_json(session, None, running=running)))
 
 
@@ -109,11 +131,16 @@ async def _send(group: str, event: dict[str, Any]) -> None:
 
 
 def _run(coroutine: Coroutine[Any, Any, None]) -> None:
-    if _loop is not None and _loop.is_running():
-        asyncio.run_coroutine_threadsafe(coroutine, _loop)
-    else:
-        async_to_sync(_awaited)(coroutine)
+    sent = asyncio.run_coroutine_threadsafe(coroutine, _sending_loop())
+    _unsent.add(sent)
+    sent.add_done_callback(_unsent.discard)
 
 
-async def _awaited(coroutine: Coroutine[Any, Any, None]) -> None:
-    await coroutine
+def _sending_loop() -> asyncio.AbstractEventLoop:
+    global _own_loop
+    with _lock:
+        if _own_loop is None or _own_loop.is_closed():
+            _own_loop = asyncio.new_event_loop()
+            threading.Thread(target=_own_loop.run_forever, name="frames", daemon=True).start()
+            atexit.register(flush)
+        return _own_loop

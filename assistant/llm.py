@@ -11,9 +11,12 @@ import functools
 import gc
 import logging
 import os
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
+
+import httpx
 
 from assistant import catalogue, conf, demo
 from assistant.failures import sentence
@@ -54,65 +57,57 @@ class ModelError(Exception):
 async def stream(model: str, messages: list[dict[str, Any]]) -> AsyncIterator[Piece]:
     """Asks `model` (a litellm id) and yields what it sends, as it comes.
 
-    `messages` are in OpenAI's chat format. Silence longer than ASSISTANT_TIMEOUT seconds ends it. Closing the iterator
-    closes the provider's connection. Raises ModelError, nothing else.
+    `messages` are in OpenAI's chat format. After ASSISTANT_TIMEOUT seconds without a byte it ends; how long it may take
+    as a whole is the caller's affair. Closing the iterator, or cancelling the task that reads it, closes the provider's
+    connection at once. Raises ModelError, nothing else.
     """
     litellm = library()
-    silence = conf.get("ASSISTANT_TIMEOUT")
-    response = None
+    response: Any = None
     finish: str | None = None
+    yielded_at = time.monotonic()
     try:
-        async with asyncio.timeout(silence + CONNECT_SECONDS):
-            response = await litellm.acompletion(
-                model=model,
-                messages=messages,
-                stream=True,
-                stream_options={"include_usage": True},
-                timeout=silence,
-                max_retries=0,
-                num_retries=0,
-                drop_params=True,
-            )
-        chunks = response.__aiter__()
-        while True:
-            async with asyncio.timeout(silence + CONNECT_SECONDS):
-                try:
-                    chunk = await chunks.__anext__()
-                except StopAsyncIteration:
-                    break
+        response = await litellm.acompletion(
+            model=model,
+            messages=messages,
+            stream=True,
+            stream_options={"include_usage": True},
+            timeout=conf.get("ASSISTANT_TIMEOUT"),  # litellm's is the silence between two reads, not the whole
+            max_retries=0,  # by default it sends a request up to three times; retrying is ours
+            drop_params=True,
+        )
+        async for chunk in response:
             for choice in chunk.choices[:1]:
                 if choice.delta is not None and choice.delta.content:
                     yield Text(choice.delta.content)
                 finish = choice.finish_reason or finish
             if usage := getattr(chunk, "usage", None):
                 yield Usage(_figures(litellm, model, usage))
+            if time.monotonic() - yielded_at > LOOP_SHARE_SECONDS:
+                # Chunks that are already here are read without ever waiting: a fast model would starve the others.
+                await asyncio.sleep(0)
+                yielded_at = time.monotonic()
+        # Where a stream ends without a reason litellm makes one up; this is what really came.
+        finish = getattr(response, "received_finish_reason", finish)
         if finish:
             yield Finish(finish)
-    except TimeoutError as error:
-        raise ModelError("timeout", f"no byte for {silence:g} s") from error
     except (asyncio.CancelledError, GeneratorExit, ModelError):
         raise
     except Exception as error:
         raise _translated(litellm, error) from error
     finally:
-        await _close(response)
+        # Without this the provider goes on sending until the garbage collector comes by, which may be never.
+        if response is not None:
+            await _close(response)
 
 
-CONNECT_SECONDS = 5.0
+LOOP_SHARE_SECONDS = 0.005
 
 
 async def _close(response: Any) -> None:
-    """Closes the provider's connection now, not when the garbage collector comes by."""
-    for stream_ in (response, getattr(response, "completion_stream", None)):
-        close = getattr(stream_, "aclose", None) or getattr(stream_, "close", None)
-        if close is None:
-            continue
-        try:
-            result = close()
-            if asyncio.iscoroutine(result):
-                await result
-        except Exception as error:
-            logger.debug("Closing a model's stream: %s", error)
+    try:
+        await response.aclose()
+    except Exception as error:
+        logger.debug("Closing a model's stream: %s", error)
 
 
 def _figures(litellm: Any, model: str, usage: Any) -> dict[str, Any]:
@@ -132,23 +127,29 @@ def _figures(litellm: Any, model: str, usage: Any) -> dict[str, Any]:
 
 
 def _translated(litellm: Any, error: Exception) -> ModelError:
-    """One of our categories for whatever litellm or the network raised. The order matters: subclasses come first."""
-    categories = (
-        ("timeout", (litellm.Timeout,)),
+    """One of our categories for whatever litellm or the network raised."""
+    raw = f"{type(error).__name__}: {error}"[:2000]
+    # An error in mid stream is wrapped; what happened is inside, and a network error is inside that one's context.
+    inner = getattr(error, "original_exception", None) or error
+    chain = [error, inner, inner.__context__, inner.__cause__]
+    # The order matters: litellm's classes are subclasses of each other.
+    categories: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
+        ("timeout", (litellm.Timeout, httpx.TimeoutException, TimeoutError)),
         ("context_overflow", (litellm.ContextWindowExceededError,)),
         ("content_filtered", (litellm.ContentPolicyViolationError,)),
         ("rate_limited", (litellm.RateLimitError,)),
         ("auth", (litellm.AuthenticationError, litellm.PermissionDeniedError)),
         ("invalid_model", (litellm.NotFoundError, litellm.UnsupportedParamsError)),
     )
-    raw = f"{type(error).__name__}: {error}"
     for code, classes in categories:
-        if isinstance(error, classes):
+        if any(isinstance(one, classes) for one in chain):
             return ModelError(code, raw)
-    if isinstance(error, litellm.BadRequestError) and "LLM Provider NOT provided" in str(error):
+    if getattr(inner, "status_code", None) == 403:
+        return ModelError("auth", raw)
+    if getattr(inner, "code", None) == "content_filter":
+        return ModelError("content_filtered", raw)
+    if "LLM Provider NOT provided" in raw:
         return ModelError("invalid_model", raw)
-    if "timed out" in str(error).lower() or "ReadTimeout" in raw:
-        return ModelError("timeout", raw)
     return ModelError("provider_error", raw)
 
 
@@ -156,6 +157,8 @@ def _translated(litellm: Any, error: Exception) -> ModelError:
 def library() -> Any:
     """litellm, imported on first use, quiet, and knowing the demo model."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # otherwise the import fetches a file, and waits
+    # litellm ends a stream that repeats a chunk 100 times, "to stop loops". A long ruler in a table is no loop.
+    os.environ.setdefault("REPEATED_STREAMING_CHUNK_LIMIT", "100000")
     import litellm
     from litellm import CustomLLM
 
@@ -173,7 +176,9 @@ def library() -> Any:
     litellm.telemetry = False
     litellm.custom_provider_map = [{"provider": catalogue.DEMO.partition("/")[0], "custom_handler": Demo()}]
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+        own = logging.getLogger(name)  # its own handlers write to stdout, what it says is in our log by our words
+        own.handlers.clear()
+        own.setLevel(logging.CRITICAL)
     return litellm
 
 

@@ -18,8 +18,11 @@ from assistant.markup import LiveBlocks, blocks, code, live, warm
 
 ROOT = Path(__file__).parents[1]
 TAGS = set(
-    "p br hr h1 h2 h3 h4 h5 h6 blockquote ul ol li input em strong del code pre span a img figure div "
-    "table thead tbody tr th td".split()
+    re.findall(
+        r"\w+",
+        "p br hr h1 h2 h3 h4 h5 h6 blockquote ul ol li input em strong del code pre span a img figure div "
+        "table thead tbody tr th td",
+    )
 )
 ATTRIBUTES = {
     "a": {"href", "title", "target", "rel"},
@@ -382,6 +385,7 @@ cuts = st.lists(st.integers(1, 12), min_size=1, max_size=6)
 @example("1. a\n\n2. b", [1])
 @example("a\r\n\r\nb\r", [2])
 @example("foo\n| a | b |\n|---|---|\n| 1 | 2 |\n\nx", [3])
+@example("```py\n1.\n    ```\n", [1])
 @example("\ud83d\ude00 a\n\nb", [1])
 def test_live_blocks_equal_whole_ones_at_every_step(text: str, sizes: list[int]) -> None:
     assert draw(cut(text, sizes)) == blocks(text)

@@ -76,8 +76,9 @@ def choices_of(chunks: list[Any]) -> list[Any]:
 @pytest.mark.parametrize(
     "model",
     [
-        "words", "paced-n30-rate2000", "words-n12-burst=4-pause=0.01", "words-salt", "unicode", "unicode-n40-split",
-        "markdown", "markdown-n500", "echo", "big=300K", "big=10K-pieces=7", "unicode-pieces", "blank", "empty",
+        "words", "paced-n30-rate2000", "words-n12-burst=4-pause=0.01", "words-salt",
+        "unicode", "unicode-n40-split", "unicode-pieces", "markdown", "markdown-n500",
+        "echo", "big=300K", "big=10K-pieces=7", "blank", "empty",
         "words-n3-think=4", "words-n3;first=0.01;tag=any.thing:at,all", "words-n2-dribble=0.0001",
         "words-n3-first=0.05-keepalive=0.01",
     ],

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from assistant import catalogue, conf, events, live, queue, wire
 from assistant.lifecycle.refusal import Refused
@@ -57,19 +58,18 @@ def send(session: ChatSession, author: Any, content: str, client_id: str, model:
             model=model,
             position=locked.last_position,
             status=Status.PENDING if must_wait else Status.SUCCESS,
-            finished_at=None if must_wait else Now(),
+            finished_at=None if must_wait else timezone.now(),
         )
         touch(locked)
-        events.message_changed(message, "message.created")
-        reply = None
+        events.message_created(message)
         if must_wait:
-            promote_next(locked)  # only if nothing runs after all: a queue that rests for no reason starts again
-            reply = message.replies.first()
+            reply = None
+            if promote_next(locked):  # nothing ran after all: a queue that rested for no reason starts again
+                message.refresh_from_db()
+                reply = message.replies.first()
         else:
             reply = open_turn(locked, message)
-            events.message_changed(reply, "message.created")
-        events.session_changed(locked)
-        message.refresh_from_db()
+        events.session_changed(locked, running=True if reply else None)
         return Sent(message, reply, is_new=True)
 
 
@@ -150,8 +150,7 @@ def retry(message: Message, model: str = "") -> Message:
             question.model = model
         answer = open_turn(session, question)
         touch(session)
-        events.message_changed(answer, "message.created")
-        events.session_changed(session)
+        events.session_changed(session, running=True)
     return answer
 
 

@@ -26,6 +26,7 @@ def open_turn(session: ChatSession, question: Message) -> Message:
         model=question.model or session.model or default_model(),
         job=queue.enqueue(answer_id),
     )
+    events.message_created(answer)
     return answer
 
 
@@ -50,10 +51,8 @@ def promote_next(session: ChatSession) -> Message | None:
         status=Status.SUCCESS, finished_at=Now(), version=next_version()
     )
     assert won, "the session's lock keeps a withdrawal from coming between"
-    answer = open_turn(session, question)
     events.message_changed(question)
-    events.message_changed(answer, "message.created")
-    return answer
+    return open_turn(session, question)
 
 
 def end_turn(session: ChatSession, *, failed: bool) -> None:

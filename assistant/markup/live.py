@@ -24,7 +24,8 @@ class LiveBlocks:
 
     Only the open tail is read again: what stands before the last block that starts after a blank line is
     settled, because in CommonMark a closed block is never opened again. Link reference definitions are the
-    exception: they reach back, so a text that has some is read as a whole each time (put off as any long tail).
+    exception: they reach back, so a text that has some is read as a whole each time,
+    put off as any long tail is.
     """
 
     def __init__(self) -> None:
@@ -41,9 +42,7 @@ class LiveBlocks:
     def append(self, text: str) -> tuple[int, list[str]]:
         """Add the next piece; return `(from_index, html)`. No change is `(number of blocks, [])`."""
         if self._after_return and text:
-            text = text.removeprefix(
-                "\n"
-            )  # the second half of a CRLF whose first half was the end of a piece
+            text = text.removeprefix("\n")  # the second half of a CRLF that was cut in two
             self._after_return = False
         self._after_return = self._after_return or text.endswith("\r")
         text = normal(text)
@@ -130,9 +129,9 @@ class LiveBlocks:
 def _is_boundary(data: bytes, start: int) -> bool:
     """Tell whether the block whose first line starts here will start here whatever follows.
 
-    A blank line must stand before it, so that no paragraph can reach into it, and its first line must be whole:
+    A blank line must stand before it, so that no paragraph reaches into it, and its first line must be whole:
     "1" is a paragraph now and may become "1. an item" of the list before it. A line that starts with a letter
-    may not.
+    has no such future.
     """
     before = data[data.rfind(b"\n", 0, start - 1) + 1 : start]
     return not before.strip(b" \t\n") and (data.find(b"\n", start) >= 0 or data[start : start + 1].isalpha())
@@ -148,7 +147,7 @@ class _OpenFence:
         self._language = language
         self._continued = False
         self._drop_final_parts()
-        self._closing = re.compile(rf" {{0,3}}{fence}{fence[0]}*[ \t]*$", re.MULTILINE)
+        self._closing = re.compile(rf" {{0,3}}{fence}{fence[0]}*[ \t\v\f]*$", re.MULTILINE)
 
     def append(self, text: str) -> bool:
         """Add code; return False when a line now looks like the end of the block."""

@@ -1,5 +1,8 @@
-"""Markdown text to top-level blocks of parser events, with what models write and pulldown-cmark reads otherwise:
-tables right after a line of text, amounts of money, and TeX's brackets."""
+"""Markdown text to top-level blocks of parser events.
+
+It reads as models mean them what pulldown-cmark reads otherwise: tables right after a line of text, amounts
+of money, and TeX's brackets.
+"""
 
 from __future__ import annotations
 

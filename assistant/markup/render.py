@@ -70,6 +70,7 @@ _LINK = re.compile(r"(?:https?://|mailto:)[^\s\\\x00-\x20\x7f]+", re.IGNORECASE)
 _IMAGE = re.compile(r"(?:https://|/(?!/))[^\s\\\x00-\x20\x7f]*", re.IGNORECASE)
 _BARE_LINK = re.compile(r"(?<![\w/])https?://[^\s<>\"`\x00-\x20\x7f\\]{1,2000}")
 _FENCE = re.compile(rb" {0,3}(`{3,}|~{3,})")
+_FENCE_END = re.compile(rb" {0,3}(`{3,}|~{3,})[ \t\v\f]*")
 
 
 def blocks(text: str) -> list[str]:
@@ -235,8 +236,10 @@ class _Writer:
         if not complete:
             closed = False
             if fence:
-                last = rest.rstrip(b"\n").rpartition(b"\n")[2].strip(b" \t>")
-                closed = len(last) >= len(fence[1]) and last == fence[1][:1] * len(last)
+                last = rest.rstrip(b"\n").rpartition(b"\n")[2]
+                # Within a list or a quotation the line has their prefix, too.
+                end = _FENCE_END.fullmatch(last.lstrip(b" \t>") if self._closers else last)
+                closed = bool(end and end[1].startswith(fence[1]))
             self.at_end = not closed
             complete = closed
             if fence and not closed:

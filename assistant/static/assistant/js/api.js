@@ -48,7 +48,7 @@ async function call(method, path, body) {
 const at = encodeURIComponent;
 
 export const api = {
-  sessions: () => call("GET", "sessions"),
+  sessions: () => call("GET", "sessions?limit=100"),
   createSession: (fields) => call("POST", "sessions", fields),
   changeSession: (id, fields) => call("PATCH", `sessions/${at(id)}`, fields),
   deleteSession: (id) => call("DELETE", `sessions/${at(id)}`),
