@@ -56,7 +56,7 @@ export const api = {
   invite: (id, role) => call("POST", `sessions/${at(id)}/invitations`, { role }),
   models: () => call("GET", "models"),
   older: (id, before) => call("GET", `sessions/${at(id)}/messages?before=${at(before)}&limit=50`),
-  send: (id, message) => call("POST", `sessions/${at(id)}/messages`, message),
+  send: (id, { client_id, content }) => call("POST", `sessions/${at(id)}/messages`, { client_id, content }),
   cancel: (messageId) => call("POST", `messages/${at(messageId)}/cancel`),
   retry: (messageId) => call("POST", `messages/${at(messageId)}/retry`),
   edit: (messageId, content) => call("PATCH", `messages/${at(messageId)}`, { content }),

@@ -8,11 +8,18 @@ const RESEND_WITHIN_MS = 10 * 60_000;
 
 export function createOutbox({ store, drafts, sessionId }) {
   const underWay = new Set();
+  let last = Promise.resolve();
 
-  async function post({ client_id, content, created_at }) {
-    if (underWay.has(client_id)) return;
-    underWay.add(client_id);
-    store.dispatch({ type: "ui.sending", client_id, content, at: created_at });
+  /** One at a time, so that they arrive in the order they were written. */
+  function post(entry) {
+    if (underWay.has(entry.client_id)) return last;
+    underWay.add(entry.client_id);
+    store.dispatch({ ...entry, type: "ui.sending", at: entry.created_at });
+    last = last.then(() => deliver(entry));
+    return last;
+  }
+
+  async function deliver({ client_id, content }) {
     try {
       const { message, reply } = await api.send(sessionId, { client_id, content });
       drafts.done(client_id);
