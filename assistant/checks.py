@@ -21,7 +21,9 @@ def queue_is_in_our_database(app_configs: Any, **kwargs: Any) -> list[checks.Che
             )
         )
     if cluster.get("sync"):
-        found.append(checks.Error("Q_CLUSTER['sync'] can't be used: a turn needs a worker process.", id="assistant.E002"))
+        found.append(
+            checks.Error("Q_CLUSTER['sync'] can't be used: a turn needs a worker process.", id="assistant.E002")
+        )
     return found
 
 

@@ -38,7 +38,9 @@ class Database:
             try:
                 return await self.call_once(work, *args, **kwargs)
             except (OperationalError, InterfaceError) as error:
-                logger.warning("The database is away (%s); %s waits %.2f s.", str(error).strip(), work.__name__, pause)
+                logger.warning(
+                    "The database is away (%s); %s waits %.2f s.", str(error).strip(), work.__name__, pause
+                )
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 

@@ -78,9 +78,7 @@ def _tell_message(type_: str, message: Message) -> None:
 
 def message_reset(message: Message) -> None:
     """The answer is being written again, from an empty text."""
-    frame = encode(
-        "message.reset", message_id=str(message.pk), attempt=message.attempt, seq=0, content="", html=[]
-    )
+    frame = encode("message.reset", message_id=str(message.pk), attempt=message.attempt, seq=0, content="", html=[])
     _on_commit(message.session_id, frame)
 
 

@@ -15,7 +15,10 @@ class AccountForm(BaseUserCreationForm):
     """A new account: a name to sign in with, a password, and an e-mail address if one likes."""
 
     email = forms.EmailField(
-        label="E-mail", required=False, help_text="Optional.", widget=forms.EmailInput(attrs={"autocomplete": "email"})
+        label="E-mail",
+        required=False,
+        help_text="Optional.",
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
 
     class Meta:
@@ -27,7 +30,10 @@ class AccountForm(BaseUserCreationForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         name, first, second = (self.fields[key] for key in ("username", "password1", "password2"))
-        name.label, name.help_text = "Name", "Letters, digits and @ . + - _ only. Others see it beside what you write."
+        name.label, name.help_text = (
+            "Name",
+            "Letters, digits and @ . + - _ only. Others see it beside what you write.",
+        )
         first.help_text = "At least 8 characters, and not a common one."
         second.label, second.help_text = "Password again", ""
 

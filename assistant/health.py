@@ -46,8 +46,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
         messages.labels(row["role"], row["status"]).set(row["count"])
     failures = Gauge("parley_failures", "Failed answers by category.", ["code"], registry=registry)
     failed = Message.objects.filter(status=Status.ERROR).values("error_code").annotate(count=Count("id"))
-    for row in failed:
-        failures.labels(row["error_code"]).set(row["count"])
+    for failure in failed:
+        failures.labels(failure["error_code"]).set(failure["count"])
     alive = list(WorkerProcess.objects.alive())
     Gauge("parley_workers_alive", "Worker processes with a fresh heartbeat.", registry=registry).set(len(alive))
     turns = Gauge("parley_turns", "Turns being worked on.", registry=registry)

@@ -7,6 +7,7 @@ database. Everything expires: nothing outlives its message by more than `KEEP_SE
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
@@ -93,10 +94,8 @@ def seal(message_id: UUID) -> LiveText | None:
 
 
 def discard(message_id: UUID) -> None:
-    try:
+    with contextlib.suppress(*valkey.Unavailable):  # then it expires by itself
         valkey.client().unlink(*keys(message_id))
-    except valkey.Unavailable:
-        pass  # it expires by itself
 
 
 def _ask(script: str, message_id: UUID, *arguments: int) -> LiveText | None:
@@ -106,7 +105,7 @@ def _ask(script: str, message_id: UUID, *arguments: int) -> LiveText | None:
         return None
     if not found:
         return None
-    attempt, seq, content = found  # type: ignore[misc]
+    attempt, seq, content = found
     return LiveText(int(attempt), int(seq), content.decode())
 
 
@@ -125,7 +124,7 @@ class LiveWriter:
         """
         answer = await self._client.eval(
             _APPEND, 2, *self._keys, self._attempt, seq_before, piece.encode(), KEEP_SECONDS
-        )  # type: ignore[misc]
+        )
         if answer == 0:
             await self.replace(whole(), seq_before + 1)
         elif answer == -1:
@@ -133,8 +132,6 @@ class LiveWriter:
 
     async def replace(self, whole: str, seq: int) -> None:
         """Sets the text as a whole; raises as `append` does."""
-        answer = await self._client.eval(
-            _REPLACE, 2, *self._keys, self._attempt, seq, whole.encode(), KEEP_SECONDS
-        )  # type: ignore[misc]
+        answer = await self._client.eval(_REPLACE, 2, *self._keys, self._attempt, seq, whole.encode(), KEEP_SECONDS)
         if answer == -1:
             raise Superseded

@@ -12,7 +12,7 @@ import gc
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,9 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    figures: dict[str, Any]  # {"prompt_tokens": int, "completion_tokens": int, "total_tokens": int, "cost": float|None}
+    figures: dict[
+        str, Any
+    ]  # {"prompt_tokens": int, "completion_tokens": int, "total_tokens": int, "cost": float|None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class ModelError(Exception):
         self.detail = detail or sentence(code)
 
 
-async def stream(model: str, messages: list[dict[str, Any]]) -> AsyncIterator[Piece]:
+async def stream(model: str, messages: list[dict[str, Any]]) -> AsyncGenerator[Piece, None]:
     """Asks `model` (a litellm id) and yields what it sends, as it comes.
 
     `messages` are in OpenAI's chat format. After ASSISTANT_TIMEOUT seconds without a byte it ends; how long it may take
@@ -160,10 +162,9 @@ def library() -> Any:
     # litellm ends a stream that repeats a chunk 100 times, "to stop loops". A long ruler in a table is no loop.
     os.environ.setdefault("REPEATED_STREAMING_CHUNK_LIMIT", "100000")
     import litellm
-    from litellm import CustomLLM
 
-    class Demo(CustomLLM):
-        async def astreaming(self, model: str, messages: list[Any], *args: Any, **kwargs: Any) -> AsyncIterator[Any]:  # type: ignore[override]
+    class Demo(litellm.CustomLLM):  # type: ignore[misc]
+        async def astreaming(self, model: str, messages: list[Any], *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
             said = 0
             question = str(messages[-1]["content"])
             async for piece in demo.pieces(question):
@@ -205,7 +206,11 @@ def preload() -> None:
 
     async def warm() -> None:
         response = await litellm.acompletion(
-            model="openai/warm", messages=[{"role": "user", "content": "."}], mock_response=".", stream=True, api_key="."
+            model="openai/warm",
+            messages=[{"role": "user", "content": "."}],
+            mock_response=".",
+            stream=True,
+            api_key=".",
         )
         async for _ in response:
             pass

@@ -88,7 +88,9 @@ def free(jobs: list[int]) -> int:
 def ring() -> None:
     try:
         with valkey.client().pipeline(transaction=False) as pipe:
-            pipe.lpush(BELL, 1).ltrim(BELL, 0, _BELL_LENGTH - 1).execute()
+            pipe.lpush(BELL, 1)
+            pipe.ltrim(BELL, 0, _BELL_LENGTH - 1)
+            pipe.execute()
     except valkey.Unavailable as error:
         logger.warning("The doorbell did not ring (%s); the job waits for the next poll.", error)
 

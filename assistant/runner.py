@@ -46,7 +46,10 @@ class Runner:
 
     def __init__(self) -> None:
         self.worker = WorkerProcess(
-            host=socket.gethostname(), pid=os.getpid(), boot_id=boot_id(), concurrency=conf.get("ASSISTANT_CONCURRENCY")
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            boot_id=boot_id(),
+            concurrency=conf.get("ASSISTANT_CONCURRENCY"),
         )
         self._turns: dict[Claim, Turn] = {}
         self._room = threading.BoundedSemaphore(self.worker.concurrency)
@@ -250,7 +253,9 @@ class Runner:
         self.worker.save(force_insert=True)
         dead = [
             other
-            for other in WorkerProcess.objects.filter(host=self.worker.host, stopped_at=None).exclude(pk=self.worker.pk)
+            for other in WorkerProcess.objects.filter(host=self.worker.host, stopped_at=None).exclude(
+                pk=self.worker.pk
+            )
             if not is_running(other)
         ]
         if dead and (recovered := recovery.bury(dead)):

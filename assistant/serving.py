@@ -128,7 +128,9 @@ class Product:
 
     def _embedded_valkey(self) -> Child:
         self._socket = embedded.socket_path(Path(settings.ASSISTANT_DATA_DIR))
-        return Child("embedded Valkey", embedded.command(self._socket, self._socket.parent), self._say, stop_seconds=5)
+        return Child(
+            "embedded Valkey", embedded.command(self._socket, self._socket.parent), self._say, stop_seconds=5
+        )
 
     def _await_valkey(self) -> None:
         until = time.monotonic() + VALKEY_SECONDS

@@ -68,7 +68,8 @@ TEMPLATES = [
 # The web server's threads come and go with their requests, so it pools; everywhere else a thread keeps its connection.
 _pooled = bool(os.environ.get("ASSISTANT_POOL_CONNECTIONS"))
 DATABASES = {
-    "default": env.database("DATABASE_URL", ASSISTANT_DATA_DIR, pooled=_pooled) | {"CONN_MAX_AGE": 0 if _pooled else None}
+    "default": env.database("DATABASE_URL", ASSISTANT_DATA_DIR, pooled=_pooled)
+    | {"CONN_MAX_AGE": 0 if _pooled else None}
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -56,7 +56,7 @@ class ProductProcess:
     def start(self) -> float:
         """Starts it and waits until it is ready; returns the seconds that took."""
         began = time.monotonic()
-        self._process = subprocess.Popen(
+        self._process = process = subprocess.Popen(
             [sys.executable, "manage.py", "serve", "--port", str(self.port)],
             cwd=ROOT,
             env=self.environment,
@@ -65,9 +65,9 @@ class ProductProcess:
             text=True,
             start_new_session=True,
         )
-        threading.Thread(target=self._read_log, args=(self._process,), daemon=True).start()
-        self.wait_for(lambda: any("Ready on" in line for line in self.log) or self._process.poll() is not None)
-        assert self._process.poll() is None, "".join(self.log)
+        threading.Thread(target=self._read_log, args=(process,), daemon=True).start()
+        self.wait_for(lambda: any("Ready on" in line for line in self.log) or process.poll() is not None)
+        assert process.poll() is None, "".join(self.log)
         return time.monotonic() - began
 
     def stop(self, signal_: int = signal.SIGTERM) -> int:

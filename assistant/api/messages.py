@@ -63,7 +63,9 @@ def cancel_message(request: HttpRequest, message_id: UUID) -> Any:
     return wire.message_json(asking.cancel(message_for(request, message_id, *WRITERS), user_of(request)))
 
 
-@router.post("/messages/{message_id}/retry", response={201: schemas.Reply}, summary="A new answer to the same question")
+@router.post(
+    "/messages/{message_id}/retry", response={201: schemas.Reply}, summary="A new answer to the same question"
+)
 def retry_message(request: HttpRequest, message_id: UUID, payload: schemas.Retry | None = None) -> Any:
     reply = asking.retry(message_for(request, message_id, *WRITERS), payload.model if payload else "")
     return 201, {"reply": wire.message_json_now(reply)}

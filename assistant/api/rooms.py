@@ -44,4 +44,6 @@ def own_message_for(request: HttpRequest, message_id: UUID) -> Message:
 
 def _require(session: ChatSession, request: HttpRequest, roles: tuple[str, ...]) -> None:
     if roles and session.role_of(user_of(request)) not in roles:
-        raise Refused("forbidden", f"Your role in this session does not allow that; it needs {' or '.join(roles)}.", 403)
+        raise Refused(
+            "forbidden", f"Your role in this session does not allow that; it needs {' or '.join(roles)}.", 403
+        )

@@ -35,7 +35,9 @@ def list_models(request: HttpRequest) -> dict[str, Any]:
 
 
 @router.get("/sessions", response=schemas.Sessions, summary="One's sessions, newest activity first")
-def list_sessions(request: HttpRequest, limit: int = Query(50, ge=1, le=LONGEST_PAGE), offset: int = Query(0, ge=0)) -> Any:
+def list_sessions(
+    request: HttpRequest, limit: int = Query(50, ge=1, le=LONGEST_PAGE), offset: int = Query(0, ge=0)
+) -> Any:
     user = user_of(request)
     role = Participant.objects.filter(session=OuterRef("pk"), user=user).values("role")[:1]
     running = Message.objects.running().filter(session=OuterRef("pk"))
@@ -47,7 +49,7 @@ def list_sessions(request: HttpRequest, limit: int = Query(50, ge=1, le=LONGEST_
 
 @router.post("/sessions", response={201: schemas.Session}, summary="A new session, owned by who makes it")
 def create_session(request: HttpRequest, payload: schemas.NewSession | None = None) -> Any:
-    wanted = payload or schemas.NewSession()
+    wanted = payload or schemas.NewSession(title="", model="")
     asking.check_model(wanted.model)
     with transaction.atomic():
         session = ChatSession.objects.create(title=wanted.title.strip() or UNTITLED, model=wanted.model)

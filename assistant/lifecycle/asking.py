@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,7 +173,7 @@ def delete(session: ChatSession) -> None:
             queue.withdraw(answer.job)
             if answer.worker is not None:
                 events.stop_turn(answer.worker.group, answer.pk, answer.attempt)
-            transaction.on_commit(lambda answer=answer: live.discard(answer.pk))
+            transaction.on_commit(functools.partial(live.discard, answer.pk))
         events.access_ended(session.pk)
         locked.delete()
 

@@ -36,9 +36,11 @@ def recover(seen: Message, *, may_retry: bool = True) -> str | None:
         session = ChatSession.objects.locked(seen.session_id)
         if session is None:
             return None
-        message = session.messages.running().filter(
-            pk=seen.pk, status=seen.status, attempt=seen.attempt, worker_id=seen.worker_id
-        ).first()
+        message = (
+            session.messages.running()
+            .filter(pk=seen.pk, status=seen.status, attempt=seen.attempt, worker_id=seen.worker_id)
+            .first()
+        )
         if message is None or message.is_alive():
             return None
         shown = live.seal(message.pk) if message.status == Status.PROCESSING else None
@@ -115,7 +117,7 @@ def reason_stuck(message: Message) -> str:
     """Why an answer is thought stuck, in words for an operator."""
     if message.status == Status.PENDING:
         return "its job is not in the queue"
-    worker = WorkerProcess.objects.filter(pk=message.worker_id).first()
+    worker = message.worker
     if worker is None:
         return "its worker is unknown"
     if worker.stopped_at is not None:

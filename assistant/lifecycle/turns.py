@@ -47,8 +47,10 @@ def promote_next(session: ChatSession) -> Message | None:
     question = session.messages.queued().first()
     if question is None:
         return None
-    won = session.messages.queued().filter(pk=question.pk).update(
-        status=Status.SUCCESS, finished_at=Now(), version=next_version()
+    won = (
+        session.messages.queued()
+        .filter(pk=question.pk)
+        .update(status=Status.SUCCESS, finished_at=Now(), version=next_version())
     )
     assert won, "the session's lock keeps a withdrawal from coming between"
     events.message_changed(question)

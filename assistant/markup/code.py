@@ -77,9 +77,7 @@ def without_blank_tail(code: str) -> str:
     return code if last.strip(" \t\v\f") else lines + end
 
 
-def figures(
-    code: str, language: str, *, complete: bool, divided: bool = True, continued: bool = False
-) -> list[str]:
+def figures(code: str, language: str, *, complete: bool, divided: bool = True, continued: bool = False) -> list[str]:
     """Return one figure per part (one in all unless `divided`); code that is complete is highlighted.
 
     The second and later figures of a code block have the class `continued`; the first too, if `continued`."""
@@ -131,9 +129,7 @@ def _spans(tokens: Iterable[tuple[object, str]]) -> Iterator[str]:
         elif "\n" not in text:
             yield f'<span class="{name}">{text}</span>'
         else:
-            yield "\n".join(
-                f'<span class="{name}">{line}</span>' if line else "" for line in text.split("\n")
-            )
+            yield "\n".join(f'<span class="{name}">{line}</span>' if line else "" for line in text.split("\n"))
 
 
 @lru_cache(maxsize=512)

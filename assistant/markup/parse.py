@@ -100,10 +100,7 @@ def _interrupting_tables(data: bytes, tops: Iterable[tuple[int, int, Events]]) -
         if events[0][0] == {"Start": "Paragraph"} and (found := _TABLE_START.search(data, start, end)):
             head, rule = found.groups()
             cells = [cell.strip() for cell in rule.strip().strip(b"|").split(b"|")]
-            if (
-                all(map(_RULE_CELL.fullmatch, cells))
-                and head.strip().strip(b"|").count(b"|") == len(cells) - 1
-            ):
+            if all(map(_RULE_CELL.fullmatch, cells)) and head.strip().strip(b"|").count(b"|") == len(cells) - 1:
                 cuts.append(found.start(1))
     return cuts
 
@@ -119,9 +116,7 @@ def _read_without_math(block: Block, offset: int, definitions: Definitions) -> N
     """Read a block again with plain dollars: "$5 to US$10" is no formula.
 
     The rule is pandoc's: no digit follows a formula's closing dollar."""
-    markdown = Markdown(
-        options=_GFM, broken_link_callback=lambda link: definitions.get(_label(link["reference"]))
-    )
+    markdown = Markdown(options=_GFM, broken_link_callback=lambda link: definitions.get(_label(link["reference"])))
     block.events = list(cast(Any, markdown.events_with_range(block.source.decode())))
     block.data = block.data[offset:]
     block.text_end -= offset

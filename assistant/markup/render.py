@@ -118,9 +118,7 @@ class _Writer:
         self._column = -1
         self._cell = "td"
         self._links = 0
-        self._image: tuple[str, str, int, int] | None = (
-            None  # src, title, depth, where its text starts in out
-        )
+        self._image: tuple[str, str, int, int] | None = None  # src, title, depth, where its text starts in out
         self._code: tuple[str, list[str]] | None = None
 
     def write(self, event: Any, at: Mapping[str, int]) -> None:

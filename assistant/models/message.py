@@ -11,6 +11,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.expressions import CombinedExpression
 from django.utils import timezone
 
 from assistant import conf
@@ -119,7 +120,9 @@ class Message(models.Model):
     attempt = models.PositiveIntegerField(default=0, help_text="The fencing token: grows with each claim.")
     recoveries = models.PositiveIntegerField(default=0, help_text="How often a worker died over it.")
     seq = models.PositiveIntegerField(default=0, help_text="Deltas of this attempt that `content` holds.")
-    worker = models.ForeignKey(WorkerProcess, null=True, blank=True, on_delete=models.SET_NULL, related_name="messages")
+    worker = models.ForeignKey(
+        WorkerProcess, null=True, blank=True, on_delete=models.SET_NULL, related_name="messages"
+    )
     job = models.BigIntegerField(null=True, blank=True, help_text="The django-q2 job that delivers it to a worker.")
 
     error_code = models.CharField(max_length=40, blank=True)
@@ -181,7 +184,7 @@ class Message(models.Model):
         from assistant.queue import job_exists
 
         if self.status == Status.PROCESSING:
-            return WorkerProcess.objects.alive().filter(pk=self.worker_id).exists()
+            return self.worker_id is not None and WorkerProcess.objects.alive().filter(pk=self.worker_id).exists()
         if self.status != Status.PENDING:
             return False
         if self.is_answer:
@@ -189,7 +192,7 @@ class Message(models.Model):
         return self.session.queue_paused_until is not None or self.session.messages.running().exists()
 
 
-def next_version() -> F:
+def next_version() -> CombinedExpression:
     return F("version") + 1
 
 

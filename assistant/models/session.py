@@ -49,8 +49,11 @@ class ChatSession(models.Model):
 
         from assistant.models.participant import Participant
 
-        messages: MessageQuerySet
-        participants: Manager[Participant]
+        @property
+        def messages(self) -> MessageQuerySet: ...
+
+        @property
+        def participants(self) -> Manager[Participant]: ...
 
     class Meta:
         indexes = [models.Index(fields=["-updated_at"], name="session_recent")]  # the sidebar

@@ -22,7 +22,9 @@ class WorkerProcess(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     host = models.CharField(max_length=255)
     pid = models.PositiveIntegerField()
-    boot_id = models.CharField(max_length=64, help_text="Tells this run of the host from an earlier one with the same pids.")
+    boot_id = models.CharField(
+        max_length=64, help_text="Tells this run of the host from an earlier one with the same pids."
+    )
     load = models.PositiveIntegerField(default=0, help_text="Turns being worked on.")
     concurrency = models.PositiveIntegerField()
     started_at = models.DateTimeField(db_default=Now())

@@ -15,7 +15,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="Say what would be done, change nothing.")
-        parser.add_argument("--older-than", type=float, default=0, metavar="SECONDS", help="Leave younger ones alone.")
+        parser.add_argument(
+            "--older-than", type=float, default=0, metavar="SECONDS", help="Leave younger ones alone."
+        )
         parser.add_argument("--policy", choices=["retry", "fail"], default="retry")
 
     def handle(self, *args: Any, **options: Any) -> None:
