@@ -163,7 +163,7 @@ def library() -> Any:
     os.environ.setdefault("REPEATED_STREAMING_CHUNK_LIMIT", "100000")
     import litellm
 
-    class Demo(litellm.CustomLLM):  # type: ignore[misc]
+    class Demo(litellm.CustomLLM):
         async def astreaming(self, model: str, messages: list[Any], *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
             said = 0
             question = str(messages[-1]["content"])

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from django.db import models
 from django.db.models.functions import Now
 
 from assistant.models.ids import new_id
-
-if TYPE_CHECKING:
-    from assistant.models.message import MessageQuerySet
 
 UNTITLED = "New session"
 
@@ -43,17 +40,6 @@ class ChatSession(models.Model):
     updated_at = models.DateTimeField(db_default=Now(), help_text="When something was last said.")
 
     objects = SessionQuerySet.as_manager()
-
-    if TYPE_CHECKING:
-        from django.db.models import Manager
-
-        from assistant.models.participant import Participant
-
-        @property
-        def messages(self) -> MessageQuerySet: ...
-
-        @property
-        def participants(self) -> Manager[Participant]: ...
 
     class Meta:
         indexes = [models.Index(fields=["-updated_at"], name="session_recent")]  # the sidebar

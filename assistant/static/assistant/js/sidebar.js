@@ -68,8 +68,9 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
   opener.addEventListener("click", () => setDrawer(true));
   sidebar.querySelector("[data-drawer-close]").addEventListener("click", () => setDrawer(false));
   document.querySelector("[data-drawer-shade]").addEventListener("click", () => setDrawer(false));
-  sidebar.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && sidebar.classList.contains("is-open")) setDrawer(false);
+  document.addEventListener("keydown", (event) => {
+    const isInFront = sidebar.classList.contains("is-open") && !document.querySelector("dialog[open], :popover-open");
+    if (event.key === "Escape" && isInFront) setDrawer(false);
   });
   matchMedia("(min-width: 52.01rem)").addEventListener("change", () => {
     sidebar.classList.remove("is-open");

