@@ -59,4 +59,4 @@ const drawModel = showModel({
   },
 });
 loadModels().then(drawModel);
-composer.focus();
+if (matchMedia("(pointer: fine)").matches) composer.focus();
