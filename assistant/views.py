@@ -14,13 +14,13 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView, LogoutView
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, ensure_csrf_cookie
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods
+from ninja.utils import check_csrf
 
 from assistant import access, conf
 from assistant.forms import AccountForm, SignInForm
@@ -159,7 +159,7 @@ def invite(request: HttpRequest, token: str) -> HttpResponse:
     """
     if "Authorization" in request.headers:
         return _accept_as_program(request, token)
-    if request.method == "POST" and (refusal := _csrf_refusal(request)):
+    if request.method == "POST" and (refusal := check_csrf(request)):
         return refusal
     invitation = Invitation.find(token)
     if invitation is None:
@@ -196,9 +196,3 @@ def _accept_as_program(request: HttpRequest, token: str) -> HttpResponse:
     if not participant:
         return JsonResponse({"code": "not_found", "detail": "This invitation is over."}, status=404)
     return JsonResponse({"session": str(participant.session_id), "participant": participant.as_json()})
-
-
-def _csrf_refusal(request: HttpRequest) -> HttpResponse | None:
-    check = CsrfViewMiddleware(lambda _: HttpResponse())
-    check.process_request(request)
-    return check.process_view(request, lambda _: None, (), {})
