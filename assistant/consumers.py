@@ -12,7 +12,7 @@ from uuid import UUID
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 
-from assistant import access, events, presence, valkey
+from assistant import access, events, interruption, presence, valkey
 from assistant.database import Database
 from assistant.models.participant import display_name
 from assistant.snapshot import snapshot
@@ -52,6 +52,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
             if await self._send_snapshot():
                 await self._tell_presence(presence.enter)
                 self.renewal = asyncio.create_task(self._renew_presence())
+                interruption.add(self._resync)
         except (DatabaseError, *valkey.Unavailable) as error:
             logger.warning("A viewer of session %s was sent away for now: %s", self.session_id, error)
             await self.close(TRY_AGAIN)
@@ -59,6 +60,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         if self.renewal is not None:
             self.renewal.cancel()
+        interruption.discard(self._resync)
         if not self.is_subscribed:
             return
         with contextlib.suppress(*valkey.Unavailable):
@@ -75,10 +77,7 @@ class SessionConsumer(AsyncWebsocketConsumer):
             case {"type": "ping"}:
                 await self.send('{"type":"pong"}')
             case {"type": "sync"}:
-                try:
-                    await self._send_snapshot()
-                except (DatabaseError, *valkey.Unavailable):
-                    await self.close(TRY_AGAIN)
+                await self._resync()
             case {"type": "typing", "active": bool(active)}:
                 await self._tell_typing(active)
             case {"type": str(type_)}:
@@ -108,6 +107,12 @@ class SessionConsumer(AsyncWebsocketConsumer):
         online = await self.database.call_once(presence.enter, self.session_id, self.user.pk, self.channel_name)
         await self.send(events.encode("session.snapshot", online=online, **state))
         return True
+
+    async def _resync(self) -> None:
+        try:
+            await self._send_snapshot()
+        except (DatabaseError, *valkey.Unavailable):
+            await self.close(TRY_AGAIN)
 
     async def _tell_presence(self, change: Any) -> None:
         online = await self.database.call_once(change, self.session_id, self.user.pk, self.channel_name)

@@ -23,6 +23,9 @@ def main() -> None:
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     from daphne.cli import CommandLineInterface  # imports Twisted, which then takes uvloop's loop
 
+    from assistant import backpressure
+
+    backpressure.install()
     sys.argv = ["daphne"]
     CommandLineInterface().run(
         ["-b", options.host, "-p", options.port, "-v", "0", "--access-log", os.devnull,

@@ -64,7 +64,7 @@ export function showPeople({ store, sessionId }) {
 }
 
 function drawFace(face, person, isHere) {
-  setText(face, [...person.name][0]?.toUpperCase() ?? "?");
+  face.dataset.letter = [...person.name][0]?.toUpperCase() ?? "?";
   face.style.setProperty("--hue", person.color);
   face.classList.toggle("is-away", !isHere);
   face.title = person.name;

@@ -28,7 +28,7 @@ export function showQueue({ store, sessionId }) {
         setText(part(element, "author"), message.author?.name ?? "Someone");
         if (message.author) part(element, "author").style.setProperty("--hue", hueOf(state, message.author.id));
         setText(part(element, "text"), message.content);
-        setHidden(part(element, "actions"), message.author?.id !== state.you?.id);
+        setHidden(part(element, "actions"), message.author?.id !== state.you?.id || !mayWrite(state));
       },
     });
   });

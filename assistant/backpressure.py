@@ -1,0 +1,63 @@
+"""A viewer who can't keep up is not sent more and more: Daphne alone would keep every frame in memory until it is read.
+
+When the connection's own buffer is full, frames for this viewer are dropped; once it has drained the application hears a
+`sync`, as if the viewer had asked, and answers with one fresh snapshot. So a viewer costs at most a buffer and a snapshot.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+logger = logging.getLogger(__name__)
+
+BUFFER_BYTES = 512 * 1024
+LONGEST_INCOMING_BYTES = 64 * 1024
+
+
+@implementer(IPushProducer)
+class BoundedSocket(WebSocketProtocol):  # type: ignore[misc]
+    """Daphne's protocol, which Twisted tells when its write buffer is full (pause) and empty again (resume)."""
+
+    is_congested = False
+    dropped = 0
+
+    def onOpen(self) -> None:
+        super().onOpen()
+        self.maxMessagePayloadSize = self.maxFramePayloadSize = LONGEST_INCOMING_BYTES
+        self.transport.bufferSize = BUFFER_BYTES
+        self.transport.unregisterProducer()  # the HTTP channel that this connection was
+        self.transport.registerProducer(self, True)
+
+    def pauseProducing(self) -> None:
+        self.is_congested = True
+
+    def resumeProducing(self) -> None:
+        self.is_congested = False
+        if self.dropped:
+            logger.info("A viewer at %s fell behind by %d frames and is sent a snapshot.", self.client_addr, self.dropped)
+            self.dropped = 0
+            self.application_queue.put_nowait({"type": "websocket.receive", "text": '{"type": "sync"}'})
+
+    def stopProducing(self) -> None:
+        pass
+
+    def serverSend(self, content: Any, binary: bool = False) -> None:
+        if self.is_congested:
+            self.dropped += 1
+            return
+        # Autobahn holds what is sent to the same limit as what is received; a snapshot may well be longer.
+        self.maxMessagePayloadSize = self.maxFramePayloadSize = 0
+        try:
+            super().serverSend(content, binary)
+        finally:
+            self.maxMessagePayloadSize = self.maxFramePayloadSize = LONGEST_INCOMING_BYTES
+
+
+def install() -> None:
+    """Has Daphne use it for every WebSocket of this process."""
+    WebSocketFactory.protocol = BoundedSocket

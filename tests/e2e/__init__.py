@@ -1,0 +1,1 @@
+"""Tests with the real product as processes, real sockets, and a scripted model server."""

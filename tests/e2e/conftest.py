@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.provider import ProviderProcess
+
+from .people import Person
+from .running import Product, running
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[ProviderProcess]:
+    """One for each process of tests; tests tell their requests apart by the model's name."""
+    with ProviderProcess() as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def product(provider: ProviderProcess) -> Iterator[Product]:
+    """One for each process of tests. Who kills or configures it takes one of their own (`running.running`)."""
+    with running(provider) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def people(product: Product) -> Iterator[tuple[Person, Person]]:
+    alice, bob = product.people("alice", "bob")
+    with alice, bob:
+        yield alice, bob
+
+
+@pytest.fixture
+def alice(people: tuple[Person, Person]) -> Person:
+    """Owns the sessions of the tests."""
+    return people[0]
+
+
+@pytest.fixture
+def bob(people: tuple[Person, Person]) -> Person:
+    """Takes part where Alice invites him."""
+    return people[1]
