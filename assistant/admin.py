@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,18 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from assistant.models import ApiToken, ChatSession, Invitation, Message, Participant, WorkerProcess
+from assistant.lifecycle import asking, recovery
+from assistant.lifecycle.refusal import Refused
+from assistant.models import (
+    ApiToken,
+    ChatSession,
+    Invitation,
+    Message,
+    Participant,
+    UnfinishedAnswer,
+    WorkerProcess,
+)
+from assistant.models.message import UNFINISHED, Author
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -47,8 +59,6 @@ class ChatSessionAdmin(admin.ModelAdmin):
         return session.messages_
 
     def delete_model(self, request: HttpRequest, obj: ChatSession) -> None:
-        from assistant.lifecycle import asking
-
         asking.delete(obj)  # stops what is being written there, and tells the viewers
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ChatSession]) -> None:
@@ -76,6 +86,69 @@ class MessageAdmin(ReadOnly):
     @admin.display(description="text")
     def beginning(self, message: Message) -> str:
         return message.content[:80]
+
+
+@admin.register(UnfinishedAnswer)
+class UnfinishedAnswerAdmin(ReadOnly):
+    """Every answer that has not ended, why it is thought stuck if it is, and what can be done about it."""
+
+    list_display = ["id", "session", "status", "age", "worker", "lease_age", "attempt", "recoveries", "last_piece", "state"]
+    list_filter = ["status"]
+    list_select_related = ["session", "worker"]
+    ordering = ["id"]
+    actions = ["recover", "requeue", "fail", "stop"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[UnfinishedAnswer]:
+        return super().get_queryset(request).filter(role=Author.ASSISTANT, status__in=UNFINISHED)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # stop it instead: whoever views it is told
+
+    @admin.display(description="age", ordering="created_at")
+    def age(self, message: UnfinishedAnswer) -> str:
+        return _ago(message.created_at)
+
+    @admin.display(description="lease", ordering="worker__heartbeat_at")
+    def lease_age(self, message: UnfinishedAnswer) -> str:
+        return _ago(message.worker.heartbeat_at) if message.worker else ""
+
+    @admin.display(description="last piece", ordering="last_piece_at")
+    def last_piece(self, message: UnfinishedAnswer) -> str:
+        return _ago(message.last_piece_at)
+
+    @admin.display(description="state")
+    def state(self, message: UnfinishedAnswer) -> str:
+        return "alive" if message.is_alive() else f"stuck: {recovery.reason_stuck(message)}"
+
+    @admin.action(description="Recover those that are stuck (leaves the living alone)")
+    def recover(self, request: HttpRequest, queryset: QuerySet[UnfinishedAnswer]) -> None:
+        self._do(request, queryset, recovery.recover, "recovered")
+
+    @admin.action(description="Requeue: take them from whoever has them and write them again")
+    def requeue(self, request: HttpRequest, queryset: QuerySet[UnfinishedAnswer]) -> None:
+        self._do(request, queryset, recovery.requeue, "requeued")
+
+    @admin.action(description="Fail: end them with an error; their text is kept")
+    def fail(self, request: HttpRequest, queryset: QuerySet[UnfinishedAnswer]) -> None:
+        self._do(request, queryset, recovery.give_up, "failed")
+
+    @admin.action(description="Stop them, as a participant would")
+    def stop(self, request: HttpRequest, queryset: QuerySet[UnfinishedAnswer]) -> None:
+        def stop(message: Message) -> bool:
+            try:
+                asking.cancel(message, request.user)
+            except Refused:
+                return False
+            return True
+
+        self._do(request, queryset, stop, "stopped")
+
+    def _do(self, request: HttpRequest, queryset: Any, verb: Callable[[Message], Any], done: str) -> None:
+        chosen = list(queryset.select_related("session", "worker"))
+        changed = sum(bool(verb(message)) for message in chosen)
+        left = len(chosen) - changed
+        note = f", {left} left as they are (they have ended, or are alive)" if left else ""
+        self.message_user(request, f"{changed} answers {done}{note}.")
 
 
 @admin.register(WorkerProcess)

@@ -20,7 +20,7 @@ LONGEST_INCOMING_BYTES = 64 * 1024
 
 
 @implementer(IPushProducer)
-class BoundedSocket(WebSocketProtocol):  # type: ignore[misc]
+class BoundedSocket(WebSocketProtocol):
     """Daphne's protocol, which Twisted tells when its write buffer is full (pause) and empty again (resume)."""
 
     is_congested = False

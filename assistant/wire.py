@@ -24,6 +24,7 @@ def message_json(message: Message, *, alive: bool | None = None) -> dict[str, An
         "position": message.position,
         "role": message.role,
         "author": _person(message.author),
+        "client_id": message.client_id,
         "content": message.content,
         "html": html_blocks(message),
         "status": message.status,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -58,11 +58,10 @@ def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     return answer(request, "invalid" if status == 422 else code, f"{error}.".replace("..", "."), status)
 
 
-@api.exception_handler(DatabaseError)
-def database_away(request: HttpRequest, error: DatabaseError) -> HttpResponse:
-    response = answer(request, "unavailable", "The database is not reachable just now. Try again in a moment.", 503)
-    response["Retry-After"] = "5"
-    return response
+@api.exception_handler(OperationalError)
+@api.exception_handler(InterfaceError)
+def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
+    raise error  # for the middleware, which answers it wherever it comes from
 
 
 from assistant.api import invitations, messages, sessions  # noqa: E402

@@ -54,6 +54,7 @@ class Message(Schema):
     position: int
     role: Literal["user", "assistant"]
     author: Person | None
+    client_id: str | None
     content: str
     html: list[str]
     status: Literal["pending", "processing", "success", "error", "cancelled"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -43,9 +43,7 @@ def recover(seen: Message, *, may_retry: bool = True) -> str | None:
         )
         if message is None or message.is_alive():
             return None
-        shown = live.seal(message.pk) if message.status == Status.PROCESSING else None
-        if shown is not None and shown.attempt == message.attempt and shown.seq >= message.seq:
-            message.content, message.seq = shown.content, shown.seq
+        _take_live_text(message)
         died = message.status == Status.PROCESSING
         if may_retry and message.recoveries + died <= max_recoveries():
             _requeue(message, died)
@@ -91,6 +89,49 @@ def _abandon(message: Message) -> None:
         version=next_version(),
     )
     transaction.on_commit(lambda: live.discard(message.pk))
+
+
+def requeue(seen: Message) -> bool:
+    """Takes an answer from whoever has it and lets a worker write it again, as an operator asks. False: it had ended.
+
+    A worker that still writes it finds its claim gone; its late writes change nothing.
+    """
+    return _override(seen, lambda message: _requeue(message, died=False))
+
+
+def give_up(seen: Message) -> bool:
+    """Ends an answer with an error, as an operator asks; its text is kept. False: it had ended."""
+
+    def end(message: Message) -> None:
+        _abandon(message)
+        end_turn(message.session, failed=True)
+
+    return _override(seen, end)
+
+
+def _override(seen: Message, change: Callable[[Message], None]) -> bool:
+    with transaction.atomic():
+        session = ChatSession.objects.locked(seen.session_id)
+        if session is None:
+            return False
+        message = session.messages.running().select_related("worker").filter(pk=seen.pk).first()
+        if message is None:
+            return False
+        message.session = session
+        _take_live_text(message)
+        if message.worker is not None:
+            events.stop_turn(message.worker.group, message.pk, message.attempt)
+        change(message)
+        events.message_changed(message)
+    return True
+
+
+def _take_live_text(message: Message) -> None:
+    """Seals the live text and takes over what it has beyond the last checkpoint."""
+    if message.status == Status.PROCESSING:
+        shown = live.seal(message.pk)
+        if shown is not None and shown.attempt == message.attempt and shown.seq >= message.seq:
+            message.content, message.seq = shown.content, shown.seq
 
 
 def stuck_answers(limit: int = BATCH, after: UUID | None = None) -> list[Message]:

@@ -192,6 +192,13 @@ class Message(models.Model):
         return self.session.queue_paused_until is not None or self.session.messages.running().exists()
 
 
+class UnfinishedAnswer(Message):
+    """An answer that has not ended, as operators look at it."""
+
+    class Meta:
+        proxy = True
+
+
 def next_version() -> CombinedExpression:
     return F("version") + 1
 
