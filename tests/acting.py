@@ -1,0 +1,108 @@
+"""What people and workers do in the tests, in a word each."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.db.models.functions import Now
+from django_q.models import OrmQ
+
+from assistant import live, valkey
+from assistant.lifecycle import answering, asking
+from assistant.lifecycle.answering import Failure, Written
+from assistant.models import ChatSession, Message, WorkerProcess
+from assistant.models.message import Claim, Status
+
+FAILURE = Failure("provider_error", "The model's provider had a problem.")
+
+
+def ask(session: ChatSession, author: Any, content: str = "How are you?", client_id: str = "", model: str = "") -> Any:
+    return asking.send(session, author, content, client_id or uuid.uuid4().hex, model)
+
+
+def answer_of(sent: asking.Sent) -> Message:
+    assert sent.reply is not None
+    return sent.reply
+
+
+def a_worker(name: str = "host") -> WorkerProcess:
+    """A worker process with a fresh heartbeat."""
+    return WorkerProcess.objects.create(host=name, pid=1, boot_id="boot", concurrency=10)
+
+
+def kill(worker: WorkerProcess) -> None:
+    """It has not been heard for long."""
+    WorkerProcess.objects.filter(pk=worker.pk).update(heartbeat_at=Now() - timedelta(hours=1))
+
+
+def revive(worker: WorkerProcess) -> None:
+    WorkerProcess.objects.filter(pk=worker.pk).update(heartbeat_at=Now(), stopped_at=None)
+
+
+def claimed(answer: Message, worker: WorkerProcess) -> Claim:
+    claim = answering.claim(answer.pk, worker)
+    assert claim is not None
+    return claim
+
+
+def finish(claim: Claim, text: str = "Fine.", seq: int = 1) -> bool:
+    return answering.succeed(claim, Written(text, seq), {"total_tokens": 3})
+
+
+def fail(claim: Claim, text: str = "", seq: int = 0) -> bool:
+    return answering.fail(claim, Written(text, seq), FAILURE)
+
+
+def lose_job(answer: Message) -> None:
+    OrmQ.objects.filter(pk=answer.job).delete()
+
+
+def jobs() -> list[str]:
+    """The message ids of the jobs in the queue, oldest first."""
+    return [row.task()["args"][0] for row in OrmQ.objects.order_by("id")]
+
+
+def now(message: Message) -> Message:
+    return Message.objects.get(pk=message.pk)
+
+
+def statuses(session: ChatSession) -> list[tuple[str, str, str]]:
+    """(role, status, content) in order."""
+    return list(session.messages.in_order().values_list("role", "status", "content"))
+
+
+def queued(session: ChatSession) -> list[str]:
+    return list(session.messages.queued().values_list("content", flat=True))
+
+
+def running(session: ChatSession) -> Message:
+    return session.messages.running().get()
+
+
+def write(claim: Claim, text: str, seq: int) -> None:
+    """The live text stands at `text`, as if a worker had written it."""
+    meta, content = live.keys(claim.message_id)
+    valkey.client().hset(meta, mapping={"attempt": claim.attempt, "seq": seq})
+    valkey.client().set(content, text.encode(), ex=60)
+    valkey.client().expire(meta, 60)
+
+
+def recorder(noted: list[dict[str, Any]]) -> Callable[[Any, str], Any]:
+    """In the place of `events.send_frame`: notes the frame at once, in the thread that sends it."""
+
+    def note(session_id: Any, frame: str) -> Any:
+        noted.append(json.loads(frame))
+
+        async def nothing() -> None: ...
+
+        return nothing()
+
+    return note
+
+
+def ends(message: Message) -> bool:
+    return now(message).status in (Status.SUCCESS, Status.ERROR, Status.CANCELLED)

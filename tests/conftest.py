@@ -1,0 +1,176 @@
+"""What the tests share: a database file (or DATABASE_URL), a real Valkey, a model list, and the cast.
+
+Alice owns the session, Bob takes part as an editor, Vera views, Charlie is outside.
+
+pytest-django has read the settings before this file is loaded, so what tests need is put into them here. Each process of
+pytest-xdist has a folder, a Valkey and a key prefix of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db import connections
+
+from assistant import events, queue, valkey
+from assistant.embedded import command, socket_path
+from assistant.models import ChatSession, Participant, WorkerProcess
+from assistant.models.participant import Role
+
+FOLDER = Path(tempfile.mkdtemp(prefix="parley-test-"))  # short: a socket's path has an end
+PREFIX = f"test-{os.getpid()}"
+OWN_VALKEY = not os.environ.get("REDIS_URL")
+MODELS = [("Test", "test/model"), ("Other", "test/other")]
+
+
+def _settle() -> None:
+    os.environ["ASSISTANT_DATA_DIR"] = str(FOLDER)
+    settings.ASSISTANT_DATA_DIR = FOLDER
+    settings.ASSISTANT_MODELS = MODELS
+    settings.ALLOWED_HOSTS = ["testserver", "localhost"]
+    settings.CSRF_TRUSTED_ORIGINS = []
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    for name, value in {"LEASE": 10, "HEARTBEAT": 2, "MAX_ATTEMPTS": 3, "MAX_LENGTH": 10_000}.items():
+        setattr(settings, f"ASSISTANT_{name}", value)
+    if OWN_VALKEY:
+        settings.REDIS_URL = f"unix://{socket_path(FOLDER)}"
+    layer = settings.CHANNEL_LAYERS["default"]["CONFIG"]
+    layer |= {"prefix": PREFIX, "hosts": [{"address": settings.REDIS_URL, "socket_connect_timeout": 3}]}
+    valkey.PREFIX = PREFIX
+    queue.BELL = f"{PREFIX}:doorbell"
+    database = connections.settings["default"]
+    database["CONN_MAX_AGE"] = 0  # threads of pools would keep connections to a database that is to be dropped
+    is_sqlite = database["ENGINE"].endswith("sqlite3")
+    # Threads need a file: SQLite's database in memory has one connection.
+    database["TEST"]["NAME"] = str(FOLDER / "test.sqlite3") if is_sqlite else f"test_parley_{os.getpid()}"
+
+
+_settle()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[None]:
+    """The Valkey of this test process: REDIS_URL if it is set, else the embedded one on a socket of its own."""
+    process = None
+    if OWN_VALKEY:
+        process = subprocess.Popen(command(socket_path(FOLDER), FOLDER), stdout=subprocess.DEVNULL)
+    _until_it_answers(valkey.client())
+    yield
+    events.flush()
+    for key in valkey.client().scan_iter(f"{PREFIX}*"):
+        valkey.client().delete(key)
+    if process is not None:
+        process.terminate()
+        process.wait(20)
+
+
+def _until_it_answers(client: redis.Redis) -> None:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            client.ping()
+            return
+        except valkey.Unavailable:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+
+
+@pytest.fixture(autouse=True)
+def _valkey_for_the_database(request: pytest.FixtureRequest) -> None:
+    """Whoever commits rings the doorbell and sends frames."""
+    if request.node.get_closest_marker("django_db"):
+        request.getfixturevalue("valkey_server")
+
+
+@pytest.fixture(scope="session")
+def loop() -> Iterator[asyncio.Runner]:
+    """One event loop for all tests that need one: `loop.run(scenario())`."""
+    from channels.layers import get_channel_layer
+
+    with asyncio.Runner() as runner:
+        yield runner
+        if "default" in __import__("channels.layers", fromlist=["x"]).channel_layers.backends:
+            layer: Any = get_channel_layer()
+            runner.run(layer.flush())
+
+
+# --- the cast ---
+
+
+@pytest.fixture
+def alice(transactional_db: None) -> Any:
+    return get_user_model().objects.create_user("alice")
+
+
+@pytest.fixture
+def bob(transactional_db: None) -> Any:
+    return get_user_model().objects.create_user("bob")
+
+
+@pytest.fixture
+def vera(transactional_db: None) -> Any:
+    return get_user_model().objects.create_user("vera")
+
+
+@pytest.fixture
+def charlie(transactional_db: None) -> Any:
+    return get_user_model().objects.create_user("charlie")
+
+
+@pytest.fixture
+def session(alice: Any, bob: Any, vera: Any) -> ChatSession:
+    made = ChatSession.objects.create(title="A room")
+    for user, role in ((alice, Role.OWNER), (bob, Role.EDITOR), (vera, Role.VIEWER)):
+        Participant.objects.create(session=made, user=user, role=role)
+    made.refresh_from_db()
+    return made
+
+
+@pytest.fixture
+def worker(transactional_db: None) -> WorkerProcess:
+    from tests.acting import a_worker
+
+    return a_worker()
+
+
+@pytest.fixture
+def frames(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """The frames that are sent, in the order in which they are, noted at the moment of their commit."""
+    from tests.acting import recorder
+
+    noted: list[dict[str, Any]] = []
+    monkeypatch.setattr(events, "send_frame", recorder(noted))
+    yield noted
+
+
+@pytest.fixture
+def sent_to_workers(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[tuple[str, dict[str, Any]]]]:
+    """What is sent to channel groups beside frames: (group, event)."""
+    noted: list[tuple[str, dict[str, Any]]] = []
+
+    def note(group: str, event: dict[str, Any]) -> Any:
+        noted.append((group, event))
+
+        async def nothing() -> None: ...
+
+        return nothing()
+
+    monkeypatch.setattr(events, "_send", note)
+    return lambda: [entry for entry in noted if entry[1]["type"] != "relay"]
