@@ -92,7 +92,18 @@ class MessageAdmin(ReadOnly):
 class UnfinishedAnswerAdmin(ReadOnly):
     """Every answer that has not ended, why it is thought stuck if it is, and what can be done about it."""
 
-    list_display = ["id", "session", "status", "age", "worker", "lease_age", "attempt", "recoveries", "last_piece", "state"]
+    list_display = [
+        "id",
+        "session",
+        "status",
+        "age",
+        "worker",
+        "lease_age",
+        "attempt",
+        "recoveries",
+        "last_piece",
+        "state",
+    ]
     list_filter = ["status"]
     list_select_related = ["session", "worker"]
     ordering = ["id"]

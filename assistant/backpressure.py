@@ -39,7 +39,9 @@ class BoundedSocket(WebSocketProtocol):
     def resumeProducing(self) -> None:
         self.is_congested = False
         if self.dropped:
-            logger.info("A viewer at %s fell behind by %d frames and is sent a snapshot.", self.client_addr, self.dropped)
+            logger.info(
+                "A viewer at %s fell behind by %d frames and is sent a snapshot.", self.client_addr, self.dropped
+            )
             self.dropped = 0
             self.application_queue.put_nowait({"type": "websocket.receive", "text": '{"type": "sync"}'})
 

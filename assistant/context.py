@@ -15,6 +15,7 @@ ChatMessage = dict[str, str]
 class Prompt:
     model: str
     messages: list[ChatMessage]  # OpenAI's chat format: {"role", "content"}
+    user_id: int | None  # who asked
 
 
 def prompt_for(claim: Claim) -> Prompt | None:
@@ -33,7 +34,8 @@ def prompt_for(claim: Claim) -> Prompt | None:
     messages = _newest_answers(kept)
     lines = [_line(m, named=len(authors) > 1) for m in messages]
     system = conf.get("ASSISTANT_SYSTEM_PROMPT")
-    return Prompt(answer.model, ([{"role": "system", "content": system}] if system else []) + lines)
+    prompt: list[ChatMessage] = [{"role": "system", "content": system}] if system else []
+    return Prompt(answer.model, prompt + lines, answer.reply_to.author_id)
 
 
 def _newest_answers(messages: list[Message]) -> list[Message]:

@@ -32,6 +32,7 @@ def command(socket: Path, folder: Path) -> list[str]:
 
     return [
         str(get_binary_path()), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700",
+        "--logfile", str(folder / "valkey.log"),
         "--save", "", "--appendonly", "no", "--dir", str(folder), "--loglevel", "warning",
         "--maxmemory", "512mb", "--maxmemory-policy", "volatile-ttl",
     ]  # fmt: skip

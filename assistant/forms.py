@@ -7,8 +7,11 @@ from typing import Any
 from django import forms
 from django.contrib.auth import get_user_model
 from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm
+from django.db import IntegrityError, transaction
 
 User = get_user_model()
+
+TAKEN = "Somebody has this name already."
 
 
 class AccountForm(BaseUserCreationForm):
@@ -41,8 +44,19 @@ class AccountForm(BaseUserCreationForm):
         """Refuses a name that differs from another one only in case: people could not tell them apart."""
         username: str = self.cleaned_data["username"]
         if User.objects.filter(username__iexact=username).exists():
-            raise forms.ValidationError("Somebody has this name already.", code="taken")
+            raise forms.ValidationError(TAKEN, code="taken")
         return username
+
+    def made(self) -> Any | None:
+        """The new account, stored; or None, with the errors in the form."""
+        if not self.is_valid():
+            return None
+        try:
+            with transaction.atomic():
+                return self.save()
+        except IntegrityError:  # somebody took the name after it was looked for
+            self.add_error("username", forms.ValidationError(TAKEN, code="taken"))
+            return None
 
 
 class SignInForm(AuthenticationForm):

@@ -11,7 +11,7 @@ from typing import Any
 
 import redis.asyncio
 
-from assistant import conf, context, llm
+from assistant import conf, context, llm, report
 from assistant.answer import Answer
 from assistant.database import Database
 from assistant.failures import sentence
@@ -38,6 +38,7 @@ class Turn:
         self._usage: dict[str, Any] | None = None
         self.stored_seq = 0  # what the last checkpoint stored
         self.is_ending = False
+        self._prompt: context.Prompt | None = None
         self._stop: Stop | None = None
         self._talk = asyncio.create_task(self._converse(), name=f"turn {claim.message_id}")
 
@@ -61,8 +62,9 @@ class Turn:
                 failure = Failure("timeout", self._deadline_sentence())
             elif not self._talk.cancelled():
                 failure = self._talk.result()
-        except Exception:
+        except Exception as error:
             logger.exception("Turn %s failed.", self.claim.message_id)
+            self._report("internal", repr(error))
             failure = Failure("internal", sentence("internal"))
         self.is_ending = True
         try:
@@ -72,7 +74,7 @@ class Turn:
 
     async def _converse(self) -> Failure | None:
         """Asks the model and writes what it sends. Returns None if that makes a whole answer."""
-        prompt = await self._database.call(context.prompt_for, self.claim)
+        prompt = self._prompt = await self._database.call(context.prompt_for, self.claim)
         if prompt is None:
             self._stop = Stop.LOST
             return None
@@ -88,12 +90,22 @@ class Turn:
                         case llm.Finish(reason):
                             finish = reason
         except llm.ModelError as error:
-            logger.warning(
-                "Turn %s: %s from %s after %.1f s: %s",
-                self.claim.message_id, error.code, prompt.model, self.seconds, error.raw,
-            )  # fmt: skip
+            self._report(error.code, error.raw)
             return Failure(error.code, error.detail)
         return self._judge(finish)
+
+    def _report(self, code: str, raw: str) -> None:
+        asked = self._prompt
+        report.failed(
+            report.Circumstances(
+                claim=self.claim,
+                code=code,
+                model=asked.model if asked else "",
+                user_id=asked.user_id if asked else None,
+                seconds=self.seconds,
+            ),
+            raw,
+        )
 
     def _judge(self, finish: str | None) -> Failure | None:
         """Whether what the model sent, and how it ended, is an answer."""

@@ -11,7 +11,9 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth import get_user_model, login
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -99,6 +101,9 @@ class SignIn(LoginView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(**kwargs) | {"sign_up_is_open": sign_up_is_open()}
 
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        return self.render_to_response(self.get_context_data(form=form), status=422)
+
 
 class SignOut(LogoutView):
     next_page = "assistant:login"
@@ -113,7 +118,8 @@ def setup(request: HttpRequest) -> HttpResponse:
         return redirect("assistant:home")
     form = AccountForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        with transaction.atomic():  # on SQLite the only writer; a second first account finds this one
+        with transaction.atomic():
+            _one_at_a_time()
             if not needs_setup():
                 return redirect("assistant:home")
             user = form.save(commit=False)
@@ -122,6 +128,17 @@ def setup(request: HttpRequest) -> HttpResponse:
         login(request, user, backend=PASSWORDS)
         return redirect("assistant:home")
     return _form_page(request, "assistant/setup.html", form)
+
+
+def _one_at_a_time() -> None:
+    """Makes the transactions of two first accounts follow each other, so that the second one finds the first.
+
+    There is no user yet whose row could be locked, so it is the row that stands for all users. (On SQLite nothing is
+    locked here: a transaction holds the only write lock from its start.)
+    """
+    ContentType.objects.select_for_update().filter(
+        app_label=User._meta.app_label, model=User._meta.model_name
+    ).first()
 
 
 @require_http_methods(["GET", "POST"])
@@ -134,8 +151,8 @@ def signup(request: HttpRequest) -> HttpResponse:
     if not sign_up_is_open():
         raise Http404("Sign-up is closed.")
     form = AccountForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        login(request, form.save(), backend=PASSWORDS)
+    if request.method == "POST" and (user := form.made()):
+        login(request, user, backend=PASSWORDS)
         return redirect("assistant:home")
     return _form_page(request, "assistant/signup.html", form)
 
@@ -156,9 +173,10 @@ def invite(request: HttpRequest, token: str) -> HttpResponse:
 
     A program accepts with its Bearer token and is answered in JSON. Such a request needs no CSRF token, for no page
     of somebody else's can make a browser send it; every other POST is checked here, since the decorator exempts all.
+    Any other Authorization is not ours (a browser sends Basic to a proxy that asks for a password).
     """
-    if "Authorization" in request.headers:
-        return _accept_as_program(request, token)
+    if bearer := access.bearer(request.headers.get("Authorization", "")):
+        return _accept_as_program(request, token, bearer)
     if request.method == "POST" and (refusal := check_csrf(request)):
         return refusal
     invitation = Invitation.find(token)
@@ -167,8 +185,8 @@ def invite(request: HttpRequest, token: str) -> HttpResponse:
     if request.user.is_authenticated:
         return _accept(request, invitation) if request.method == "POST" else _invite_page(request, invitation, None)
     form = AccountForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        login(request, form.save(), backend=PASSWORDS)
+    if request.method == "POST" and (user := form.made()):
+        login(request, user, backend=PASSWORDS)
         return _accept(request, invitation)
     return _invite_page(request, invitation, form)
 
@@ -185,8 +203,8 @@ def _accept(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     return redirect("assistant:session", invitation.session_id)
 
 
-def _accept_as_program(request: HttpRequest, token: str) -> HttpResponse:
-    user = ApiToken.user_of(access.bearer(request.headers["Authorization"]) or "")
+def _accept_as_program(request: HttpRequest, token: str, bearer: str) -> HttpResponse:
+    user = ApiToken.user_of(bearer)
     if user is None:
         return JsonResponse({"code": "not_signed_in", "detail": "This token is not valid."}, status=401)
     if request.method != "POST":

@@ -169,6 +169,12 @@ Q_CLUSTER = {
     "log_level": "WARNING",
 }
 
+if _dsn := env.text("SENTRY_DSN"):
+    import sentry_sdk
+
+    # Errors only, without the values of local variables or request bodies: those may hold what people wrote, or keys.
+    sentry_sdk.init(dsn=_dsn, send_default_pii=False, include_local_variables=False, max_request_body_size="never")
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -44,8 +44,11 @@ def revive(worker: WorkerProcess) -> None:
 
 
 def claimed(answer: Message, worker: WorkerProcess) -> Claim:
+    """The worker has taken the answer, and its job is acknowledged."""
+    job = now(answer).job
     claim = answering.claim(answer.pk, worker)
     assert claim is not None
+    OrmQ.objects.filter(pk=job).delete()
     return claim
 
 
@@ -63,7 +66,7 @@ def lose_job(answer: Message) -> None:
 
 def jobs() -> list[str]:
     """The message ids of the jobs in the queue, oldest first."""
-    return [row.task()["args"][0] for row in OrmQ.objects.order_by("id")]
+    return [row.task["args"][0] for row in OrmQ.objects.order_by("id")]
 
 
 def now(message: Message) -> Message:

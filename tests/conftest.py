@@ -20,9 +20,11 @@ from typing import Any
 
 import pytest
 import redis
+from channels.layers import get_channel_layer
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db import connections
+from django.db import connection, connections, transaction
+from django.test import TransactionTestCase
 
 from assistant import events, queue, valkey
 from assistant.embedded import command, socket_path
@@ -99,16 +101,37 @@ def _valkey_for_the_database(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("valkey_server")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _swift_emptying() -> Iterator[None]:
+    """After a test Django truncates all tables and makes its permissions anew, which takes long; a DELETE is enough.
+
+    Foreign keys are checked at the commit, so the order doesn't matter.
+    """
+    kept = {"django_migrations", "django_content_type", "auth_permission"}
+
+    def empty(test: TransactionTestCase) -> None:
+        tables = [table for table in connection.introspection.django_table_names() if table not in kept]
+        with transaction.atomic(), connection.cursor() as cursor:
+            for table in tables:
+                cursor.execute(f'DELETE FROM "{table}"')
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty)
+        yield
+
+
 @pytest.fixture(scope="session")
 def loop() -> Iterator[asyncio.Runner]:
     """One event loop for all tests that need one: `loop.run(scenario())`."""
-    from channels.layers import get_channel_layer
+
+
+    async def hang_up() -> None:
+        layer: Any = get_channel_layer()
+        await layer.flush()
 
     with asyncio.Runner() as runner:
         yield runner
-        if "default" in __import__("channels.layers", fromlist=["x"]).channel_layers.backends:
-            layer: Any = get_channel_layer()
-            runner.run(layer.flush())
+        runner.run(hang_up())
 
 
 # --- the cast ---

@@ -8,7 +8,7 @@ from assistant.lifecycle import asking
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Message
 from assistant.models.message import Status
-from tests.acting import answer_of, ask, jobs, now, queued, statuses
+from tests.acting import answer_of, ask, claimed, finish, jobs, now, queued, statuses
 from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,7 +34,7 @@ def test_if_the_transaction_fails_nothing_is_stored_and_nothing_is_told(session,
 
 def test_the_job_is_the_only_thing_that_names_the_answer_in_the_queue_and_has_no_timeout(session, alice):
     ask(session, alice)
-    task = OrmQ.objects.get().task()
+    task = OrmQ.objects.get().task
     assert (task["func"], task["timeout"]) == ("assistant.tasks.admit", -1)
 
 
@@ -99,8 +99,6 @@ def test_the_same_client_id_again_gives_the_same_pair_and_does_nothing_else(sess
 
 
 def test_the_same_client_id_again_gives_the_first_answer_even_after_a_retry(session, alice, worker):
-    from tests.acting import claimed, finish
-
     first = ask(session, alice, "Hello", "once")
     finish(claimed(first.reply, worker))
     asking.retry(now(first.reply))
@@ -129,8 +127,6 @@ def test_two_questions_at_once_in_an_idle_session_one_runs_and_one_waits(session
 
 
 def test_questions_have_even_positions_and_answers_the_next(session, alice, worker):
-    from tests.acting import claimed, finish
-
     for _ in range(3):
         sent = ask(session, alice)
         finish(claimed(sent.reply, worker))
@@ -140,8 +136,6 @@ def test_questions_have_even_positions_and_answers_the_next(session, alice, work
 
 
 def test_messages_of_one_instant_stand_in_order(session, alice, bob, worker):
-    from tests.acting import claimed, finish
-
     for author in (alice, bob, alice):
         finish(claimed(ask(session, author).reply, worker))
     session.messages.update(created_at=session.created_at)
@@ -149,8 +143,6 @@ def test_messages_of_one_instant_stand_in_order(session, alice, bob, worker):
 
 
 def test_two_messages_with_the_same_text_keep_their_own_answers(session, alice, worker):
-    from tests.acting import claimed, finish
-
     first, second = ask(session, alice, "Same"), ask(session, alice, "Same")
     assert first.message != second.message and second.reply is None
     finish(claimed(first.reply, worker), "one")

@@ -59,7 +59,7 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
         if before.attempt > 1:
             events.message_reset(before)
         events.message_changed(before)
-    return Claim(message_id, before.session_id, worker.pk, before.attempt)
+    return Claim(message_id, before.session_id, worker.pk, before.attempt, before.job)
 
 
 def checkpoint(written: dict[Claim, Written]) -> set[Claim]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import islice
 from uuid import UUID
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -167,16 +168,23 @@ def reason_stuck(message: Message) -> str:
     return f"its worker {worker} has not been heard for {silence:.0f} s"
 
 
+def _recover_or_log(message: Message) -> str | None:
+    """As `recover`; what it raises is logged and makes the outcome "failed"."""
+    try:
+        return recover(message)
+    except OperationalError:
+        raise  # the database is away: not this row's fault, and the next row's turn would be no better
+    except Exception:
+        logger.exception("Answer %s could not be recovered; the others are not kept waiting.", message.pk)
+        return "failed"
+
+
 def sweep() -> dict[str, int]:
     """Recovers what is stuck, in a bounded batch; returns counts by outcome. One bad row never ends it."""
     outcomes: dict[str, int] = {}
-    for message in stuck_answers():
-        try:
-            outcome = recover(message)
-        except Exception:
-            logger.exception("Answer %s could not be recovered; the sweep goes on.", message.pk)
-            outcome = "failed"
-        if outcome:
+    # Rows that fail each time must not fill the batch for ever: they are passed over, up to a bound.
+    for message in islice(all_stuck_answers(), 10 * BATCH):
+        if outcome := _recover_or_log(message):
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
     for session_id in resting_sessions():
         try:
@@ -228,7 +236,7 @@ def bury(workers: list[WorkerProcess]) -> int:
     WorkerProcess.objects.filter(pk__in=ids, stopped_at=None).update(stopped_at=Now())
     recovered = 0
     for message in Message.objects.running().filter(status=Status.PROCESSING, worker_id__in=ids):
-        recovered += recover(message) == "recovered"
+        recovered += _recover_or_log(message) == "recovered"
     return recovered
 
 

@@ -5,7 +5,7 @@ The changes themselves are the verbs in `assistant.lifecycle`; nothing else writ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.conf import settings
@@ -60,6 +60,7 @@ class Claim:
     session_id: UUID
     worker_id: UUID
     attempt: int
+    job: int | None = field(default=None, compare=False)  # the django-q2 job that delivered it, for the log
 
 
 class MessageQuerySet(models.QuerySet["Message"]):

@@ -1,0 +1,54 @@
+"""What the operator is told of a failed turn: one line in the log, and Sentry if SENTRY_DSN is set. Never a secret."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from dataclasses import dataclass
+
+import psutil
+
+from assistant.models.message import Claim
+
+logger = logging.getLogger(__name__)
+
+_SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|DSN|DATABASE_URL|REDIS_URL)$")
+_LOOKS_SECRET = re.compile(r"\b(sk|pk|rk|key)-[A-Za-z0-9_\-]{8,}|(?i:bearer)\s+[A-Za-z0-9._\-]{8,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """Under which a turn failed."""
+
+    claim: Claim
+    code: str
+    model: str
+    user_id: int | None
+    seconds: float
+
+
+def failed(what: Circumstances, raw: str) -> None:
+    """Logs a failure with its raw error. Must be called where an exception is being handled, if there is one."""
+    fields = {
+        "turn_message": str(what.claim.message_id),
+        "turn_session": str(what.claim.session_id),
+        "turn_user": what.user_id,
+        "turn_model": what.model,
+        "turn_worker": str(what.claim.worker_id),
+        "turn_job": what.claim.job,
+        "turn_attempt": what.claim.attempt,
+        "turn_seconds": round(what.seconds, 2),
+        "turn_memory_mb": round(psutil.Process().memory_info().rss / 1e6),
+    }
+    line = " ".join(f"{name.removeprefix('turn_')}={value}" for name, value in fields.items())
+    level = logging.ERROR if what.code in ("internal", "auth") else logging.WARNING
+    logger.log(level, "Turn failed: %s %s: %s", what.code, line, redacted(raw), extra=fields)
+
+
+def redacted(text: str) -> str:
+    """`text` without the values of the environment's secrets, and without what looks like a key."""
+    for name, value in os.environ.items():
+        if _SECRET_NAME.search(name) and len(value) >= 6:
+            text = text.replace(value, f"[{name}]")
+    return _LOOKS_SECRET.sub("[secret]", text)

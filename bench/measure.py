@@ -1,0 +1,167 @@
+"""One run of the benchmark: the product and the bare client at each number of streams, one after the other."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bench import load
+from bench.figures import Figures
+from bench.product import Memory, cpu_seconds, environment, memory
+from tests.product import ProductProcess
+from tests.provider import ProviderProcess, expected_tokens
+
+BURST_TOKENS = 10
+IDLE_SECONDS = 3.0
+QUIET_SECONDS = 30.0
+PATIENCE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    streams: list[int]
+    tokens: int
+    rate: float  # tokens a second
+    repeat: int  # 0: more often where there are few streams
+    postgres: str
+    redis: str
+
+    @property
+    def model(self) -> str:
+        return f"openai/paced-n={self.tokens}-rate={self.rate:g}"
+
+    @property
+    def burst_model(self) -> str:
+        return f"openai/paced-n={BURST_TOKENS}-rate={self.rate:g}"
+
+    def repeats(self, streams: int) -> int:
+        return self.repeat or max(1, min(8, 60 // streams))
+
+    def burst_repeats(self, streams: int) -> int:
+        return self.repeat or max(1, min(8, 100 // streams))
+
+    def spread_offsets(self, streams: int) -> list[float]:
+        """Questions spread over half an answer's length, and their tokens evenly over one token's time."""
+        period, length = 1 / self.rate, self.tokens / self.rate
+        steps = int(length / 2 / period)
+        return [(place * steps // streams + place / streams) * period for place in range(streams)]
+
+    def burst_offsets(self, streams: int) -> list[float]:
+        """All questions within one token's time."""
+        return [place / streams / self.rate for place in range(streams)]
+
+
+@dataclass(slots=True)
+class Level:
+    """What was measured with so many streams."""
+
+    streams: int
+    repeats: int
+    product: Figures = field(default_factory=Figures)
+    bare: Figures = field(default_factory=Figures)
+    product_burst: Figures = field(default_factory=Figures)
+    bare_burst: Figures = field(default_factory=Figures)
+    cpu: Counter[str] = field(default_factory=Counter)  # seconds by kind of process, over `product`
+    memory: dict[str, Memory] = field(default_factory=dict)
+    load_average: float = 0.0  # of one minute, the highest that was seen
+
+
+@dataclass(slots=True)
+class Result:
+    options: Options
+    levels: list[Level]
+    first_ready_seconds: float  # with a new, empty data dir
+    ready_seconds: float
+    idle_cpu: float  # share of one core
+    idle_memory: dict[str, Memory]
+    load_average: float  # when it began
+    seconds: float = 0.0
+
+
+def measure(options: Options, say: Callable[[str], None]) -> Result:
+    began, load_average = time.monotonic(), os.getloadavg()[0]
+    with ProviderProcess() as provider:
+        settings = environment(provider, [options.model, options.burst_model], options.postgres, options.redis)
+        before = time.monotonic()
+        with ProductProcess(settings) as product:
+            first_ready = time.monotonic() - before
+            token = product.new_user(f"bench-{uuid.uuid4().hex[:12]}")
+            product.stop()
+            ready = product.start()
+            say(f"Ready after {ready:.1f} s")
+            bench = _Bench(options, provider, product, token)
+            bench.warm_up()
+            idle_memory, idle_cpu = memory(product), _idle_cpu(product)
+            levels = []
+            for streams in options.streams:
+                say(f"{streams} streams, {options.repeats(streams)} times ...")
+                levels.append(bench.level(streams))
+    return Result(
+        options, levels, first_ready, ready, idle_cpu, idle_memory, load_average, time.monotonic() - began
+    )
+
+
+class _Bench:
+    def __init__(self, options: Options, provider: ProviderProcess, product: ProductProcess, token: str) -> None:
+        self.options, self.provider, self.product, self.token = options, provider, product, token
+
+    def warm_up(self) -> None:
+        """Several short answers at once, so that each worker process has had its first one."""
+        offsets = self.options.burst_offsets(8)
+        for kind in ("product", "product", "bare"):
+            self._run(kind, self.options.burst_model, offsets, Figures(), BURST_TOKENS)
+
+    def level(self, streams: int) -> Level:
+        options = self.options
+        level = Level(streams, options.repeats(streams))
+        spread, burst = options.spread_offsets(streams), options.burst_offsets(streams)
+        for _ in range(level.repeats):
+            self._run("bare", options.model, spread, level.bare, options.tokens)
+            self._run("product", options.model, spread, level.product, options.tokens, level.cpu)
+            level.load_average = max(level.load_average, os.getloadavg()[0])
+        for _ in range(options.burst_repeats(streams)):
+            self._run("bare", options.burst_model, burst, level.bare_burst, BURST_TOKENS)
+            self._run("product", options.burst_model, burst, level.product_burst, BURST_TOKENS)
+        level.memory = memory(self.product)
+        return level
+
+    def _run(
+        self,
+        kind: str,
+        model: str,
+        offsets: list[float],
+        figures: Figures,
+        tokens: int,
+        cpu: Counter[str] | None = None,
+    ) -> None:
+        cost: Counter[str] = Counter()
+        mark = uuid.uuid4().hex[:8]
+        plan = load.Plan(
+            kind="product" if kind == "product" else "bare",
+            url=self.product.url if kind == "product" else self.provider.base_url,
+            token=self.token,
+            model=model,
+            questions=[f"{mark} {place}" for place in range(len(offsets))],
+            offsets=offsets,
+            patience_seconds=tokens / self.options.rate + PATIENCE_SECONDS,
+        )
+        self.provider.reset()
+        run = load.run(
+            plan,
+            on_begin=lambda: cost.subtract(cpu_seconds(self.product)),
+            on_end=lambda: cost.update(cpu_seconds(self.product)),
+        )
+        self.provider.wait_for(lambda provider: provider.active() == 0, QUIET_SECONDS)
+        figures.add(run, self.provider.requests(times=True), expected_tokens(model))
+        if cpu is not None:
+            cpu.update(cost)
+
+
+def _idle_cpu(product: ProductProcess) -> float:
+    before = sum(cpu_seconds(product).values())
+    time.sleep(IDLE_SECONDS)
+    return (sum(cpu_seconds(product).values()) - before) / IDLE_SECONDS

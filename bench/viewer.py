@@ -1,0 +1,95 @@
+"""A viewer as docs/events.md wants it: a snapshot, then each delta once, a `sync` where one is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import orjson
+
+if TYPE_CHECKING:
+    from bench.load import Stream
+
+FINISHED = frozenset({"success", "error", "cancelled"})
+_DELTA = '{"type":"message.delta"'
+
+
+class Viewer:
+    """Reads the one answer of its session into `stream`. A delta costs one parse, so that a client can hold many."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, session: str, stream: Stream) -> None:
+        self.session, self.stream = session, stream
+        self._socket = socket
+        self._attempt = self._seq = 0
+        self._is_syncing = False
+
+    @classmethod
+    async def enter(cls, client: aiohttp.ClientSession, url: str, session: str, stream: Stream) -> Viewer:
+        """Opens the socket and waits for the snapshot."""
+        address = f"{url.replace('http', 'ws', 1)}/ws/sessions/{session}/"
+        viewer = cls(await client.ws_connect(address, max_msg_size=0), session, stream)
+        frame = orjson.loads(await viewer._socket.receive_str())
+        if frame["type"] != "session.snapshot":
+            raise RuntimeError(f"The first frame was {frame['type']}, not a snapshot.")
+        return viewer
+
+    async def close(self) -> None:
+        with contextlib.suppress(aiohttp.ClientError, OSError):
+            await self._socket.close()
+
+    async def read(self) -> None:
+        """Reads until the answer has ended, or the socket has."""
+        async for message in self._socket:
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                continue
+            arrived = time.monotonic()
+            frame = orjson.loads(message.data)
+            if message.data.startswith(_DELTA):
+                await self._add(frame, arrived)
+            elif self._ends(frame, arrived):
+                return
+
+    async def _add(self, frame: dict[str, Any], arrived: float) -> None:
+        if frame["attempt"] != self._attempt:
+            self._begin(frame["attempt"])
+        if frame["seq"] <= self._seq or self._is_syncing:
+            return
+        if frame["seq"] > self._seq + 1:
+            self.stream.holes += 1
+            self._is_syncing = True
+            await self._socket.send_str('{"type":"sync"}')
+            return
+        self._seq = frame["seq"]
+        self.stream.arrivals.append((arrived, frame["text"]))
+
+    def _ends(self, frame: dict[str, Any], arrived: float) -> bool:
+        if frame["type"] == "message.reset":
+            self._begin(frame["attempt"])
+        elif frame["type"] == "session.snapshot":
+            answers = [message for message in frame["messages"] if message["role"] == "assistant"]
+            if answers:
+                return self._take(answers[-1], arrived)
+        elif frame["type"] == "message.updated" and frame["message"]["role"] == "assistant":
+            if frame["message"]["status"] in FINISHED:
+                return self._take(frame["message"], arrived)
+        return False
+
+    def _take(self, message: dict[str, Any], arrived: float) -> bool:
+        """Takes a message's whole text: after a hole, and at the ending. What deltas had brought stays as it came."""
+        self._is_syncing = False
+        if message["attempt"] != self._attempt:
+            self._begin(message["attempt"])
+        held = "".join(text for _, text in self.stream.arrivals)
+        if message["content"].startswith(held) and message["content"] != held:
+            self.stream.arrivals.append((arrived, message["content"][len(held) :]))
+        self._seq = max(self._seq, message["seq"])
+        if message["status"] in FINISHED:
+            self.stream.status, self.stream.final = message["status"], message["content"]
+            return True
+        return False
+
+    def _begin(self, attempt: int) -> None:
+        self._attempt, self._seq = attempt, 0
+        self.stream.arrivals.clear()

@@ -1,0 +1,78 @@
+"""What a client holds of a session, by the rules of docs/events.md and nothing more: the page's state.js in short."""
+
+from __future__ import annotations
+
+from typing import Any
+
+OPEN = ("pending", "processing")
+
+
+class ClientState:
+    """Apply each frame as it comes. `is_stale` says that something was missed and a `sync` is due."""
+
+    def __init__(self, snapshot: dict[str, Any]) -> None:
+        self.messages: dict[str, dict[str, Any]] = {}
+        self.apply({"type": "session.snapshot", **snapshot})
+
+    def apply(self, frame: dict[str, Any]) -> None:
+        match frame["type"]:
+            case "session.snapshot":
+                self.session = dict(frame["session"])
+                self.is_stale = False
+                held, self.messages = self.messages, {}
+                for message in frame["messages"]:
+                    self._take(message, held.get(message["id"]))
+            case "message.created" | "message.updated":
+                self._take(frame["message"], self.messages.get(frame["message"]["id"]))
+            case "message.delta":
+                self._delta(frame)
+            case "message.reset":
+                self._reset(frame)
+            case "session.updated":
+                version = frame["session"].get("version", 0)
+                if version >= self.session.get("version", 0):
+                    self.session |= frame["session"] | {"role": self.session["role"]}
+
+    def _take(self, incoming: dict[str, Any], held: dict[str, Any] | None) -> None:
+        if held is not None:
+            if incoming["version"] < held["version"]:
+                incoming = held
+            elif incoming["status"] in OPEN:
+                if incoming["attempt"] < held["attempt"]:
+                    incoming = held
+                elif incoming["attempt"] == held["attempt"] and incoming["seq"] < held["seq"]:
+                    incoming = incoming | {name: held[name] for name in ("seq", "content", "html")}
+        self.messages[incoming["id"]] = dict(incoming)
+
+    def _delta(self, frame: dict[str, Any]) -> None:
+        held = self.messages.get(frame["message_id"])
+        if held is None:
+            self.is_stale = True
+            return
+        if held["status"] not in OPEN or frame["attempt"] < held["attempt"]:
+            return
+        if frame["attempt"] == held["attempt"] and frame["seq"] <= held["seq"]:
+            return
+        if frame["attempt"] != held["attempt"] or frame["seq"] != held["seq"] + 1:
+            self.is_stale = True
+            return
+        html = held["html"][: frame["blocks"]["from"]] + frame["blocks"]["html"]
+        held |= {"seq": frame["seq"], "content": held["content"] + frame["text"], "html": html}
+
+    def _reset(self, frame: dict[str, Any]) -> None:
+        held = self.messages.get(frame["message_id"])
+        if held is None:
+            self.is_stale = True
+        elif held["status"] in OPEN and (frame["attempt"], frame["seq"]) >= (held["attempt"], held["seq"]):
+            held |= {name: frame[name] for name in ("attempt", "seq", "content", "html")}
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What two clients that have heard the same must agree on. (A checkpoint stores a version and tells nobody.)"""
+        in_order = sorted(self.messages.values(), key=lambda message: (message["position"], message["id"]))
+        return {
+            "session": {name: value for name, value in self.session.items() if name != "role"},
+            "messages": [
+                {name: value for name, value in message.items() if name not in ("version",)} for message in in_order
+            ],
+        }

@@ -1,0 +1,258 @@
+"""Kill -9 anything: the same answer goes on by itself, and in the end it is right to the letter."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.provider import ProviderProcess, expected_text
+
+from .people import Person, tagged
+from .running import Product, running
+from .viewer import Viewer
+
+TEXT = "words-n60"
+SPEED = {"ASSISTANT_HEARTBEAT": "0.5", "ASSISTANT_LEASE": "4", "ASSISTANT_MAX_ATTEMPTS": "8", "ASSISTANT_GRACE": "1"}
+
+
+@pytest.fixture(scope="module")
+def product(provider: ProviderProcess) -> Iterator[Product]:
+    with running(provider, **SPEED) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def alice(product: Product) -> Iterator[Person]:
+    (person,) = product.people("alice")
+    with person:
+        yield person
+
+
+@pytest.fixture(autouse=True)
+def all_workers_are_up(product: Product) -> None:
+    """Each test begins with the full number of workers, whatever the one before has killed."""
+    product.wait_for(lambda: len(product.workers()) == 2 and all(map(is_up, product.workers())), 60)
+
+
+def is_up(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def interrupted_model(provider: ProviderProcess, attempts: int = 1) -> str:
+    """A model that stops for ever in the middle of its first `attempts` answers, and then writes a whole one."""
+    name = tagged("x").rpartition("=")[2]
+    return provider.script(f"mid-{name}", [f"{TEXT}-silence=30"] * attempts + [f"{TEXT}-rate=200"])
+
+
+def half_written(alice: Person, model: str) -> tuple[str, str]:
+    """A session and its answer, of which the first half is written and shown."""
+    session = alice.new_session(model)
+    answer = alice.asked(session)
+    alice.wait_for_text(answer, expected_text("words-n30"))
+    return session, answer
+
+
+def assert_goes_on(viewer: Viewer, answer: str, attempt: int, since: float) -> float:
+    """The answer is written anew by attempt `attempt`, seen by the viewer as a reset; returns the seconds until then."""
+    viewer.wait_for(lambda: viewer.view.messages[answer]["attempt"] >= attempt)
+    seconds = time.monotonic() - since
+    ended = viewer.wait_for_end(answer)
+    assert (ended["status"], ended["content"]) == ("success", expected_text(TEXT)), ended
+    assert ended["attempt"] == attempt
+    assert viewer.view.endings[answer].text == expected_text(TEXT)
+    return seconds
+
+
+def test_one_worker_killed_in_mid_answer(provider: ProviderProcess, product: Product, alice: Person) -> None:
+    session, answer = half_written(alice, interrupted_model(provider))
+    worker = product.worker_of(answer)
+    assert worker
+    with alice.view(session) as viewer:
+        since = time.monotonic()
+        worker.kill()
+        seconds = assert_goes_on(viewer, answer, 2, since)
+        assert viewer.view.seen["message.reset"] == 1 and not viewer.codes
+    print(f"one worker killed: {seconds:.2f} s")
+
+
+def test_both_workers_killed_with_many_answers(provider: ProviderProcess, product: Product, alice: Person) -> None:
+    halves = [half_written(alice, interrupted_model(provider)) for _ in range(6)]
+    viewers = [alice.view(session).join() for session, _ in halves]
+    since = time.monotonic()
+    for worker in product.workers():
+        worker.kill()
+    seconds = [assert_goes_on(v, answer, 2, since) for v, (_, answer) in zip(viewers, halves, strict=True)]
+    for viewer in viewers:
+        viewer.leave()
+    print("both workers killed:", [f"{s:.2f} s" for s in seconds])
+
+
+def test_the_same_answer_killed_three_times(provider: ProviderProcess, product: Product, alice: Person) -> None:
+    session, answer = half_written(alice, interrupted_model(provider, attempts=3))
+    with alice.view(session) as viewer:
+        for attempt in (1, 2, 3):
+            viewer.wait_for(
+                lambda attempt=attempt: viewer.view.messages[answer]["attempt"] == attempt
+                and viewer.view.text(answer) == expected_text("words-n30")
+            )
+            worker = product.wait_for(lambda: product.worker_of(answer))
+            since = time.monotonic()
+            worker.kill()
+        assert_goes_on(viewer, answer, 4, since)
+
+
+def test_a_sentinel_killed_in_mid_answer(provider: ProviderProcess, product: Product, alice: Person) -> None:
+    session, answer = half_written(alice, interrupted_model(provider))
+    worker = product.worker_of(answer)
+    assert worker
+    sentinel = worker.parent()
+    assert sentinel and sentinel.pid != product.child("manage.py worker").pid
+    with alice.view(session) as viewer:
+        since = time.monotonic()
+        sentinel.kill()
+        seconds = assert_goes_on(viewer, answer, 2, since)
+    print(f"sentinel killed: {seconds:.2f} s")
+    product.wait_for(lambda: not is_up(worker))
+
+
+def test_a_pusher_or_monitor_killed_harms_nobody(product: Product, alice: Person) -> None:
+    workers = product.workers()
+    for worker in workers:
+        sentinel = worker.parent()
+        assert sentinel
+        for sibling in sentinel.children():
+            if sibling.pid != worker.pid:
+                sibling.kill()
+    for _ in range(4):
+        answer = alice.wait_for_end(alice.asked(alice.new_session()))
+        assert answer["status"] == "success"
+
+
+def test_an_idle_worker_killed_takes_no_question_along(product: Product, alice: Person) -> None:
+    for worker in product.workers():
+        worker.kill()
+    since = time.monotonic()
+    for _ in range(3):
+        assert alice.wait_for_end(alice.asked(alice.new_session()))["status"] == "success"
+    print(f"three questions after both idle workers were killed: {time.monotonic() - since:.2f} s")
+
+
+def test_the_whole_worker_command_killed(provider: ProviderProcess, product: Product, alice: Person) -> None:
+    session, answer = half_written(alice, interrupted_model(provider))
+    family = product.child("manage.py worker").children(recursive=True)
+    with alice.view(session) as viewer:
+        since = time.monotonic()
+        product.child("manage.py worker").kill()
+        seconds = assert_goes_on(viewer, answer, 2, since)
+    print(f"manage.py worker killed: {seconds:.2f} s")
+    product.wait_for(lambda: not any(map(is_up, family)), 60)  # its orphans ended by themselves
+
+
+def test_valkey_killed_in_mid_answer(provider: ProviderProcess, product: Product, alice: Person) -> None:
+    if "REDIS_URL" in product.environment:
+        pytest.skip("The Redis that REDIS_URL names is not ours to kill.")
+    model = tagged(f"{TEXT}-hold=30")
+    session, answer = half_written(alice, model)
+    with alice.view(session) as viewer:
+        product.child("valkey").kill()
+        provider.release(model)
+        assert alice.wait_for_end(answer)["content"] == expected_text(TEXT)
+        # Frames sent meanwhile are lost; the viewer's next snapshot has it all.
+        viewer.wait_for(lambda: _synced(viewer, answer))
+        assert viewer.view.text(answer) == expected_text(TEXT)
+    again = alice.asked(session, model=tagged("words-n3"))
+    assert alice.wait_for_end(again)["status"] == "success"
+
+
+def _synced(viewer: Viewer, answer: str) -> bool:
+    if viewer.view.status(answer) == "success":
+        return True
+    viewer.send({"type": "sync"})
+    return False
+
+
+def test_the_web_server_killed_in_mid_answer(provider: ProviderProcess, product: Product, alice: Person) -> None:
+    model = tagged(f"{TEXT}-hold=30")
+    session, answer = half_written(alice, model)
+    with alice.view(session) as viewer:
+        since = time.monotonic()
+        product.child("assistant.web").kill()
+        viewer.wait_for(lambda: viewer.joins == 2)
+        print(f"web server killed: joined again after {time.monotonic() - since:.2f} s")
+        assert viewer.view.text(answer) == expected_text("words-n30")
+        provider.release(model)
+        assert viewer.wait_for_end(answer)["content"] == expected_text(TEXT)
+        assert viewer.view.messages[answer]["attempt"] == 1
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_deploy_in_mid_answer_hands_it_over(
+    provider: ProviderProcess, product: Product, alice: Person, sign: signal.Signals
+) -> None:
+    session, answer = half_written(alice, interrupted_model(provider))
+    since = time.monotonic()
+    assert product.stop(sign) == 0
+    stopped = time.monotonic() - since
+    rows = product.rows("SELECT status, attempt FROM assistant_message WHERE status IN ('pending', 'processing')")
+    assert rows == [("pending", 1)], "stopping gives an answer back; nobody has to find out that its worker is gone"
+    started = product.start()
+    since = time.monotonic()
+    with alice.view(session) as viewer:
+        assert_goes_on(viewer, answer, 2, since)
+    print(f"stopped in {stopped:.1f} s, ready after {started:.1f} s, whole {time.monotonic() - since:.2f} s later")
+
+
+def test_a_short_answer_is_finished_before_the_stop(provider: ProviderProcess, product: Product, alice: Person) -> None:
+    model = tagged(f"{TEXT}-hold=30")
+    _, answer = half_written(alice, model)
+    provider.release(model)
+    assert product.stop() == 0
+    product.start()
+    ended = alice.wait_for_end(answer)
+    assert (ended["status"], ended["content"]) == ("success", expected_text(TEXT))
+
+
+def test_everything_killed_at_once(provider: ProviderProcess, product: Product, alice: Person) -> None:
+    halves = [half_written(alice, interrupted_model(provider)) for _ in range(3)]
+    queued = alice.ask(halves[0][0], "And then?", model=tagged("words-n4"))["message"]["id"]
+    for process in product.processes():
+        process.kill()
+    product.stop()
+    started = product.start()
+    since = time.monotonic()
+    for _, answer in halves:
+        ended = alice.wait_for_end(answer)
+        assert (ended["status"], ended["content"], ended["attempt"]) == ("success", expected_text(TEXT), 2)
+    print(f"all killed: ready after {started:.1f} s, all answers whole {time.monotonic() - since:.2f} s later")
+    alice.wait_for(queued, lambda message: message["status"] == "success")
+    reply = next(m for m in alice.messages(halves[0][0]) if m["reply_to"] == queued)
+    assert alice.wait_for_end(reply["id"])["content"] == expected_text("words-n4")
+
+
+def test_an_answer_whose_workers_always_die_is_given_up(provider: ProviderProcess) -> None:
+    environment = SPEED | {"ASSISTANT_MAX_ATTEMPTS": "2"}
+    with running(provider, **environment) as product:
+        (bob,) = product.people("bob")
+        with bob:
+            session, answer = half_written(bob, interrupted_model(provider, attempts=9))
+            with bob.view(session) as viewer:
+                for attempt in (1, 2):
+                    viewer.wait_for(
+                        lambda attempt=attempt: viewer.view.messages[answer]["attempt"] == attempt
+                        and viewer.view.text(answer) == expected_text("words-n30")
+                    )
+                    product.wait_for(lambda: product.worker_of(answer)).kill()
+                ended = viewer.wait_for_end(answer)
+            assert (ended["status"], ended["error"]["code"]) == ("error", "abandoned")
+            assert ended["content"] == expected_text("words-n30")
+
+
+def test_nothing_of_this_was_an_error_of_ours(product: Product) -> None:
+    product.assert_no_traceback()

@@ -1,0 +1,163 @@
+"""A session in which everything happens, in an order that a seed decides: sends, stops, deaths, sweeps, deltas."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from assistant import events, live, markup, valkey
+from assistant.lifecycle import answering, asking, recovery
+from assistant.lifecycle.answering import Written
+from assistant.lifecycle.refusal import Refused
+from assistant.models import ChatSession, Message, WorkerProcess
+from assistant.models.message import Claim
+from tests.acting import FAILURE, a_worker, ask, claimed, fail, finish, kill, lose_job, revive, write
+
+WORDS = ["One ", "two\n\n", "**three** ", "- four\n", "```py\nfive\n```\n", "6 < 7 ", "ünïcode 👋🏽 ", "\n"]
+
+
+class RandomRoom:
+    """`step` does one thing and returns its name. `emit` is told of each delta, as a worker would send it."""
+
+    def __init__(self, session: ChatSession, people: list[Any], seed: int, emit: Callable[[str], None]) -> None:
+        self.session = session
+        self.people = people
+        self.random = random.Random(seed)
+        self.emit = emit
+        self.workers: list[WorkerProcess] = [a_worker("one"), a_worker("two")]
+        self.claim: Claim | None = None
+        self.lost: list[Claim] = []
+        self._begin()
+
+    def step(self) -> str:
+        weights = {
+            self.send: 6, self.claim_it: 6, self.write: 12, self.checkpoint: 3, self.succeed: 3, self.fail: 2,
+            self.hand_over: 2, self.stop: 1, self.retry: 2, self.edit: 2, self.withdraw: 2, self.resume: 1, self.die: 2,
+            self.lose_job: 1, self.end_pause: 1, self.come_back_late: 2, self.rename: 1,
+        }  # fmt: skip
+        action = self.random.choices(list(weights), list(weights.values()))[0]
+        try:
+            action()
+        except Refused as refused:
+            return f"{action.__name__} refused: {refused.code}"
+        return action.__name__
+
+    def _begin(self) -> None:
+        self.text, self.seq, self.blocks = "", 0, markup.LiveBlocks()
+
+    def _let_go(self) -> Claim:
+        assert self.claim is not None
+        claim, self.claim = self.claim, None
+        self.lost.append(claim)
+        return claim
+
+    def _any(self, messages: Any) -> Message | None:
+        found = list(messages.in_order())
+        return self.random.choice(found) if found else None
+
+    # --- people ---
+
+    def send(self) -> None:
+        ask(self.session, self.random.choice(self.people), f"Question {self.random.random()}")
+
+    def stop(self) -> None:
+        of_all = self.session.messages.answers()
+        if answer := self._any(of_all.running() if self.random.random() < 0.6 else of_all):
+            asking.cancel(answer, self.random.choice(self.people))
+            if self.claim and self.claim.message_id == answer.pk:
+                self._let_go()
+
+    def retry(self) -> None:
+        if message := self._any(self.session.messages.all()):
+            asking.retry(message)
+
+    def edit(self) -> None:
+        if message := self._any(self.session.messages.filter(role="user")):
+            asking.edit(message, f"Edited {self.random.random()}")
+
+    def withdraw(self) -> None:
+        if message := self._any(self.session.messages.queued()):
+            asking.withdraw(message)
+
+    def resume(self) -> None:
+        asking.resume(self.session)
+
+    def rename(self) -> None:
+        from django.db import transaction
+
+        with transaction.atomic():
+            ChatSession.objects.filter(pk=self.session.pk).update(title=f"Title {self.random.random()}")
+            events.session_changed(ChatSession.objects.get(pk=self.session.pk))
+
+    # --- workers ---
+
+    def claim_it(self) -> None:
+        waiting = self.session.messages.running().filter(status="pending").first()
+        if waiting and self.claim is None:
+            self.claim = claimed(waiting, self.random.choice(self.workers))
+            self._begin()
+
+    def write(self) -> None:
+        if self.claim is None:
+            return
+        piece = self.random.choice(WORDS)
+        self.text, self.seq = self.text + piece, self.seq + 1
+        write(self.claim, self.text, self.seq)
+        start, html = self.blocks.append(piece)
+        self.emit(
+            events.encode(
+                "message.delta", message_id=str(self.claim.message_id), attempt=self.claim.attempt, seq=self.seq,
+                text=piece, blocks={"from": start, "html": html},
+            )  # fmt: skip
+        )
+
+    def checkpoint(self) -> None:
+        if self.claim:
+            assert answering.checkpoint({self.claim: Written(self.text, self.seq)}) == set()
+
+    def succeed(self) -> None:
+        if self.claim and self.text.strip():
+            assert finish(self._let_go(), self.text, self.seq)
+
+    def fail(self) -> None:
+        if self.claim:
+            assert fail(self._let_go(), self.text, self.seq)
+
+    def hand_over(self) -> None:
+        if self.claim:
+            assert answering.hand_over(self._let_go(), Written(self.text, self.seq))
+
+    def come_back_late(self) -> None:
+        """A zombie tries everything, in vain."""
+        for claim in self.lost[-3:]:
+            assert not finish(claim, "zombie", 99) and not fail(claim, "zombie", 99)
+            assert not answering.hand_over(claim, Written("zombie", 99))
+            assert answering.checkpoint({claim: Written("zombie", 99)}) == {claim}
+            assert answering.fail(claim, Written("zombie", 99), FAILURE) is False
+
+    # --- what befalls them ---
+
+    def die(self) -> None:
+        """The worker dies, and somebody finds out. (Sometimes Valkey has lost the text as well.)"""
+        if self.claim:
+            dead = WorkerProcess.objects.get(pk=self._let_go().worker_id)
+            if self.random.random() < 0.3:
+                answering.checkpoint({self.lost[-1]: Written(self.text, self.seq)})
+                valkey.client().delete(*live.keys(self.lost[-1].message_id))
+            kill(dead)
+            assert sum(recovery.sweep().values()) == 1
+            revive(dead)
+
+    def lose_job(self) -> None:
+        if waiting := self.session.messages.running().filter(status="pending").first():
+            lose_job(waiting)
+            assert recovery.sweep() == {"recovered": 1}
+
+    def end_pause(self) -> None:
+        over = timezone.now() - timedelta(seconds=1)
+        ChatSession.objects.filter(pk=self.session.pk).exclude(queue_paused_until=None).update(queue_paused_until=over)
+        recovery.sweep()

@@ -1,0 +1,511 @@
+"""The HTTP API: every endpoint as owner, editor, viewer, outsider and nobody, with the cookie and with a token."""
+
+import itertools
+import json
+import uuid
+
+import pytest
+from django.test import Client
+from django_q.models import OrmQ
+
+from assistant.lifecycle import asking
+from assistant.models import ApiToken, ChatSession, Message, Participant
+from assistant.models.participant import Role
+from tests.acting import answer_of, ask, claimed, fail, finish, kill, lose_job, now, queued, write
+from tests.threads import at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CSRF = "c" * 32
+ROLES = ("owner", "editor", "viewer", "outsider", "nobody")
+
+
+class Caller:
+    """One person's way in: "cookie" (with the CSRF token, unless told otherwise) or "bearer"."""
+
+    def __init__(self, user, way="bearer", csrf=True):
+        self.client = Client(enforce_csrf_checks=True)
+        self.headers = {}
+        if user is not None and way == "bearer":
+            self.headers["Authorization"] = f"Bearer {ApiToken.issue(user)}"
+        elif way == "cookie":
+            if user is not None:
+                self.client.force_login(user)
+            if csrf:
+                self.client.cookies["csrftoken"] = CSRF
+                self.headers["X-CSRFToken"] = CSRF
+
+    def __call__(self, method, path, body=None, raw=None):
+        data = raw if raw is not None else ("" if body is None else json.dumps(body))
+        response = self.client.generic(
+            method.upper(), f"/api{path}", data, content_type="application/json", headers=self.headers
+        )
+        return response
+
+
+class Room:
+    """A session of its own for each try, with what the endpoints need in it."""
+
+    def __init__(self, cast, worker):
+        self.session = ChatSession.objects.create(title="A room")
+        for role in (Role.OWNER, Role.EDITOR, Role.VIEWER):
+            Participant.objects.create(session=self.session, user=cast[role.value], role=role)
+        self.cast, self.worker = cast, worker
+        self.session_path = f"/sessions/{self.session.pk}"
+
+    def finished(self):
+        answer = answer_of(ask(self.session, self.cast["owner"]))
+        finish(claimed(answer, self.worker))
+        return f"/messages/{answer.pk}"
+
+    def running(self):
+        return f"/messages/{answer_of(ask(self.session, self.cast['owner'])).pk}"
+
+    def waiting(self):
+        self.running()
+        return f"/messages/{ask(self.session, self.cast['owner'], 'waiting').message.pk}"
+
+
+def content():
+    return {"client_id": uuid.uuid4().hex, "content": "Hello"}
+
+
+#               method, OpenAPI path, how its path comes about, body, expected for ROLES
+MATRIX = [
+    ("get", "/me", lambda r: "/me", None, (200, 200, 200, 200, 401)),
+    ("get", "/models", lambda r: "/models", None, (200, 200, 200, 200, 401)),
+    ("get", "/sessions", lambda r: "/sessions", None, (200, 200, 200, 200, 401)),
+    ("post", "/sessions", lambda r: "/sessions", lambda: {"title": "New"}, (201, 201, 201, 201, 401)),
+    ("get", "/sessions/{session_id}", lambda r: r.session_path, None, (200, 200, 200, 404, 401)),
+    ("patch", "/sessions/{session_id}", lambda r: r.session_path, lambda: {"title": "T"}, (200, 200, 403, 404, 401)),
+    ("delete", "/sessions/{session_id}", lambda r: r.session_path, None, (204, 403, 403, 404, 401)),
+    ("get", "/sessions/{session_id}/messages", lambda r: f"{r.session_path}/messages", None, (200, 200, 200, 404, 401)),
+    ("post", "/sessions/{session_id}/messages", lambda r: f"{r.session_path}/messages", content,
+     (201, 201, 403, 404, 401)),
+    ("post", "/sessions/{session_id}/resume", lambda r: f"{r.session_path}/resume", None, (200, 200, 403, 404, 401)),
+    ("post", "/sessions/{session_id}/invitations", lambda r: f"{r.session_path}/invitations",
+     lambda: {"role": "viewer"}, (201, 201, 403, 404, 401)),
+    ("get", "/messages/{message_id}", lambda r: r.finished(), None, (200, 200, 200, 404, 401)),
+    ("post", "/messages/{message_id}/cancel", lambda r: r.running() + "/cancel", None, (200, 200, 403, 404, 401)),
+    ("post", "/messages/{message_id}/retry", lambda r: r.finished() + "/retry", None, (201, 201, 403, 404, 401)),
+    ("patch", "/messages/{message_id}", lambda r: r.waiting(), lambda: {"content": "x"}, (200, 403, 403, 404, 401)),
+    ("delete", "/messages/{message_id}", lambda r: r.waiting(), None, (200, 403, 403, 404, 401)),
+]  # fmt: skip
+
+CODES = {401: {"not_signed_in"}, 403: {"forbidden", "not_yours"}, 404: {"not_found"}}
+
+
+@pytest.fixture
+def cast(alice, bob, vera, charlie):
+    return {"owner": alice, "editor": bob, "viewer": vera, "outsider": charlie, "nobody": None}
+
+
+@pytest.fixture
+def as_alice(alice):
+    return Caller(alice)
+
+
+@pytest.fixture
+def as_bob(bob):
+    return Caller(bob)
+
+
+def problem(response, status, code):
+    body = response.json()
+    assert (response.status_code, body["code"]) == (status, code), body
+    assert set(body) == {"code", "detail"} and body["detail"].endswith(".") and len(body["detail"]) > 10, body
+    return body["detail"]
+
+
+@pytest.mark.parametrize("way", ["cookie", "bearer"])
+@pytest.mark.parametrize("row", MATRIX, ids=[f"{row[0]} {row[1]}" for row in MATRIX])
+def test_each_endpoint_for_each_role(cast, worker, row, way):
+    method, _, path_in, body, expected = row
+    for role, status in zip(ROLES, expected, strict=True):
+        room = Room(cast, worker)
+        path = path_in(room)
+        before = list(Message.objects.order_by("id").values())
+        response = Caller(cast[role], way)(method, path, body and body())
+        assert response.status_code == status, (role, response.content)
+        if status >= 400:
+            assert problem(response, status, response.json()["code"]) and response.json()["code"] in CODES[status]
+            assert list(Message.objects.order_by("id").values()) == before
+            assert ChatSession.objects.filter(pk=room.session.pk, title="A room").exists()
+
+
+def test_the_matrix_has_every_endpoint(as_alice):
+    """Whoever adds an endpoint says here who may call it."""
+    paths = as_alice("get", "/openapi.json").json()["paths"]
+    offered = {(method, path.removeprefix("/api")) for path, methods in paths.items() for method in methods}
+    assert offered == {(row[0], row[1]) for row in MATRIX}
+
+
+@pytest.mark.parametrize("row", [row for row in MATRIX if row[0] != "get"], ids=lambda row: f"{row[0]} {row[1]}")
+def test_a_cookie_without_its_csrf_token_changes_nothing(cast, worker, row):
+    method, _, path_in, body, _ = row
+    room = Room(cast, worker)
+    path = path_in(room)
+    before = list(Message.objects.order_by("id").values()), ChatSession.objects.count()
+    problem(Caller(cast["owner"], "cookie", csrf=False)(method, path, body and body()), 403, "forbidden")
+    assert (list(Message.objects.order_by("id").values()), ChatSession.objects.count()) == before
+
+
+def test_a_cookie_without_a_csrf_token_may_read(session, alice):
+    assert Caller(alice, "cookie", csrf=False)("get", f"/sessions/{session.pk}").status_code == 200
+
+
+@pytest.mark.parametrize("header", ["Bearer", "Bearer ", "Bearer wrong", "Basic YTpi", "bearer parley_wrong", "\x00"])
+def test_a_wrong_token_is_nobody(session, header):
+    caller = Caller(None)
+    caller.headers["Authorization"] = header
+    problem(caller("get", f"/sessions/{session.pk}"), 401, "not_signed_in")
+
+
+@pytest.mark.parametrize("way", ["cookie", "bearer"])
+def test_an_inactive_user_is_nobody(session, alice, way):
+    caller = Caller(alice, way)
+    alice.is_active = False
+    alice.save()
+    problem(caller("get", f"/sessions/{session.pk}"), 401, "not_signed_in")
+
+
+def test_who_was_removed_is_an_outsider(session, bob, as_bob):
+    Participant.objects.filter(session=session, user=bob).delete()
+    problem(as_bob("post", f"/sessions/{session.pk}/messages", content()), 404, "not_found")
+
+
+def test_a_message_can_t_be_reached_through_a_session_of_one_s_own(session, alice, charlie):
+    """Every message is found through the asker's sessions, whatever else the path names."""
+    Participant.objects.create(session=ChatSession.objects.create(), user=charlie, role=Role.OWNER)
+    answer = answer_of(ask(session, alice))
+    for method, path in (("get", ""), ("post", "/cancel"), ("post", "/retry"), ("patch", ""), ("delete", "")):
+        problem(Caller(charlie)(method, f"/messages/{answer.pk}{path}", {"content": "x"} if method == "patch" else None),
+                404, "not_found")  # fmt: skip
+
+
+def test_what_does_not_exist_is_not_found(as_alice):
+    for method, path in (("get", f"/sessions/{uuid.uuid4()}"), ("get", f"/messages/{uuid.uuid4()}")):
+        problem(as_alice(method, path), 404, "not_found")
+
+
+# --- bad input ---
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({}, "invalid"),
+        ({"content": "x"}, "invalid"),
+        ({"client_id": "x"}, "invalid"),
+        ({"client_id": "", "content": "x"}, "invalid"),
+        ({"client_id": "x" * 101, "content": "x"}, "invalid"),
+        ({"client_id": 1, "content": "x"}, "invalid"),
+        ({"client_id": "x", "content": None}, "invalid"),
+        ({"client_id": "x", "content": ["x"]}, "invalid"),
+        ({"client_id": "x", "content": "x", "contnet": "x"}, "invalid"),
+        ({"client_id": "x", "content": "x", "attachments": ["a"]}, "invalid"),
+        ({"client_id": "x\x00", "content": "x"}, "invalid"),
+        ({"client_id": "x", "content": "\ud800"}, "invalid"),
+        ({"client_id": "\ud800", "content": "x"}, "invalid"),
+        ({"client_id": "x", "content": "  "}, "empty"),
+        ({"client_id": "x", "content": "x" * 10_001}, "too_long"),
+        ({"client_id": "x", "content": "x", "model": "no/such"}, "invalid_model"),
+        ({"client_id": "x", "content": "x", "model": "x" * 201}, "invalid"),
+        ([], "invalid"),
+        ("text", "invalid"),
+        (None, "invalid"),
+    ],
+)
+def test_a_bad_message_is_refused_with_a_sentence(session, as_alice, body, code):
+    problem(as_alice("post", f"/sessions/{session.pk}/messages", body), 422, code)
+    assert not Message.objects.exists() and not OrmQ.objects.exists()
+
+
+@pytest.mark.parametrize("raw", ["{", "", "\xff", '{"content": "x",}', "[" * 2000])
+def test_what_is_no_json_is_bad_input(session, as_alice, raw):
+    problem(as_alice("post", f"/sessions/{session.pk}/messages", raw=raw.encode("latin-1")), 422, "invalid")
+
+
+def test_the_refusal_names_the_field_and_the_number(session, as_alice):
+    path = f"/sessions/{session.pk}/messages"
+    assert "client_id" in problem(as_alice("post", path, {"content": "x"}), 422, "invalid")
+    too_long = problem(as_alice("post", path, {"client_id": "x", "content": "x" * 12_345}), 422, "too_long")
+    assert "10,000" in too_long and "12,345" in too_long
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("patch", "", {"title": "x" * 201}),
+        ("patch", "", {"title": "a\x00b"}),
+        ("patch", "", {"titel": "x"}),
+        ("patch", "", {"title": 3}),
+        ("post", "/invitations", {"role": "owner"}),
+        ("post", "/invitations", {"role": ""}),
+        ("get", "/messages?limit=0", None),
+        ("get", "/messages?limit=201", None),
+        ("get", "/messages?limit=x", None),
+        ("get", "/messages?before=x", None),
+        ("get", f"/messages?before={uuid.UUID(int=7)}", None),
+    ],
+)
+def test_other_bad_input_is_refused(session, as_alice, method, path, body):
+    problem(as_alice(method, f"/sessions/{session.pk}{path}", body), 422, "invalid")
+    session.refresh_from_db()
+    assert session.title == "A room"
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "offset=-1", f"offset={10**30}", "limit=x"])
+def test_a_page_of_sessions_has_bounds(as_alice, query):
+    problem(as_alice("get", f"/sessions?{query}"), 422, "invalid")
+
+
+@pytest.mark.parametrize("path", ["/sessions/not-an-id", "/messages/7", "/sessions/%00"])
+def test_an_id_that_is_none_is_refused_or_not_found(as_alice, path):
+    response = as_alice("get", path)
+    assert response.status_code in (404, 422) and set(response.json()) == {"code", "detail"}
+
+
+def test_an_unknown_model_of_a_session_is_refused(session, as_alice):
+    problem(as_alice("patch", f"/sessions/{session.pk}", {"model": "no/such"}), 422, "invalid_model")
+    problem(as_alice("post", "/sessions", {"model": "no/such"}), 422, "invalid_model")
+    assert ChatSession.objects.count() == 1
+
+
+# --- sessions ---
+
+
+def test_a_new_session_is_its_maker_s(as_alice, alice):
+    made = as_alice("post", "/sessions").json()
+    assert (made["role"], made["title"], made["model"], made["running"]) == ("owner", "New session", None, False)
+    assert made["queue_paused_until"] is None and made["created_at"].endswith("Z")
+    assert Participant.objects.get(session_id=made["id"]).user == alice
+
+
+def test_a_session_is_renamed_and_given_a_model_one_at_a_time(session, as_bob):
+    path = f"/sessions/{session.pk}"
+    assert as_bob("patch", path, {"title": " Ours "}).json()["title"] == "Ours"
+    changed = as_bob("patch", path, {"model": "test/other"}).json()
+    assert (changed["title"], changed["model"], changed["role"]) == ("Ours", "test/other", "editor")
+    assert as_bob("patch", path, {"model": ""}).json()["model"] is None
+    assert as_bob("patch", path, {}).json()["title"] == "Ours"
+    assert as_bob("patch", path, {"title": " "}).json()["title"] == "New session"
+
+
+def test_one_s_sessions_come_newest_activity_first_in_pages(session, alice, bob, charlie, as_alice):
+    others = [ChatSession.objects.create(title=f"{n}") for n in range(3)]
+    for other in others:
+        Participant.objects.create(session=other, user=alice, role=Role.OWNER)
+    ask(session, bob)
+    listed = as_alice("get", "/sessions?limit=2").json()
+    assert [one["title"] for one in listed["sessions"]] == ["A room", "2"] and listed["has_more"]
+    assert (listed["sessions"][0]["running"], listed["sessions"][1]["running"]) == (True, False)
+    rest = as_alice("get", "/sessions?limit=2&offset=2").json()
+    assert [one["title"] for one in rest["sessions"]] == ["1", "0"] and not rest["has_more"]
+    assert Caller(charlie)("get", "/sessions").json() == {"sessions": [], "has_more": False}
+    assert Caller(bob)("get", "/sessions").json()["sessions"][0]["role"] == "editor"
+
+
+def test_a_deleted_session_is_gone_with_all_that_belongs_to_it(session, as_alice, as_bob, alice):
+    answer_of(ask(session, alice))
+    assert as_alice("delete", f"/sessions/{session.pk}").status_code == 204
+    assert not ChatSession.objects.exists() and not Message.objects.exists() and not OrmQ.objects.exists()
+    problem(as_bob("get", f"/sessions/{session.pk}"), 404, "not_found")
+
+
+# --- messages ---
+
+
+def test_a_send_answers_with_the_pair_and_the_same_again_with_200(session, as_bob, bob):
+    body, path = content(), f"/sessions/{session.pk}/messages"
+    first, again = as_bob("post", path, body), as_bob("post", path, body)
+    assert (first.status_code, again.status_code) == (201, 200)
+    pair = first.json()
+    assert pair["message"] == again.json()["message"] and pair["reply"]["id"] == again.json()["reply"]["id"]
+    assert pair["message"]["author"] == {"id": bob.pk, "name": "bob"} and pair["message"]["status"] == "success"
+    reply = pair["reply"]
+    assert (reply["status"], reply["alive"], reply["reply_to"], reply["author"], reply["model"]) == (
+        "pending", True, pair["message"]["id"], None, "test/model",
+    )  # fmt: skip
+    assert Message.objects.count() == 2 and OrmQ.objects.count() == 1
+
+
+def test_the_same_send_twice_at_once_is_one_message_and_one_job(session, alice):
+    callers = [Caller(alice), Caller(alice, "cookie")]
+    for _ in range(4):
+        body = content()
+        responses = at_once(*[lambda c=c, b=body: c("post", f"/sessions/{session.pk}/messages", b) for c in callers])
+        assert sorted(response.status_code for response in responses) == [200, 201]
+        assert len({response.json()["message"]["id"] for response in responses}) == 1
+    assert session.messages.filter(role="user").count() == 4 and OrmQ.objects.count() == 1
+
+
+def test_a_message_that_waits_has_no_reply_yet(session, alice, as_bob):
+    ask(session, alice)
+    sent = as_bob("post", f"/sessions/{session.pk}/messages", content())
+    assert sent.status_code == 201 and sent.json()["reply"] is None
+    assert (sent.json()["message"]["status"], sent.json()["message"]["alive"]) == ("pending", True)
+
+
+def test_a_full_queue_says_when_to_try_again(session, alice, as_bob, settings):
+    settings.ASSISTANT_QUEUE_LIMIT = 0
+    ask(session, alice)
+    response = as_bob("post", f"/sessions/{session.pk}/messages", content())
+    problem(response, 429, "queue_full")
+    assert int(response["Retry-After"]) > 0
+
+
+def test_its_author_edits_and_withdraws_a_waiting_message(session, alice, bob, as_bob, worker):
+    claim = claimed(answer_of(ask(session, alice)), worker)
+    path = f"/messages/{ask(session, bob, 'secnd').message.pk}"
+    assert as_bob("patch", path, {"content": "second"}).json()["content"] == "second"
+    problem(as_bob("patch", path, {"content": " "}), 422, "empty")
+    assert queued(session) == ["second"]
+    other = f"/messages/{ask(session, bob, 'third').message.pk}"
+    assert as_bob("delete", other).json()["status"] == "cancelled"
+    finish(claim)
+    problem(as_bob("patch", path, {"content": "late"}), 409, "already_promoted")
+    problem(as_bob("delete", path), 409, "already_promoted")
+
+
+def test_an_editor_who_became_a_viewer_no_longer_changes_their_message(session, alice, bob, as_bob):
+    ask(session, alice)
+    path = f"/messages/{ask(session, bob).message.pk}"
+    Participant.objects.filter(user=bob).update(role=Role.VIEWER)
+    problem(as_bob("delete", path), 403, "forbidden")
+
+
+def test_stop_answers_truthfully(session, alice, bob, as_bob, worker):
+    answer = answer_of(ask(session, alice))
+    claim = claimed(answer, worker)
+    write(claim, "As far", 1)
+    stopped = as_bob("post", f"/messages/{answer.pk}/cancel").json()
+    assert (stopped["status"], stopped["content"], stopped["stopped_by"]["name"]) == ("cancelled", "As far", "bob")
+    assert stopped["alive"] is False and stopped["html"]
+    problem(as_bob("post", f"/messages/{answer.pk}/cancel"), 409, "already_finished")
+    problem(as_bob("post", f"/messages/{stopped['reply_to']}/cancel"), 409, "not_an_answer")
+
+
+def test_retry_answers_with_the_new_reply_or_that_the_session_is_busy(session, alice, as_bob, worker):
+    answer = answer_of(ask(session, alice))
+    problem(as_bob("post", f"/messages/{answer.pk}/retry"), 409, "session_busy")
+    fail(claimed(answer, worker), "half")
+    response = as_bob("post", f"/messages/{answer.pk}/retry", {"model": "test/other"})
+    reply = response.json()["reply"]
+    assert response.status_code == 201 and reply["id"] != str(answer.pk) and reply["model"] == "test/other"
+    assert (reply["position"], reply["reply_to"]) == (answer.position, str(answer.reply_to_id))
+
+
+def test_retry_of_the_question_is_a_retry_of_its_answer(session, alice, as_bob, worker):
+    answer = answer_of(ask(session, alice))
+    fail(claimed(answer, worker))
+    reply = as_bob("post", f"/messages/{answer.reply_to_id}/retry").json()["reply"]
+    assert reply["reply_to"] == str(answer.reply_to_id)
+
+
+def test_a_message_tells_its_live_text_and_whether_it_lives(session, alice, as_bob, worker):
+    answer = answer_of(ask(session, alice))
+    path = f"/messages/{answer.pk}"
+    claim = claimed(answer, worker)
+    write(claim, "As **far**", 3)
+    shown = as_bob("get", path).json()
+    assert (shown["content"], shown["seq"], shown["attempt"], shown["alive"]) == ("As **far**", 3, 1, True)
+    assert "<strong>far</strong>" in shown["html"][0] and shown["started_at"]
+    kill(worker)
+    assert as_bob("get", path).json()["alive"] is False
+
+
+def test_a_waiting_answer_whose_job_is_gone_does_not_pretend_to_live(session, alice, as_bob):
+    answer = answer_of(ask(session, alice))
+    lose_job(answer)
+    assert as_bob("get", f"/messages/{answer.pk}").json()["alive"] is False
+
+
+def test_a_failure_is_told_with_its_code_and_sentence(session, alice, as_bob, worker):
+    answer = answer_of(ask(session, alice))
+    fail(claimed(answer, worker), "half")
+    shown = as_bob("get", f"/messages/{answer.pk}").json()
+    assert shown["error"]["code"] == "provider_error" and shown["error"]["detail"] and shown["content"] == "half"
+
+
+def test_messages_come_in_pages_oldest_first_without_gap_or_repetition(session, alice, as_bob, worker):
+    for n in range(7):
+        answer = answer_of(ask(session, alice, f"{n}"))
+        fail(claimed(answer, worker))
+        finish(claimed(asking.retry(now(answer)), worker), f"answer {n}")
+    everything = [str(pk) for pk in session.messages.in_order().values_list("pk", flat=True)]
+    for limit in (1, 2, 5, 21, 200):
+        pages, before = [], ""
+        for _ in itertools.count():
+            page = as_bob("get", f"/sessions/{session.pk}/messages?limit={limit}{before}").json()
+            ids = [message["id"] for message in page["messages"]]
+            pages.insert(0, ids)
+            assert len(ids) <= limit and page["has_more"] == (sum(map(len, pages)) < len(everything))
+            if not page["has_more"]:
+                break
+            before = f"&before={ids[0]}"
+        assert sum(pages, []) == everything
+
+
+def test_a_page_begins_before_a_message_of_this_session_only(session, alice, as_alice):
+    other = ChatSession.objects.create()
+    Participant.objects.create(session=other, user=alice, role=Role.OWNER)
+    elsewhere = ask(other, alice).message
+    problem(as_alice("get", f"/sessions/{session.pk}/messages?before={elsewhere.pk}"), 422, "invalid")
+
+
+def test_the_messages_have_the_fields_of_the_contract(session, alice, as_bob):
+    ask(session, alice)
+    [question, answer] = as_bob("get", f"/sessions/{session.pk}/messages").json()["messages"]
+    promised = {
+        "id", "session", "role", "author", "content", "status", "attempt", "seq", "alive", "reply_to", "model", "error",
+        "tool_calls", "attachments", "usage", "created_at", "started_at", "finished_at", "html", "version", "position",
+        "stopped_by",
+    }  # fmt: skip
+    assert promised <= set(question) and promised <= set(answer)
+    assert question["session"] == answer["session"] == str(session.pk)
+
+
+def test_the_models_are_those_of_the_installation(as_alice):
+    assert as_alice("get", "/models").json() == {
+        "models": [{"id": "test/model", "label": "Test"}, {"id": "test/other", "label": "Other"}],
+        "default": "test/model",
+    }
+
+
+def test_an_invitation_is_a_link_that_expires(session, as_bob):
+    made = as_bob("post", f"/sessions/{session.pk}/invitations", {"role": "viewer"}).json()
+    assert made["url"].startswith("http://testserver/invite/") and made["expires_at"].endswith("Z")
+
+
+def test_a_database_that_is_away_is_told_as_503(session, as_alice, monkeypatch):
+    from django.db import OperationalError
+
+    def away(*args, **kwargs):
+        raise OperationalError("away")
+
+    monkeypatch.setattr(asking, "send", away)
+    response = as_alice("post", f"/sessions/{session.pk}/messages", content())
+    problem(response, 503, "unavailable")
+    assert int(response["Retry-After"]) > 0
+
+
+def test_a_session_that_is_deleted_while_it_is_renamed_is_not_found(session, as_bob, monkeypatch):
+    from assistant.api import sessions
+
+    def find(*args):
+        ChatSession.objects.filter(pk=session.pk).delete()
+        return session
+
+    monkeypatch.setattr(sessions, "session_for", find)
+    as_bob.client.raise_request_exception = False
+    problem(as_bob("patch", f"/sessions/{session.pk}", {"title": "x"}), 404, "not_found")
+
+
+def test_a_session_that_is_deleted_while_its_answer_is_stopped_breaks_nothing(session, alice, as_bob):
+    answer = answer_of(ask(session, alice))
+    as_bob.client.raise_request_exception = False
+    results = at_once(
+        lambda: as_bob("post", f"/messages/{answer.pk}/cancel"), lambda: asking.delete(session)
+    )  # fmt: skip
+    assert results[0].status_code in (200, 404), results[0].content

@@ -1,0 +1,214 @@
+"""The live text in Valkey: appended by one attempt, read whole at any moment, sealed by a stop, gone by itself."""
+
+import threading
+import time
+import uuid
+
+import pytest
+
+from assistant import live, valkey
+from assistant.live import KEEP_SECONDS, LiveText, LiveWriter, Superseded
+
+pytestmark = pytest.mark.usefixtures("valkey_server")
+
+
+@pytest.fixture
+def message_id():
+    return uuid.uuid4()
+
+
+@pytest.fixture
+def writing(loop, message_id):
+    """`writing(attempt, piece, ...)` appends pieces one by one as that attempt, from `seq` on; returns the text."""
+
+    def write(attempt, *pieces, seq=0, text=""):
+        async def scenario():
+            client = valkey.async_client()
+            writer = LiveWriter(client, message_id, attempt)
+            whole = text
+            try:
+                for number, piece in enumerate(pieces, seq):
+                    whole += piece
+                    await writer.append(piece, number, lambda so_far=whole: so_far)
+            finally:
+                await client.aclose()
+            return whole
+
+        return loop.run(scenario())
+
+    return write
+
+
+def replace(loop, message_id, attempt, whole, seq):
+    async def scenario():
+        client = valkey.async_client()
+        try:
+            await LiveWriter(client, message_id, attempt).replace(whole, seq)
+        finally:
+            await client.aclose()
+
+    loop.run(scenario())
+
+
+def test_pieces_are_appended_and_counted(message_id, writing):
+    writing(1, "As ", "far ", "as 👋🏽")
+    assert live.read(message_id) == LiveText(1, 3, "As far as 👋🏽")
+
+
+def test_what_is_not_there_is_none(message_id):
+    assert live.read(message_id) is None and live.seal(message_id) is None
+
+
+def test_if_valkey_lost_its_copy_the_next_append_brings_the_whole_text(message_id, writing):
+    text = writing(1, "As ", "far ")
+    valkey.client().delete(*live.keys(message_id))
+    writing(1, "as", seq=2, text=text)
+    assert live.read(message_id) == LiveText(1, 3, "As far as")
+
+
+def test_if_valkey_lost_the_text_alone_the_next_append_does_not_pretend(message_id, writing):
+    """Two keys, of which the server may evict one when memory is short."""
+    text = writing(1, "As ", "far ")
+    valkey.client().delete(live.keys(message_id)[1])
+    writing(1, "as", seq=2, text=text)
+    assert live.read(message_id) == LiveText(1, 3, "As far as")
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_text_of_which_valkey_lost_a_part_is_not_taken_for_the_whole(message_id, writing, lost):
+    """Otherwise a stop would keep a remnant, since its `seq` says that it is further than the checkpoint."""
+    writing(1, "As ", "far ")
+    valkey.client().delete(live.keys(message_id)[lost])
+    assert live.read(message_id) is None and live.seal(message_id) is None
+
+
+def test_if_an_append_was_lost_the_next_one_brings_the_whole_text(message_id, writing):
+    writing(1, "As ")
+    writing(1, "as", seq=2, text="As far ")
+    assert live.read(message_id) == LiveText(1, 3, "As far as")
+
+
+def test_a_later_attempt_takes_over_with_its_own_text(message_id, writing):
+    writing(1, "old ", "text")
+    writing(2, "new")
+    assert live.read(message_id) == LiveText(2, 1, "new")
+
+
+def test_an_earlier_attempt_is_fenced(message_id, writing, loop):
+    writing(2, "new")
+    with pytest.raises(Superseded):
+        writing(1, "late", seq=1)
+    with pytest.raises(Superseded):
+        replace(loop, message_id, 1, "late", 9)
+    assert live.read(message_id) == LiveText(2, 1, "new")
+
+
+def test_attempts_are_compared_as_numbers(message_id, writing):
+    writing(9, "nine")
+    writing(10, "ten")
+    with pytest.raises(Superseded):
+        writing(9, "late", seq=1)
+    assert live.read(message_id) == LiveText(10, 1, "ten")
+
+
+def test_a_seal_returns_the_text_and_lets_nothing_more_be_written(message_id, writing, loop):
+    text = writing(1, "As far")
+    assert live.seal(message_id) == LiveText(1, 1, "As far")
+    with pytest.raises(Superseded):
+        writing(1, " as", seq=1, text=text)
+    with pytest.raises(Superseded):
+        replace(loop, message_id, 1, "all else", 9)
+    assert live.read(message_id) == LiveText(1, 1, "As far")
+
+
+def test_a_later_attempt_is_not_bound_by_a_seal(message_id, writing):
+    writing(1, "As far")
+    live.seal(message_id)
+    writing(2, "anew", " and on")
+    assert live.read(message_id) == LiveText(2, 2, "anew and on")
+
+
+def test_a_seal_whose_stop_never_came_to_its_end_no_longer_binds(message_id, writing, monkeypatch):
+    monkeypatch.setattr(live, "SEAL_MS", 0)
+    text = writing(1, "As far")
+    live.seal(message_id)
+    writing(1, " as", seq=1, text=text)
+    assert live.read(message_id) == LiveText(1, 2, "As far as")
+
+
+def test_everything_expires(message_id, writing):
+    writing(1, "As ", "far")
+    for key in live.keys(message_id):
+        assert 0 < valkey.client().ttl(key) <= KEEP_SECONDS
+    live.seal(message_id)
+    for key in live.keys(message_id):
+        assert 0 < valkey.client().ttl(key) <= KEEP_SECONDS
+
+
+def test_each_delta_renews_the_expiry(message_id, writing):
+    text = writing(1, "As ")
+    for key in live.keys(message_id):
+        valkey.client().expire(key, 5)
+    writing(1, "far", seq=1, text=text)
+    assert all(valkey.client().ttl(key) > 5 for key in live.keys(message_id))
+
+
+def test_a_discarded_text_is_gone(message_id, writing):
+    writing(1, "As far")
+    live.discard(message_id)
+    assert live.read(message_id) is None and not any(valkey.client().exists(key) for key in live.keys(message_id))
+
+
+def test_a_reader_sees_text_and_seq_of_one_moment(message_id, loop):
+    """Race 22: a piece that arrives while the counter is read is in both or in neither."""
+    seen, done = [], threading.Event()
+
+    def read():
+        while not done.is_set():
+            if text := live.read(message_id):
+                seen.append(text)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+
+    async def scenario():
+        client = valkey.async_client()
+        writer = LiveWriter(client, message_id, 1)
+        for seq in range(400):
+            await writer.append("x", seq, lambda n=seq: "x" * (n + 1))
+        await client.aclose()
+
+    try:
+        loop.run(scenario())
+    finally:
+        done.set()
+        reader.join(30)
+    assert seen and all(len(text.content) == text.seq for text in seen)
+
+
+def test_without_valkey_reading_and_discarding_say_nothing_and_writing_says_so(message_id, settings, loop):
+    settings.REDIS_URL = "unix:///nowhere/at.all"
+    assert live.read(message_id) is None and live.seal(message_id) is None
+    live.discard(message_id)
+
+    async def scenario():
+        client = valkey.async_client()
+        try:
+            await LiveWriter(client, message_id, 1).append("x", 0, lambda: "x")
+        finally:
+            await client.aclose()
+
+    with pytest.raises(valkey.Unavailable):
+        loop.run(scenario())
+
+
+def test_presence_expires_by_itself(message_id, monkeypatch):
+    from assistant import presence
+
+    assert presence.enter(message_id, 7, "socket") == [7]
+    assert presence.enter(message_id, 7, "another") == [7]
+    assert presence.leave(message_id, 7, "socket") == [7]
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 60)  # its server died without a word
+    assert presence.enter(message_id, 8, "socket") == [8]
+    assert 0 < valkey.client().ttl(f"{valkey.PREFIX}:online:{message_id.hex}") <= 60
