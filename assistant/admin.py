@@ -75,6 +75,12 @@ class MessageAdmin(ReadOnly):
     ordering = ["-id"]
     show_full_result_count = False
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only with its session: a message deleted by itself would vanish without anyone being told."""
+        match = request.resolver_match
+        own_pages = match is not None and (match.url_name or "").startswith("assistant_message_")
+        return not own_pages and super().has_delete_permission(request, obj)
+
     @admin.display(description="age", ordering="created_at")
     def age(self, message: Message) -> str:
         return _ago(message.created_at)
@@ -131,19 +137,23 @@ class UnfinishedAnswerAdmin(ReadOnly):
     def state(self, message: UnfinishedAnswer) -> str:
         return "alive" if message.is_alive() else f"stuck: {recovery.reason_stuck(message)}"
 
-    @admin.action(description="Recover those that are stuck (leaves the living alone)")
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        """Acting on an answer changes a message, even though nobody edits one by hand."""
+        return request.user.has_perm("assistant.change_unfinishedanswer")
+
+    @admin.action(permissions=["act"], description="Recover those that are stuck (leaves the living alone)")
     def recover(self, request: HttpRequest, queryset: QuerySet[UnfinishedAnswer]) -> None:
         self._do(request, queryset, recovery.recover, "recovered")
 
-    @admin.action(description="Requeue: take them from whoever has them and write them again")
+    @admin.action(permissions=["act"], description="Requeue: take them from whoever has them and write them again")
     def requeue(self, request: HttpRequest, queryset: QuerySet[UnfinishedAnswer]) -> None:
         self._do(request, queryset, recovery.requeue, "requeued")
 
-    @admin.action(description="Fail: end them with an error; their text is kept")
+    @admin.action(permissions=["act"], description="Fail: end them with an error; their text is kept")
     def fail(self, request: HttpRequest, queryset: QuerySet[UnfinishedAnswer]) -> None:
         self._do(request, queryset, recovery.give_up, "failed")
 
-    @admin.action(description="Stop them, as a participant would")
+    @admin.action(permissions=["act"], description="Stop them, as a participant would")
     def stop(self, request: HttpRequest, queryset: QuerySet[UnfinishedAnswer]) -> None:
         def stop(message: Message) -> bool:
             try:
@@ -189,7 +199,10 @@ class InvitationAdmin(ReadOnly):
     list_display = ["session", "role", "created_by", "expires_at", "uses", "revoked_at"]
     actions = ["revoke"]
 
-    @admin.action(description="Revoke the selected invitations")
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("assistant.change_invitation")
+
+    @admin.action(permissions=["revoke"], description="Revoke the selected invitations")
     def revoke(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
         queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
 

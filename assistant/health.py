@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
@@ -23,7 +23,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     try:
         if not WorkerProcess.objects.alive().exists():
             checks["workers"] = "no worker process is alive"
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):
         checks["database"], checks["workers"] = "not reachable", "unknown"
     try:
         valkey.client().ping()

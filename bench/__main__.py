@@ -20,7 +20,9 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=0, help="of each number; by default few streams more often")
     parser.add_argument("--postgres", default="", metavar="URL", help="instead of SQLite; a database of its own")
     parser.add_argument("--redis", default="", metavar="URL", help="instead of the embedded Valkey")
-    parser.add_argument("--out", type=Path, help="a document with the markers to write into, e.g. docs/performance.md")
+    parser.add_argument(
+        "--out", type=Path, help="a document with the markers to write into, e.g. docs/performance.md"
+    )
     given = parser.parse_args()
     if given.out and not given.out.is_file():
         parser.error(f"there is no {given.out}")

@@ -100,9 +100,7 @@ def measure(options: Options, say: Callable[[str], None]) -> Result:
             for streams in options.streams:
                 say(f"{streams} streams, {options.repeats(streams)} times ...")
                 levels.append(bench.level(streams))
-    return Result(
-        options, levels, first_ready, ready, idle_cpu, idle_memory, load_average, time.monotonic() - began
-    )
+    return Result(options, levels, first_ready, ready, idle_cpu, idle_memory, load_average, time.monotonic() - began)
 
 
 class _Bench:

@@ -25,7 +25,11 @@ class Memory:
 
 def environment(provider: ProviderProcess, models: list[str], postgres: str, redis: str) -> dict[str, str]:
     """The product's settings: its defaults, but for the model (and the servers, if they are given)."""
-    chosen = {"OPENAI_API_BASE": provider.base_url, "OPENAI_API_KEY": "sk-bench", "ASSISTANT_MODELS": ",".join(models)}
+    chosen = {
+        "OPENAI_API_BASE": provider.base_url,
+        "OPENAI_API_KEY": "sk-bench",
+        "ASSISTANT_MODELS": ",".join(models),
+    }
     return chosen | {"DATABASE_URL": postgres, "REDIS_URL": redis}
 
 

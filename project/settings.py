@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from assistant.embedded import socket_path
 from project import env
+from project.static_files import weak_etag
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ASSISTANT_DATA_DIR = env.data_dir("ASSISTANT_DATA_DIR", BASE_DIR / "var")
@@ -99,6 +100,7 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_MAX_AGE = 0
+WHITENOISE_ADD_HEADERS_FUNCTION = weak_etag
 
 # Behind a proxy that ends TLS: SECURE_COOKIES=on. On plain http://127.0.0.1 secure cookies would never arrive.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.flag("SECURE_COOKIES")

@@ -1,6 +1,7 @@
 """The operator's commands: `cleanup_messages` and `create_token`."""
 
 import re
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from assistant.lifecycle import recovery
 from assistant.models import ApiToken, ChatSession, Message, Participant
+from assistant.models.message import max_recoveries
 from assistant.models.participant import Role
 from tests.acting import a_worker, answer_of, ask, claimed, jobs, kill, lose_job, now, write
 
@@ -91,7 +93,7 @@ def test_a_dry_run_changes_nothing(written, orphan, jobless, frames, sent_to_wor
 
 def test_a_dry_run_says_what_would_be_done(orphan, jobless):
     assert all(line.endswith(": would fail") for line in cleanup("--dry-run", "--policy", "fail")[:-1])
-    Message.objects.filter(pk=orphan.pk).update(recoveries=recovery.max_recoveries())
+    Message.objects.filter(pk=orphan.pk).update(recoveries=max_recoveries())
     said = {line.split()[0]: line.rpartition(": ")[2] for line in cleanup("--dry-run")[:-1]}
     assert said == {str(orphan.pk): "would fail", str(jobless.pk): "would retry"}
     done = {line.split()[0]: line.rpartition(": ")[2] for line in cleanup()[:-1]}
@@ -111,7 +113,7 @@ def test_a_dry_run_lists_the_same_as_the_page_of_unfinished_answers(admin_client
 
 
 def test_younger_ones_are_left_alone(orphan, jobless):
-    Message.objects.filter(pk=orphan.pk).update(created_at=timezone.now() - timezone.timedelta(seconds=120))
+    Message.objects.filter(pk=orphan.pk).update(created_at=timezone.now() - timedelta(seconds=120))
     [line, count] = cleanup("--older-than", "60")
     assert line.startswith(str(orphan.pk)) and count == "1 stuck messages handled."
     assert not now(jobless).is_alive()

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django.urls import reverse
-from ninja import Router
+from ninja import Router, Status
 
 from assistant.api import schemas
 from assistant.api.authentication import user_of
@@ -20,4 +20,4 @@ def invite(request: HttpRequest, session_id: UUID, payload: schemas.NewInvitatio
     session = session_for(request, session_id, *WRITERS)
     invitation, token = Invitation.issue(session, user_of(request), payload.role)
     url = request.build_absolute_uri(reverse("assistant:invite", args=[token]))
-    return 201, {"url": url, "expires_at": invitation.expires_at.isoformat().replace("+00:00", "Z")}
+    return Status(201, {"url": url, "expires_at": invitation.expires_at.isoformat().replace("+00:00", "Z")})

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query, Router, Status
 
 from assistant import wire
 from assistant.api import schemas
@@ -40,7 +40,7 @@ def send_message(request: HttpRequest, session_id: UUID, payload: schemas.NewMes
         raise Refused("invalid", "attachments: this installation does not take attachments.", status=422)
     sent = asking.send(session, user_of(request), payload.content, payload.client_id, payload.model)
     reply = sent.reply and wire.message_json_now(sent.reply)
-    return (201 if sent.is_new else 200), {"message": wire.message_json(sent.message), "reply": reply}
+    return Status(201 if sent.is_new else 200, {"message": wire.message_json(sent.message), "reply": reply})
 
 
 @router.get("/messages/{message_id}", response=schemas.Message, summary="A message as of now, with its live text")
@@ -68,4 +68,4 @@ def cancel_message(request: HttpRequest, message_id: UUID) -> Any:
 )
 def retry_message(request: HttpRequest, message_id: UUID, payload: schemas.Retry | None = None) -> Any:
     reply = asking.retry(message_for(request, message_id, *WRITERS), payload.model if payload else "")
-    return 201, {"reply": wire.message_json_now(reply)}
+    return Status(201, {"reply": wire.message_json_now(reply)})

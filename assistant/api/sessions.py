@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
-from ninja import Query, Router
+from ninja import Query, Router, Status
 
 from assistant import catalogue, events, wire
 from assistant.api import schemas
@@ -55,7 +55,7 @@ def create_session(request: HttpRequest, payload: schemas.NewSession | None = No
         session = ChatSession.objects.create(title=wanted.title.strip() or UNTITLED, model=wanted.model)
         Participant.objects.create(session=session, user=user_of(request), role=Role.OWNER)
         session.refresh_from_db()
-    return 201, wire.session_json(session, Role.OWNER, running=False)
+    return Status(201, wire.session_json(session, Role.OWNER, running=False))
 
 
 @router.get("/sessions/{session_id}", response=schemas.Session)
@@ -84,7 +84,7 @@ def change_session(request: HttpRequest, session_id: UUID, payload: schemas.Sess
 def delete_session(request: HttpRequest, session_id: UUID) -> Any:
     session = session_for(request, session_id, Role.OWNER)
     asking.delete(session)
-    return 204, None
+    return Status(204, None)
 
 
 @router.post("/sessions/{session_id}/resume", response=schemas.Session, summary="Go on with a paused queue")

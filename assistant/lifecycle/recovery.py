@@ -46,7 +46,7 @@ def recover(seen: Message, *, may_retry: bool = True) -> str | None:
             return None
         _take_live_text(message)
         died = message.status == Status.PROCESSING
-        if may_retry and message.recoveries + died <= max_recoveries():
+        if may_retry and may_try_again(message):
             _requeue(message, died)
             outcome = "recovered"
         else:
@@ -61,7 +61,13 @@ def recover(seen: Message, *, may_retry: bool = True) -> str | None:
     return outcome
 
 
+def may_try_again(message: Message) -> bool:
+    """Whether a stuck answer goes back to the queue, or has seen too many workers die."""
+    return message.recoveries + (message.status == Status.PROCESSING) <= max_recoveries()
+
+
 def _requeue(message: Message, died: bool) -> None:
+    queue.withdraw(message.job)
     Message.objects.running().filter(pk=message.pk).update(
         status=Status.PENDING,
         worker=None,

@@ -50,6 +50,10 @@ class Product(ProductProcess):
         return [Person(self.url, name, token) for name, token in zip(names, tokens, strict=True)]
 
     @property
+    def is_started(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def process(self) -> psutil.Process:
         assert self._process is not None
         return psutil.Process(self._process.pid)

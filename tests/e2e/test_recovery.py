@@ -164,18 +164,9 @@ def test_valkey_killed_in_mid_answer(provider: ProviderProcess, product: Product
         product.child("valkey").kill()
         provider.release(model)
         assert alice.wait_for_end(answer)["content"] == expected_text(TEXT)
-        # Frames sent meanwhile are lost; the viewer's next snapshot has it all.
-        viewer.wait_for(lambda: _synced(viewer, answer))
-        assert viewer.view.text(answer) == expected_text(TEXT)
+        assert viewer.wait_for_end(answer)["content"] == expected_text(TEXT), "the viewer had to do something for it"
     again = alice.asked(session, model=tagged("words-n3"))
     assert alice.wait_for_end(again)["status"] == "success"
-
-
-def _synced(viewer: Viewer, answer: str) -> bool:
-    if viewer.view.status(answer) == "success":
-        return True
-    viewer.send({"type": "sync"})
-    return False
 
 
 def test_the_web_server_killed_in_mid_answer(provider: ProviderProcess, product: Product, alice: Person) -> None:
@@ -254,5 +245,6 @@ def test_an_answer_whose_workers_always_die_is_given_up(provider: ProviderProces
             assert ended["content"] == expected_text("words-n30")
 
 
-def test_nothing_of_this_was_an_error_of_ours(product: Product) -> None:
-    product.assert_no_traceback()
+def test_no_turn_failed_by_a_fault_of_ours(product: Product) -> None:
+    """What dies may be told with a traceback; a turn that was ended by an error of this program's may not be."""
+    assert not [line for line in product.said if "assistant.turn" in line and "ERROR" in line]

@@ -21,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--policy", choices=["retry", "fail"], default="retry")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["older_than"] < 0:
+        if not 0 <= options["older_than"] < 1e9:
             raise CommandError("--older-than must be a number of seconds of at least 0.")
         born_before = timezone.now() - timedelta(seconds=options["older_than"])
         done = failed = 0
@@ -30,7 +30,8 @@ class Command(BaseCommand):
                 continue
             reason = recovery.reason_stuck(message)
             if options["dry_run"]:
-                outcome: str | None = "would retry" if options["policy"] == "retry" else "would fail"
+                may_retry = options["policy"] == "retry" and recovery.may_try_again(message)
+                outcome: str | None = "would retry" if may_retry else "would fail"
             else:
                 try:
                     outcome = recovery.recover(message, may_retry=options["policy"] == "retry")
