@@ -9,13 +9,14 @@ import logging
 from typing import Any
 from uuid import UUID
 
+from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 
 from assistant import access, events, interruption, presence, valkey
 from assistant.database import Database
 from assistant.models.participant import display_name
-from assistant.snapshot import snapshot
+from assistant.snapshot import session_exists, snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ def _database_of_this_process() -> Database:
 
 class SessionConsumer(AsyncWebsocketConsumer):
     user: Any = None
+    role: str | None = None  # None until the first snapshot, and after a refusal
     is_subscribed = False
     renewal: asyncio.Task[None] | None = None
 
@@ -68,10 +70,23 @@ class SessionConsumer(AsyncWebsocketConsumer):
             if self.renewal is not None:
                 await self._tell_presence(presence.leave)
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Channels asks the layer for a channel before `connect` has its say; without Valkey that says 1013 here."""
+        try:
+            await super().__call__(scope, receive, send)
+        except valkey.Unavailable:
+            if hasattr(self, "channel_receive"):  # it had begun: not the case that this is for
+                raise
+            await receive()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.close", "code": TRY_AGAIN})
+
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if self.role is None:  # refused; what was sent before that was heard is not answered
+            return
         try:
             frame = json.loads(text_data or "") if len(text_data or "") <= LONGEST_FRAME else None
-        except ValueError:
+        except (ValueError, RecursionError):
             frame = None
         match frame:
             case {"type": "ping"}:
@@ -84,6 +99,13 @@ class SessionConsumer(AsyncWebsocketConsumer):
                 await self._complain("unknown_type", f"There is no frame of type {type_[:40]!r} with these fields.")
             case _:
                 await self._complain("bad_frame", "A frame is a JSON object with a type, of at most 4096 characters.")
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Channels first closes old database connections in a thread, for each frame; ours are not in that thread."""
+        handler = getattr(self, get_handler_name(message), None)
+        if handler is None:
+            raise ValueError(f"No handler for message type {message['type']}")
+        await handler(message)
 
     # --- events of the channel layer ---
 
@@ -101,7 +123,9 @@ class SessionConsumer(AsyncWebsocketConsumer):
     async def _send_snapshot(self) -> bool:
         state = await self.database.call_once(snapshot, self.session_id, self.user)
         if state is None:
-            await self.close(NO_SUCH_SESSION)
+            was_here, self.role = self.role is not None, None
+            exists = was_here and await self.database.call_once(session_exists, self.session_id)
+            await self.close(REMOVED if exists else NO_SUCH_SESSION)
             return False
         self.role = state["you"]["role"]
         online = await self.database.call_once(presence.enter, self.session_id, self.user.pk, self.channel_name)

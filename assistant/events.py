@@ -83,9 +83,14 @@ def message_reset(message: Message) -> None:
 
 
 def session_changed(session: ChatSession, running: bool | None = None) -> None:
-    """Tells the session's own fields. `running` is looked up unless the caller knows it."""
+    """Tells the session's own fields. `running` is looked up unless the caller knows it.
+
+    The caller's transaction has locked or written the row, so versions come in the order of the commits.
+    """
     from assistant import wire
 
+    session.version += 1
+    session.save(update_fields=["version"])
     if running is None:
         running = session.messages.running().exists()
     _on_commit(session.pk, encode("session.updated", session=wire.session_json(session, None, running=running)))

@@ -19,6 +19,8 @@ from assistant import valkey
 KEEP_SECONDS = 15 * 60  # renewed by each delta; a text that is silent for longer is read from the database
 SEAL_MS = 2_000  # a stop that does not come to its end in this time (its process died) no longer binds the worker
 
+# Each answers nothing if either key is missing: under memory pressure the server may have evicted one of them.
+
 # KEYS: meta, text. ARGV: attempt, seq before, piece, keep seconds. Returns 1 done, 0 send the whole text, -1 sealed or
 # a later attempt has taken over.
 _APPEND = """
@@ -28,7 +30,7 @@ if held[1] == ARGV[1] and held[3] then
   local now = redis.call('TIME')
   if now[1] * 1000 + math.floor(now[2] / 1000) < tonumber(held[3]) then return -1 end
 end
-if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return 0 end
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] or redis.call('EXISTS', KEYS[2]) == 0 then return 0 end
 redis.call('APPEND', KEYS[2], ARGV[3])
 redis.call('HSET', KEYS[1], 'seq', tonumber(ARGV[2]) + 1)
 redis.call('EXPIRE', KEYS[1], ARGV[4])
@@ -54,16 +56,18 @@ return 1
 # KEYS: meta, text. ARGV: milliseconds. Stops further appends and returns attempt, seq, text (or nothing).
 _SEAL = """
 local held = redis.call('HMGET', KEYS[1], 'attempt', 'seq')
-if not held[1] then return false end
+local text = redis.call('GET', KEYS[2])
+if not held[1] or not text then return false end
 local now = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'sealed', now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[1])
-return {held[1], held[2], redis.call('GET', KEYS[2]) or ''}
+return {held[1], held[2], text}
 """
 
 _READ = """
 local held = redis.call('HMGET', KEYS[1], 'attempt', 'seq')
-if not held[1] then return false end
-return {held[1], held[2], redis.call('GET', KEYS[2]) or ''}
+local text = redis.call('GET', KEYS[2])
+if not held[1] or not text then return false end
+return {held[1], held[2], text}
 """
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from assistant import wire
 from assistant.lifecycle import recovery
-from assistant.models import ChatSession, Message, Participant
+from assistant.models import ChatSession, Message
 
 PAGE = 50
 
@@ -49,5 +49,5 @@ def page_before(session: ChatSession, before: Message | None, limit: int) -> tup
     return list(reversed(found[:limit])), len(found) > limit
 
 
-def is_participant(session_id: UUID, user_id: int) -> bool:
-    return Participant.objects.filter(session_id=session_id, user_id=user_id).exists()
+def session_exists(session_id: UUID) -> bool:
+    return ChatSession.objects.filter(pk=session_id).exists()

@@ -70,6 +70,7 @@ def rendered(content: str) -> dict[str, Any]:
 def session_json(session: ChatSession, role: str | None, *, running: bool) -> dict[str, Any]:
     return {
         "id": str(session.id),
+        "version": session.version,
         "title": session.title,
         "model": session.model or None,
         "role": role,

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from bench.load import Run, Stream
@@ -99,7 +100,7 @@ def errors(held: str, expected: list[str]) -> tuple[int, int, int]:
     found = [places[word] for word in (match.strip() for match in _WORD.findall(held)) if word in places]
     seen = set(found)
     firsts = list(dict.fromkeys(found))
-    reordered = sum(later < earlier for earlier, later in zip(firsts, firsts[1:], strict=False))
+    reordered = sum(later < earlier for earlier, later in pairwise(firsts))
     return len(expected) - len(seen), len(found) - len(seen), reordered
 
 

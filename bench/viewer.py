@@ -71,9 +71,9 @@ class Viewer:
             answers = [message for message in frame["messages"] if message["role"] == "assistant"]
             if answers:
                 return self._take(answers[-1], arrived)
-        elif frame["type"] == "message.updated" and frame["message"]["role"] == "assistant":
-            if frame["message"]["status"] in FINISHED:
-                return self._take(frame["message"], arrived)
+        elif frame["type"] == "message.updated":
+            message = frame["message"]
+            return message["role"] == "assistant" and message["status"] in FINISHED and self._take(message, arrived)
         return False
 
     def _take(self, message: dict[str, Any], arrived: float) -> bool:

@@ -186,7 +186,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
-        "assistant": {"level": env.text("LOG_LEVEL", "INFO").upper()},
+        "assistant": {"level": env.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")).upper()},
         "django-q": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
         "LiteLLM": {"level": "ERROR"},

@@ -20,7 +20,9 @@ from assistant.models.message import Claim, Status
 FAILURE = Failure("provider_error", "The model's provider had a problem.")
 
 
-def ask(session: ChatSession, author: Any, content: str = "How are you?", client_id: str = "", model: str = "") -> Any:
+def ask(
+    session: ChatSession, author: Any, content: str = "How are you?", client_id: str = "", model: str = ""
+) -> Any:
     return asking.send(session, author, content, client_id or uuid.uuid4().hex, model)
 
 

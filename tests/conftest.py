@@ -124,7 +124,6 @@ def _swift_emptying() -> Iterator[None]:
 def loop() -> Iterator[asyncio.Runner]:
     """One event loop for all tests that need one: `loop.run(scenario())`."""
 
-
     async def hang_up() -> None:
         layer: Any = get_channel_layer()
         await layer.flush()

@@ -108,12 +108,8 @@ class RandomRoom:
         self.text, self.seq = self.text + piece, self.seq + 1
         write(self.claim, self.text, self.seq)
         start, html = self.blocks.append(piece)
-        self.emit(
-            events.encode(
-                "message.delta", message_id=str(self.claim.message_id), attempt=self.claim.attempt, seq=self.seq,
-                text=piece, blocks={"from": start, "html": html},
-            )  # fmt: skip
-        )
+        names = {"message_id": str(self.claim.message_id), "attempt": self.claim.attempt, "seq": self.seq}
+        self.emit(events.encode("message.delta", **names, text=piece, blocks={"from": start, "html": html}))
 
     def checkpoint(self) -> None:
         if self.claim:
@@ -159,5 +155,7 @@ class RandomRoom:
 
     def end_pause(self) -> None:
         over = timezone.now() - timedelta(seconds=1)
-        ChatSession.objects.filter(pk=self.session.pk).exclude(queue_paused_until=None).update(queue_paused_until=over)
+        ChatSession.objects.filter(pk=self.session.pk).exclude(queue_paused_until=None).update(
+            queue_paused_until=over
+        )
         recovery.sweep()

@@ -37,10 +37,9 @@ class Caller:
 
     def __call__(self, method, path, body=None, raw=None):
         data = raw if raw is not None else ("" if body is None else json.dumps(body))
-        response = self.client.generic(
+        return self.client.generic(
             method.upper(), f"/api{path}", data, content_type="application/json", headers=self.headers
         )
-        return response
 
 
 class Room:
@@ -444,7 +443,7 @@ def test_messages_come_in_pages_oldest_first_without_gap_or_repetition(session, 
             if not page["has_more"]:
                 break
             before = f"&before={ids[0]}"
-        assert sum(pages, []) == everything
+        assert list(itertools.chain(*pages)) == everything
 
 
 def test_a_page_begins_before_a_message_of_this_session_only(session, alice, as_alice):

@@ -146,7 +146,9 @@ def test_an_outsider_is_told_4404_and_sees_nothing(session, charlie, loop, way):
     async def scenario():
         async with opened(session.pk, header, OWN) as socket:
             output = await socket.communicator.receive_output(SECONDS)
-            assert output == {"type": "websocket.close", "code": 4404} | ({"reason": None} if "reason" in output else {})
+            assert output == {"type": "websocket.close", "code": 4404} | (
+                {"reason": None} if "reason" in output else {}
+            )
 
     loop.run(scenario())
 
@@ -438,7 +440,11 @@ def test_everyone_hears_of_what_one_does_and_so_does_the_one(session, alice, bob
     headers = [token_of(user) for user in (alice, bob, vera)]
 
     async def scenario():
-        async with joined(session, headers[0]) as a, joined(session, headers[1]) as b, joined(session, headers[2]) as v:
+        async with (
+            joined(session, headers[0]) as a,
+            joined(session, headers[1]) as b,
+            joined(session, headers[2]) as v,
+        ):
             sent = await do(ask, session, alice, "Hello")
             for socket in (a, b, v):
                 created = await socket.until("message.created")

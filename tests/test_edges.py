@@ -15,7 +15,9 @@ WRITERS = {"update", "create", "get_or_create", "update_or_create", "bulk_create
 
 
 @pytest.mark.django_db(transaction=True)
-def test_every_change_of_status_that_happens_is_in_the_table_and_all_of_the_table_happens(session, alice, bob, frames):
+def test_every_change_of_status_that_happens_is_in_the_table_and_all_of_the_table_happens(
+    session, alice, bob, frames
+):
     seen = set()
     before = {}
     for seed in range(200, 212):
@@ -53,7 +55,8 @@ def writes_of_status(path):
                 yield node.lineno
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if isinstance(node, ast.Assign | ast.AugAssign) and any(
-            isinstance(target, ast.Attribute) and target.attr == "status" and not _is_self(target) for target in targets
+            isinstance(target, ast.Attribute) and target.attr == "status" and not _is_self(target)
+            for target in targets
         ):
             yield node.lineno
 

@@ -9,8 +9,20 @@ from assistant.lifecycle.refusal import Refused
 from assistant.models import Message
 from assistant.models.message import Status
 from tests.acting import (
-    FAILURE, a_worker, answer_of, ask, claimed, fail, finish, jobs, kill, now, revive, running, write,
-)  # fmt: skip
+    FAILURE,
+    a_worker,
+    answer_of,
+    ask,
+    claimed,
+    fail,
+    finish,
+    jobs,
+    kill,
+    now,
+    revive,
+    running,
+    write,
+)
 from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,7 +84,12 @@ def test_a_stop_keeps_exactly_what_was_shown_and_says_who(answer, claim, bob):
     answering.checkpoint({claim: Written("As", 1)})
     write(claim, "As **far** as", 3)
     stopped = asking.cancel(answer, bob)
-    assert (stopped.status, stopped.content, stopped.seq, stopped.stopped_by) == ("cancelled", "As **far** as", 3, bob)
+    assert (stopped.status, stopped.content, stopped.seq, stopped.stopped_by) == (
+        "cancelled",
+        "As **far** as",
+        3,
+        bob,
+    )
     assert stopped.html["blocks"] == markup.blocks("As **far** as") and stopped.worker is None
     assert stopped.finished_at
 
@@ -277,7 +294,9 @@ def test_a_stop_and_a_finish_at_once_have_one_winner(session, alice, worker):
         answer = answer_of(ask(session, alice))
         claim = claimed(answer, worker)
         write(claim, "As far", 1)
-        stop, finished = at_once(lambda a=answer: asking.cancel(a, alice), lambda c=claim: finish(c, "As far as it goes"))
+        stop, finished = at_once(
+            lambda a=answer: asking.cancel(a, alice), lambda c=claim: finish(c, "As far as it goes")
+        )
         ended = now(answer)
         if finished:
             assert isinstance(stop, Refused) and stop.code == "already_finished", stop

@@ -1,5 +1,6 @@
 """What is dead goes on by itself; what lives is never touched, however old it is."""
 
+import functools
 from datetime import timedelta
 
 import pytest
@@ -14,8 +15,20 @@ from assistant.lifecycle.answering import Written
 from assistant.models import ChatSession, Message, WorkerProcess
 from assistant.models.message import Status
 from tests.acting import (
-    a_worker, answer_of, ask, claimed, finish, jobs, kill, lose_job, now, queued, revive, running, write,
-)  # fmt: skip
+    a_worker,
+    answer_of,
+    ask,
+    claimed,
+    finish,
+    jobs,
+    kill,
+    lose_job,
+    now,
+    queued,
+    revive,
+    running,
+    write,
+)
 from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -175,7 +188,7 @@ def test_of_finders_at_once_one_recovers(session, alice, worker):
         answer = answer_of(ask(session, alice))
         claim = claimed(answer, worker)
         kill(worker)
-        outcomes = at_once(*[lambda s=now(answer): recovery.recover(s)] * 3)
+        outcomes = at_once(*[functools.partial(recovery.recover, now(answer))] * 3)
         assert sorted(map(str, outcomes)) == ["None", "None", "recovered"]
         assert jobs() == [str(answer.pk)] and now(answer).recoveries == 1
         revive(worker)
@@ -187,7 +200,7 @@ def test_a_finish_and_a_recovery_at_once_have_one_winner(session, alice, worker)
         answer = answer_of(ask(session, alice))
         claim = claimed(answer, worker)
         kill(worker)
-        outcome, finished = at_once(lambda s=now(answer): recovery.recover(s), lambda c=claim: finish(c))
+        outcome, finished = at_once(functools.partial(recovery.recover, now(answer)), lambda c=claim: finish(c))
         assert (outcome, finished) in (("recovered", False), (None, True))
         assert now(answer).status == ("success" if finished else "pending")
         revive(worker)

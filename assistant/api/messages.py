@@ -49,7 +49,7 @@ def get_message(request: HttpRequest, message_id: UUID) -> Any:
 
 
 @router.patch("/messages/{message_id}", response=schemas.Message, summary="Edit one's own waiting message")
-def edit_message(request: HttpRequest, message_id: UUID, payload: schemas.Content) -> Any:
+def edit_message(request: HttpRequest, message_id: UUID, payload: schemas.NewContent) -> Any:
     return wire.message_json(asking.edit(own_message_for(request, message_id), payload.content))
 
 

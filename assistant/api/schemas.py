@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 
 class Input(Schema):
     model_config = ConfigDict(extra="forbid")  # a misspelt field is an error, not silence
+
+
+def _is_unicode(text: str) -> str:
+    """JSON can carry half of a surrogate pair, which no database stores."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("contains half a character") from None
+    return text
+
+
+def _is_plain(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain the character NUL")
+    return text
+
+
+Content = Annotated[str, AfterValidator(_is_unicode)]
+Text = Annotated[str, AfterValidator(_is_unicode), AfterValidator(_is_plain)]
 
 
 class Problem(Schema):
@@ -24,6 +43,7 @@ class Person(Schema):
 
 class Session(Schema):
     id: str
+    version: int
     title: str
     model: str | None
     role: str | None
@@ -39,13 +59,13 @@ class Sessions(Schema):
 
 
 class NewSession(Input):
-    title: str = Field("", max_length=200)
-    model: str = Field("", max_length=200)
+    title: Text = Field("", max_length=200)
+    model: Text = Field("", max_length=200)
 
 
 class SessionChanges(Input):
-    title: str | None = Field(None, max_length=200)
-    model: str | None = Field(None, max_length=200)
+    title: Text | None = Field(None, max_length=200)
+    model: Text | None = Field(None, max_length=200)
 
 
 class Message(Schema):
@@ -80,9 +100,9 @@ class Messages(Schema):
 
 
 class NewMessage(Input):
-    client_id: str = Field(min_length=1, max_length=100)
-    content: str
-    model: str = Field("", max_length=200)
+    client_id: Text = Field(min_length=1, max_length=100)
+    content: Content
+    model: Text = Field("", max_length=200)
     attachments: list[str] = []
 
 
@@ -96,11 +116,11 @@ class Reply(Schema):
 
 
 class Retry(Input):
-    model: str = Field("", max_length=200)
+    model: Text = Field("", max_length=200)
 
 
-class Content(Input):
-    content: str
+class NewContent(Input):
+    content: Content
 
 
 class NewInvitation(Input):

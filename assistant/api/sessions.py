@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from ninja import Query, Router, Status
 
-from assistant import catalogue, events, wire
+from assistant import catalogue, wire
 from assistant.api import schemas
 from assistant.api.authentication import user_of
 from assistant.api.rooms import WRITERS, session_for
@@ -36,7 +36,7 @@ def list_models(request: HttpRequest) -> dict[str, Any]:
 
 @router.get("/sessions", response=schemas.Sessions, summary="One's sessions, newest activity first")
 def list_sessions(
-    request: HttpRequest, limit: int = Query(50, ge=1, le=LONGEST_PAGE), offset: int = Query(0, ge=0)
+    request: HttpRequest, limit: int = Query(50, ge=1, le=LONGEST_PAGE), offset: int = Query(0, ge=0, le=1_000_000)
 ) -> Any:
     user = user_of(request)
     role = Participant.objects.filter(session=OuterRef("pk"), user=user).values("role")[:1]
@@ -66,17 +66,10 @@ def get_session(request: HttpRequest, session_id: UUID) -> Any:
 @router.patch("/sessions/{session_id}", response=schemas.Session, summary="Rename it, or choose its model")
 def change_session(request: HttpRequest, session_id: UUID, payload: schemas.SessionChanges) -> Any:
     session = session_for(request, session_id, *WRITERS)
-    changes: dict[str, Any] = {}
-    if payload.title is not None:
-        changes["title"] = payload.title.strip() or UNTITLED
-    if payload.model is not None:
-        asking.check_model(payload.model)
-        changes["model"] = payload.model
-    with transaction.atomic():
-        # Only the named columns are written: a send at the same moment keeps what it has changed.
-        ChatSession.objects.filter(pk=session.pk).update(**changes)
-        session.refresh_from_db()
-        events.session_changed(session)
+    model = payload.model
+    if model is not None:
+        asking.check_model(model)
+    asking.change(session, title=payload.title, model=model)
     return _shown(request, session)
 
 

@@ -14,7 +14,7 @@ from assistant import catalogue, conf, events, live, queue, wire
 from assistant.lifecycle.refusal import Refused
 from assistant.lifecycle.turns import end_turn, open_turn, promote_next, touch
 from assistant.models.message import Author, Message, Status, next_version
-from assistant.models.session import ChatSession
+from assistant.models.session import UNTITLED, ChatSession
 
 RETRY_AFTER_SECONDS = 5
 
@@ -30,7 +30,7 @@ def send(session: ChatSession, author: Any, content: str, client_id: str, model:
     """Stores a question, and its pending answer with the job for it, or queues it behind the running answer.
 
     The same `client_id` of the same author again returns what it made the first time.
-    Raises Refused: empty, too_long, invalid_model, queue_full, session_gone.
+    Raises Refused: empty, too_long, invalid_model, queue_full, not_found.
     """
     content = checked_content(content)
     check_model(model)
@@ -165,6 +165,22 @@ def resume(session: ChatSession) -> None:
         events.session_changed(locked)
 
 
+def change(session: ChatSession, *, title: str | None = None, model: str | None = None) -> None:
+    """Renames a session or chooses its model; `session` shows the change. Raises Refused (not_found).
+
+    Only what is given is written, on the row as it is under its lock: a send at the same moment keeps what it changed.
+    """
+    with transaction.atomic():
+        locked = _lock(session)
+        if title is not None:
+            locked.title = title.strip() or UNTITLED
+        if model is not None:
+            locked.model = model
+        locked.save(update_fields=["title", "model"])
+        events.session_changed(locked)
+    session.title, session.model, session.version = locked.title, locked.model, locked.version
+
+
 def delete(session: ChatSession) -> None:
     """Deletes a session with all that belongs to it; what is being written there is stopped quietly."""
     with transaction.atomic():
@@ -201,5 +217,5 @@ def check_model(model: str) -> None:
 def _lock(session: ChatSession) -> ChatSession:
     locked = ChatSession.objects.locked(session.pk)
     if locked is None:
-        raise Refused("session_gone", "This session has been deleted.", status=404)
+        raise Refused("not_found", "This session has been deleted.", status=404)
     return locked

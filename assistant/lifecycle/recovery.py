@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from itertools import islice
 from uuid import UUID
 
 from django.db import OperationalError, transaction
@@ -185,11 +184,21 @@ def _recover_or_log(message: Message) -> str | None:
         return "failed"
 
 
+_swept_to: UUID | None = None
+
+
+def _next_batch() -> list[Message]:
+    """The batch after the last sweep's, or the first again: rows that fail each time hide no others."""
+    global _swept_to
+    batch = stuck_answers(after=_swept_to) or (stuck_answers() if _swept_to else [])
+    _swept_to = batch[-1].pk if batch else None
+    return batch
+
+
 def sweep() -> dict[str, int]:
     """Recovers what is stuck, in a bounded batch; returns counts by outcome. One bad row never ends it."""
     outcomes: dict[str, int] = {}
-    # Rows that fail each time must not fill the batch for ever: they are passed over, up to a bound.
-    for message in islice(all_stuck_answers(), 10 * BATCH):
+    for message in _next_batch():
         if outcome := _recover_or_log(message):
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
     for session_id in resting_sessions():

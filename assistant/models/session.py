@@ -32,6 +32,7 @@ class ChatSession(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     title = models.CharField(max_length=200, default=UNTITLED)
     model = models.CharField(max_length=200, blank=True, help_text="A litellm model id; empty: the default model.")
+    version = models.PositiveIntegerField(default=1, editable=False, help_text="Grows with each change that is told.")
     last_position = models.PositiveIntegerField(default=0, editable=False)
     queue_paused_until = models.DateTimeField(
         null=True, blank=True, help_text="After a failed answer the waiting messages rest until then."

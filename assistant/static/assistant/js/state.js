@@ -37,7 +37,9 @@ const steps = {
   "message.delta": delta,
   "message.reset": reset,
   "session.updated": (state, { session }) =>
-    session ? { ...state, session: { ...state.session, ...session, role: session.role ?? state.session?.role ?? null } } : state,
+    session && !(session.version < state.session?.version)
+      ? { ...state, session: { ...state.session, ...session, role: session.role ?? state.session?.role ?? null } }
+      : state,
   "participant.joined": participant,
   "participant.updated": participant,
   "participant.left": participantGone,
