@@ -34,6 +34,9 @@ test: test-install
 bench: test-install
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
+chaos: test-install
+	$(BIN)/python -m chaos $(CHAOS_ARGS)
+
 check: test-install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -17,6 +17,7 @@ import redis.asyncio
 from assistant import valkey
 
 KEEP_SECONDS = 15 * 60  # renewed by each delta; a text that is silent for longer is read from the database
+_FOR_EVER = 2**52  # milliseconds since 1970
 SEAL_MS = 2_000  # a stop that does not come to its end in this time (its process died) no longer binds the worker
 
 # Each answers nothing if either key is missing: under memory pressure the server may have evicted one of them.
@@ -53,20 +54,25 @@ redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 1
 """
 
-# KEYS: meta, text. ARGV: milliseconds. Stops further appends and returns attempt, seq, text (or nothing).
+# KEYS: meta, text. ARGV: attempt, milliseconds, keep seconds. Stops further appends by that attempt, also if it has not
+# made one yet, and returns attempt, seq, text (or nothing, if there is no text of this attempt).
 _SEAL = """
 local held = redis.call('HMGET', KEYS[1], 'attempt', 'seq')
 local text = redis.call('GET', KEYS[2])
-if not held[1] or not text then return false end
 local now = redis.call('TIME')
-redis.call('HSET', KEYS[1], 'sealed', now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[1])
+redis.call('HSET', KEYS[1], 'attempt', ARGV[1], 'sealed', now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+if held[1] ~= ARGV[1] or not held[2] or not text then
+  redis.call('HDEL', KEYS[1], 'seq')
+  return false
+end
 return {held[1], held[2], text}
 """
 
 _READ = """
 local held = redis.call('HMGET', KEYS[1], 'attempt', 'seq')
 local text = redis.call('GET', KEYS[2])
-if not held[1] or not text then return false end
+if not held[1] or not held[2] or not text then return false end
 return {held[1], held[2], text}
 """
 
@@ -92,9 +98,22 @@ def read(message_id: UUID) -> LiveText | None:
     return _ask(_READ, message_id)
 
 
-def seal(message_id: UUID) -> LiveText | None:
-    """Ends the writing and returns the text: whatever was shown to anyone is in it, and nothing more will be shown."""
-    return _ask(_SEAL, message_id, SEAL_MS)
+def seal(message_id: UUID, attempt: int) -> LiveText | None:
+    """Ends the writing by `attempt` and returns its text: whatever it showed to anyone is in it, and it will show nothing
+    more. None: it has shown nothing yet, or Valkey is away or has lost the text (the database's checkpoint stands in).
+    """
+    return _ask(_SEAL, message_id, attempt, SEAL_MS, KEEP_SECONDS)
+
+
+def close(message_id: UUID, attempt: int) -> None:
+    """Makes a seal last: `attempt` is over, and its worker may not know it yet. The text is dropped."""
+    meta, text = keys(message_id)
+    with contextlib.suppress(*valkey.Unavailable), valkey.client().pipeline() as pipe:
+        pipe.hset(meta, mapping={"attempt": attempt, "sealed": _FOR_EVER})
+        pipe.hdel(meta, "seq")
+        pipe.expire(meta, KEEP_SECONDS)
+        pipe.unlink(text)
+        pipe.execute()
 
 
 def discard(message_id: UUID) -> None:
@@ -126,6 +145,11 @@ class LiveWriter:
 
         Raises Superseded, or one of `valkey.Unavailable` (then the next append repairs it).
         """
+        if not seq_before:
+            await self.replace(
+                whole(), 1
+            )  # there is nothing of this attempt yet: one round trip less for the first word
+            return
         answer = await self._client.eval(
             _APPEND, 2, *self._keys, self._attempt, seq_before, piece.encode(), KEEP_SECONDS
         )

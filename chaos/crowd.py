@@ -18,11 +18,11 @@ DEPTH = 3  # questions that a session may have open: one is answered, the others
 RETRY_SECONDS = 0.3
 
 
-def script(dice: random.Random, number: int) -> tuple[str, bool]:
-    """A model's name that says what the answer is and how fast it comes; and whether it fails."""
+def script(dice: random.Random, number: int, hurried: bool) -> tuple[str, bool]:
+    """A model's name that says what the answer is and how fast it comes; and whether it fails. `hurried`: short ones."""
     rate = dice.choice((10, 20, 30, 40))
-    seconds = dice.choice((1.5, 4, 6, 10))
-    first = f"first={dice.choice((0.1, 0.5, 2))}"
+    seconds = dice.choice((1, 1.5, 2) if hurried else (1.5, 4, 6, 10))
+    first = f"first={dice.choice((0.1, 0.5) if hurried else (0.1, 0.5, 2))}"
     tokens = max(10, int(rate * seconds))
     match dice.random():
         case share if share < 0.03:
@@ -32,16 +32,16 @@ def script(dice: random.Random, number: int) -> tuple[str, bool]:
         case share if share < 0.35:
             return f"openai/markdown-n{tokens}-rate={rate}-{first}-tag={number}", False
         case share if share < 0.40:
-            return f"openai/big=24K-pieces=80-rate=40-{first}-tag={number}", False
+            return f"openai/big={'4K' if hurried else '24K'}-pieces=80-rate=40-{first}-tag={number}", False
     return f"openai/words-n{tokens}-rate={rate}-{first}-salt-tag={number}", False
 
 
 class Numbers:
     """Gives out the questions, no faster than `may_ask` allows: so that the last kill finds as much to hit as the first."""
 
-    def __init__(self, count: int, seed: int, may_ask: Callable[[int], bool]) -> None:
+    def __init__(self, count: int, seed: int, hurried: bool, may_ask: Callable[[int], bool]) -> None:
         self.count = count
-        self._seed, self._may_ask = seed, may_ask
+        self._seed, self._hurried, self._may_ask = seed, hurried, may_ask
         self._given = 0
         self._lock = threading.Lock()
 
@@ -50,7 +50,7 @@ class Numbers:
             if self._given >= self.count or not self._may_ask(self._given):
                 return None
             number, self._given = self._given, self._given + 1
-        model, fails = script(random.Random(f"{self._seed}/question/{number}"), number)
+        model, fails = script(random.Random(f"{self._seed}/question/{number}"), number, self._hurried)
         content = f"Question {number}?"
         return Question(number, session, content, model, expected_text(model, content), fails)
 

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import psutil
@@ -134,12 +135,13 @@ class Killer:
     # --- stops in order, and pauses ---
 
     def _rolling(self, kill: Kill) -> None:
-        for worker, process in self._stage.workers().items():
+        before = self._stage.workers()
+        for worker, process in before.items():
             part = kill if not kill.at else Kill(Kind.ROLLING)
             self._hits(part, {worker})
             send([process], signal.SIGTERM)
-            self._wait(lambda process=process: not is_up(process))
-            self._wait(lambda: len(self._stage.workers()) >= 2)
+            self._wait(partial(_is_gone, process))
+            self._wait(lambda: len(self._stage.workers()) >= len(before))
             if part is not kill:
                 self.done.append(part)
 
@@ -198,7 +200,7 @@ class Killer:
                     return worker, process, sentinel
             return None
 
-        return self._wait(found)  # type: ignore[no-any-return]
+        return self._wait(found)
 
     def _child(self, word: str) -> psutil.Process:
         """The child of `serve` with this word in its command line; waits where it is just being started again."""
@@ -209,7 +211,7 @@ class Killer:
                     return child
             return None
 
-        return self._wait(found)  # type: ignore[no-any-return]
+        return self._wait(found)
 
     def _wait(self, condition: Callable[[], Any]) -> Any:
         return self._product.wait_for(lambda: _unless_gone(condition), PATIENCE_SECONDS)
@@ -218,6 +220,10 @@ class Killer:
         until = time.monotonic() + 10
         while not _unless_gone(condition) and time.monotonic() < until:
             time.sleep(0.1)
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    return not is_up(process)
 
 
 def _unless_gone(condition: Callable[[], Any]) -> Any:

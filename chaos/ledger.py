@@ -54,9 +54,7 @@ class Question:
 class Ledger:
     def __init__(self) -> None:
         self.questions: list[Question] = []
-        self.wrong: list[
-            str
-        ] = []  # what a viewer was shown that is no beginning of the right text, or against the contract
+        self.wrong: list[str] = []  # shown to a viewer and no beginning of the right text, or against the contract
         self.errors_500 = 0  # answers to a send that should have been a sentence
         self._by_id: dict[str, Question] = {}
         self._by_answer: dict[str, Question] = {}

@@ -31,6 +31,7 @@ class Options:
     gap: float = 4.0  # seconds between kills, on average
     lease: float = 10.0
     postgres: bool = False
+    hurried: bool = False  # short answers only
     kinds: list[Kind] = field(default_factory=list)  # none: all that can be killed here
 
 
@@ -62,14 +63,16 @@ def run(options: Options, say: Callable[[str], None]) -> Outcome:
         people = stage.product.people("alice", "bob")
         for person in people:
             stack.enter_context(person)
-        numbers = Numbers(options.answers, options.seed, may_ask)
+        numbers = Numbers(options.answers, options.seed, options.hurried, may_ask)
         pairs = cycle([(people[0], people[1]), (people[1], people[0])])
         rooms = [
             Room(*next(pairs), ledger, numbers, f"{options.seed}/room/{number}") for number in range(options.sessions)
         ]
         visitors = [Visitor(rooms, ledger, f"{options.seed}/visitor/{n}") for n in range(options.visitors)]
-        for one in [*rooms, *visitors]:
-            one.start()
+        for room in rooms:
+            room.start()
+        for visitor in visitors:
+            visitor.start()
         dice = random.Random(f"{options.seed}/gaps")
         for struck, kind in enumerate(plan, 1):
             time.sleep(dice.uniform(0.3, 2 * options.gap - 0.3))

@@ -141,5 +141,6 @@ def staged(postgres: bool, lease: float, attempts: int, workers: int) -> Iterato
         if postgres:
             database, redis = stack.enter_context(PostgresServer()), stack.enter_context(RedisServer())
             environment |= {"DATABASE_URL": database.url, "REDIS_URL": redis.url}
-        product = stack.enter_context(Product(environment))
+        product = Product(environment)
+        stack.enter_context(product)
         yield Stage(provider, product, database, redis)

@@ -76,6 +76,13 @@ def test_questions_that_wait_or_were_withdrawn_are_not_sent(session, alice, bob,
     assert said(context.prompt_for(claim)) == [("user", "first")]
 
 
+def test_what_was_withdrawn_is_not_sent_later_either(session, alice, worker):
+    claim = claimed(answer_of(ask(session, alice, "1")), worker)
+    asking.withdraw(ask(session, alice, "withdrawn").message)
+    finish(claim, "one")
+    assert said(prompt(session, alice, worker, "2")) == [("user", "1"), ("assistant", "one"), ("user", "2")]
+
+
 def test_what_was_asked_later_is_not_sent_with_a_retry_of_something_earlier(session, alice, worker, exchange):
     first = exchange(alice, "1", "one")
     exchange(alice, "2", "two")

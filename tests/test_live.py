@@ -56,7 +56,7 @@ def test_pieces_are_appended_and_counted(message_id, writing):
 
 
 def test_what_is_not_there_is_none(message_id):
-    assert live.read(message_id) is None and live.seal(message_id) is None
+    assert live.read(message_id) is None and live.seal(message_id, 1) is None
 
 
 def test_if_valkey_lost_its_copy_the_next_append_brings_the_whole_text(message_id, writing):
@@ -79,7 +79,7 @@ def test_a_text_of_which_valkey_lost_a_part_is_not_taken_for_the_whole(message_i
     """Otherwise a stop would keep a remnant, since its `seq` says that it is further than the checkpoint."""
     writing(1, "As ", "far ")
     valkey.client().delete(live.keys(message_id)[lost])
-    assert live.read(message_id) is None and live.seal(message_id) is None
+    assert live.read(message_id) is None and live.seal(message_id, 1) is None
 
 
 def test_if_an_append_was_lost_the_next_one_brings_the_whole_text(message_id, writing):
@@ -113,7 +113,7 @@ def test_attempts_are_compared_as_numbers(message_id, writing):
 
 def test_a_seal_returns_the_text_and_lets_nothing_more_be_written(message_id, writing, loop):
     text = writing(1, "As far")
-    assert live.seal(message_id) == LiveText(1, 1, "As far")
+    assert live.seal(message_id, 1) == LiveText(1, 1, "As far")
     with pytest.raises(Superseded):
         writing(1, " as", seq=1, text=text)
     with pytest.raises(Superseded):
@@ -123,7 +123,7 @@ def test_a_seal_returns_the_text_and_lets_nothing_more_be_written(message_id, wr
 
 def test_a_later_attempt_is_not_bound_by_a_seal(message_id, writing):
     writing(1, "As far")
-    live.seal(message_id)
+    live.seal(message_id, 1)
     writing(2, "anew", " and on")
     assert live.read(message_id) == LiveText(2, 2, "anew and on")
 
@@ -131,7 +131,7 @@ def test_a_later_attempt_is_not_bound_by_a_seal(message_id, writing):
 def test_a_seal_whose_stop_never_came_to_its_end_no_longer_binds(message_id, writing, monkeypatch):
     monkeypatch.setattr(live, "SEAL_MS", 0)
     text = writing(1, "As far")
-    live.seal(message_id)
+    live.seal(message_id, 1)
     writing(1, " as", seq=1, text=text)
     assert live.read(message_id) == LiveText(1, 2, "As far as")
 
@@ -140,7 +140,7 @@ def test_everything_expires(message_id, writing):
     writing(1, "As ", "far")
     for key in live.keys(message_id):
         assert 0 < valkey.client().ttl(key) <= KEEP_SECONDS
-    live.seal(message_id)
+    live.seal(message_id, 1)
     for key in live.keys(message_id):
         assert 0 < valkey.client().ttl(key) <= KEEP_SECONDS
 
@@ -188,7 +188,7 @@ def test_a_reader_sees_text_and_seq_of_one_moment(message_id, loop):
 
 def test_without_valkey_reading_and_discarding_say_nothing_and_writing_says_so(message_id, settings, loop):
     settings.REDIS_URL = "unix:///nowhere/at.all"
-    assert live.read(message_id) is None and live.seal(message_id) is None
+    assert live.read(message_id) is None and live.seal(message_id, 1) is None
     live.discard(message_id)
 
     async def scenario():
@@ -212,3 +212,26 @@ def test_presence_expires_by_itself(message_id, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: now + 60)  # its server died without a word
     assert presence.enter(message_id, 8, "socket") == [8]
     assert 0 < valkey.client().ttl(f"{valkey.PREFIX}:online:{message_id.hex}") <= 60
+
+
+def test_a_seal_before_the_first_delta_lets_none_be_written(message_id, writing):
+    """Otherwise an answer that was stopped in its first moment would show a word that is not in its text."""
+    assert live.seal(message_id, 1) is None
+    with pytest.raises(Superseded):
+        writing(1, "late")
+    assert live.read(message_id) is None
+    writing(2, "new")
+    assert live.read(message_id) == LiveText(2, 1, "new")
+
+
+def test_an_attempt_that_is_over_writes_nothing_even_when_it_brings_the_whole_text(message_id, writing, loop):
+    text = writing(1, "As far")
+    live.seal(message_id, 1)
+    live.close(message_id, 1)
+    assert live.read(message_id) is None
+    with pytest.raises(Superseded):
+        writing(1, " as", seq=1, text=text)
+    with pytest.raises(Superseded):
+        replace(loop, message_id, 1, "all", 9)
+    for key in live.keys(message_id)[:1]:
+        assert 0 < valkey.client().ttl(key) <= KEEP_SECONDS

@@ -176,6 +176,17 @@ def test_the_finder_was_too_slow_a_successor_writes_it(answer, claim, worker):
     assert recovery.recover(seen) is None and stored(answer) == before
 
 
+def test_the_finder_was_too_slow_a_successor_has_died_too(answer, claim, worker):
+    """The second death is for whoever sees it: what was seen was the first."""
+    kill(worker)
+    [seen] = recovery.stuck_answers()
+    recovery.recover(seen)
+    claimed(answer, worker)
+    before = stored(answer)
+    assert recovery.recover(seen) is None and stored(answer) == before
+    assert recovery.sweep() == {"recovered": 1} and now(answer).recoveries == 2
+
+
 def test_the_finder_was_too_slow_the_session_is_gone(session, answer, claim, worker):
     kill(worker)
     [seen] = recovery.stuck_answers()

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from assistant import catalogue, conf, events, live, queue, wire
 from assistant.lifecycle.refusal import Refused
-from assistant.lifecycle.turns import end_turn, open_turn, promote_next, touch
+from assistant.lifecycle.turns import end_turn, open_turn, promote_next, take_live_text, touch
 from assistant.models.message import Author, Message, Status, next_version
 from assistant.models.session import UNTITLED, ChatSession
 
@@ -102,19 +102,17 @@ def _change_queued(message: Message, **changes: Any) -> Message:
 def cancel(message: Message, by: Any) -> Message:
     """Stops an answer; what has been shown of it is kept. Raises Refused (already_finished).
 
-    First the live text is sealed, so that nobody sees a letter that is not in the text kept here; then the row decides
-    between this and an ending of the worker's. It takes no worker's help, so it works on a dead one too.
+    The live text is sealed, so that nobody is shown a letter that is not in the text kept here; the row decides between
+    this and an ending of the worker's. It takes no worker's help, so it works on a dead one too.
     """
     if not message.is_answer:
         raise Refused("not_an_answer", "Only an answer can be stopped; a waiting message can be withdrawn.", 409)
-    shown = live.seal(message.pk)
     with transaction.atomic():
         session = _lock(message.session)
-        row = session.messages.running().select_related("worker").filter(pk=message.pk).first()
+        row = session.messages.running().select_for_update(of=("self",)).filter(pk=message.pk).first()
         if row is None:
             raise Refused("already_finished", "This answer had already ended.")
-        if shown is not None and shown.attempt == row.attempt and shown.seq >= row.seq:
-            row.content, row.seq = shown.content, shown.seq
+        take_live_text(row)
         content = row.best_text if row.best_text.strip() else ""
         session.messages.running().filter(pk=row.pk).update(
             status=Status.CANCELLED,
@@ -133,7 +131,7 @@ def cancel(message: Message, by: Any) -> Message:
         if row.worker is not None:
             events.stop_turn(row.worker.group, row.pk, row.attempt)
         end_turn(session, failed=False)
-        transaction.on_commit(lambda: live.discard(row.pk))
+        transaction.on_commit(lambda: live.close(row.pk, row.attempt))
     return Message.objects.shown().get(pk=row.pk)
 
 
@@ -189,7 +187,7 @@ def delete(session: ChatSession) -> None:
             queue.withdraw(answer.job)
             if answer.worker is not None:
                 events.stop_turn(answer.worker.group, answer.pk, answer.attempt)
-            transaction.on_commit(functools.partial(live.discard, answer.pk))
+            transaction.on_commit(functools.partial(live.close, answer.pk, answer.attempt))
         events.access_ended(session.pk)
         locked.delete()
 

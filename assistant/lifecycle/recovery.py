@@ -16,7 +16,7 @@ from django_q.models import OrmQ
 from assistant import conf, events, live, queue, wire
 from assistant.failures import sentence
 from assistant.lifecycle.answering import kept
-from assistant.lifecycle.turns import end_turn, promote_next
+from assistant.lifecycle.turns import end_turn, promote_next, take_live_text
 from assistant.models.message import Author, Message, Status, max_recoveries, next_version
 from assistant.models.session import ChatSession
 from assistant.models.worker import WorkerProcess
@@ -38,12 +38,13 @@ def recover(seen: Message, *, may_retry: bool = True) -> str | None:
             return None
         message = (
             session.messages.running()
+            .select_for_update(of=("self",))
             .filter(pk=seen.pk, status=seen.status, attempt=seen.attempt, worker_id=seen.worker_id)
             .first()
         )
         if message is None or message.is_alive():
             return None
-        _take_live_text(message)
+        take_live_text(message)
         died = message.status == Status.PROCESSING
         if may_retry and may_try_again(message):
             _requeue(message, died)
@@ -77,6 +78,13 @@ def _requeue(message: Message, died: bool) -> None:
         recoveries=message.recoveries + died,
         version=next_version(),
     )
+    _close_live_text(message)
+
+
+def _close_live_text(message: Message) -> None:
+    """Once this commits, a worker that was only thought dead shows nobody another letter of its attempt."""
+    if message.attempt:
+        transaction.on_commit(lambda: live.close(message.pk, message.attempt))
 
 
 def _abandon(message: Message) -> None:
@@ -94,7 +102,7 @@ def _abandon(message: Message) -> None:
         finished_at=Now(),
         version=next_version(),
     )
-    transaction.on_commit(lambda: live.discard(message.pk))
+    _close_live_text(message)
 
 
 def requeue(seen: Message) -> bool:
@@ -120,24 +128,16 @@ def _override(seen: Message, change: Callable[[Message], None]) -> bool:
         session = ChatSession.objects.locked(seen.session_id)
         if session is None:
             return False
-        message = session.messages.running().select_related("worker").filter(pk=seen.pk).first()
+        message = session.messages.running().select_for_update(of=("self",)).filter(pk=seen.pk).first()
         if message is None:
             return False
         message.session = session
-        _take_live_text(message)
+        take_live_text(message)
         if message.worker is not None:
             events.stop_turn(message.worker.group, message.pk, message.attempt)
         change(message)
         events.message_changed(message)
     return True
-
-
-def _take_live_text(message: Message) -> None:
-    """Seals the live text and takes over what it has beyond the last checkpoint."""
-    if message.status == Status.PROCESSING:
-        shown = live.seal(message.pk)
-        if shown is not None and shown.attempt == message.attempt and shown.seq >= message.seq:
-            message.content, message.seq = shown.content, shown.seq
 
 
 def stuck_answers(limit: int = BATCH, after: UUID | None = None) -> list[Message]:

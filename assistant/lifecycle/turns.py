@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from assistant import conf, events, queue
+from assistant import conf, events, live, queue
 from assistant.models.ids import new_id
 from assistant.models.message import Author, Message, Status, next_version
 from assistant.models.session import ChatSession
@@ -71,6 +71,18 @@ def end_turn(session: ChatSession, *, failed: bool) -> None:
         session.save(update_fields=["queue_paused_until"])
     promote_next(session)
     events.session_changed(session)
+
+
+def take_live_text(message: Message) -> None:
+    """Seals the live text of an answer and takes over what it has beyond the last checkpoint.
+
+    The caller has locked the message's row, so that no worker claims it meanwhile.
+    """
+    if message.status != Status.PROCESSING:
+        return
+    shown = live.seal(message.pk, message.attempt)
+    if shown is not None and shown.seq >= message.seq:
+        message.content, message.seq = shown.content, shown.seq
 
 
 def touch(session: ChatSession) -> None:

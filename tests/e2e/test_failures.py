@@ -14,7 +14,18 @@ from .people import Person, tagged
 from .running import Product, running
 
 KEY = "sk-secret-4f1d9c"
-NEVER_SHOWN = ("litellm", "openai.com", "exception", "traceback", "sk-", "127.0.0.1", "nginx", "rpm", "azure", "<html")
+NEVER_SHOWN = (
+    "litellm",
+    "openai.com",
+    "exception",
+    "traceback",
+    "sk-",
+    "127.0.0.1",
+    "nginx",
+    "rpm",
+    "azure",
+    "<html",
+)
 
 # the script, its category, how many of the words are kept
 FAILURES = [
@@ -75,7 +86,9 @@ def test_a_failure_is_told_and_a_retry_answers(alice: Person, script: str, code:
         assert viewer.view.endings[answer].text == partial, "the partial text was to be shown before the error"
         stored = alice.message(answer)
         assert (stored["error"], stored["content"], stored["alive"]) == (failed["error"], partial, False)
-        assert_shows_nothing_raw([failed["error"], failed["html"], stored["error"], alice.messages(session)[1]["error"]])
+        assert_shows_nothing_raw(
+            [failed["error"], failed["html"], stored["error"], alice.messages(session)[1]["error"]]
+        )
 
         retried = viewer.wait_for_end(alice.retry(answer))
         assert (retried["status"], retried["content"]) == ("success", expected_text("words"))

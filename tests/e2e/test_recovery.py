@@ -99,8 +99,10 @@ def test_the_same_answer_killed_three_times(provider: ProviderProcess, product: 
     with alice.view(session) as viewer:
         for attempt in (1, 2, 3):
             viewer.wait_for(
-                lambda attempt=attempt: viewer.view.messages[answer]["attempt"] == attempt
-                and viewer.view.text(answer) == expected_text("words-n30")
+                lambda attempt=attempt: (
+                    viewer.view.messages[answer]["attempt"] == attempt
+                    and viewer.view.text(answer) == expected_text("words-n30")
+                )
             )
             worker = product.wait_for(lambda: product.worker_of(answer))
             since = time.monotonic()
@@ -200,7 +202,9 @@ def test_a_deploy_in_mid_answer_hands_it_over(
     print(f"stopped in {stopped:.1f} s, ready after {started:.1f} s, whole {time.monotonic() - since:.2f} s later")
 
 
-def test_a_short_answer_is_finished_before_the_stop(provider: ProviderProcess, product: Product, alice: Person) -> None:
+def test_a_short_answer_is_finished_before_the_stop(
+    provider: ProviderProcess, product: Product, alice: Person
+) -> None:
     model = tagged(f"{TEXT}-hold=30")
     _, answer = half_written(alice, model)
     provider.release(model)
@@ -236,8 +240,10 @@ def test_an_answer_whose_workers_always_die_is_given_up(provider: ProviderProces
             with bob.view(session) as viewer:
                 for attempt in (1, 2):
                     viewer.wait_for(
-                        lambda attempt=attempt: viewer.view.messages[answer]["attempt"] == attempt
-                        and viewer.view.text(answer) == expected_text("words-n30")
+                        lambda attempt=attempt: (
+                            viewer.view.messages[answer]["attempt"] == attempt
+                            and viewer.view.text(answer) == expected_text("words-n30")
+                        )
                     )
                     product.wait_for(lambda: product.worker_of(answer)).kill()
                 ended = viewer.wait_for_end(answer)

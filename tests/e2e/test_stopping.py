@@ -26,7 +26,9 @@ def test_stop_reaches_the_provider_and_keeps_the_text(provider: ProviderProcess,
             asked_at = time.monotonic()
             response = bob.stop(answer)
             assert response.status_code == 200, response.text
-            record = provider.wait_for(lambda p, model=model: next((r for r in p.requests(model) if r["ended"]), None))
+            record = provider.wait_for(
+                lambda p, model=model: next((r for r in p.requests(model) if r["ended"]), None)
+            )
             assert record["ended"] == "disconnected"
             delays.append(record["ended_at"] - asked_at)
             stored = alice.message(answer)

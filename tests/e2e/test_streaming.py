@@ -58,7 +58,9 @@ def test_a_question_is_seen_by_who_watches_before_it(alice: Person, bob: Person)
             assert [m["role"] for m in viewer.view.messages.values()] == ["user", "assistant"]
 
 
-@pytest.mark.parametrize("script", ["markdown-split", "big=200K", "unicode-n20-dribble=0.0002", "words-burst=7-rate=700"])
+@pytest.mark.parametrize(
+    "script", ["markdown-split", "big=200K", "unicode-n20-dribble=0.0002", "words-burst=7-rate=700"]
+)
 def test_other_texts_and_paces_arrive_whole(alice: Person, script: str) -> None:
     model = tagged(script)
     session = alice.new_session(model)
