@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from assistant import events
 from assistant.lifecycle import asking, recovery
 from assistant.lifecycle.refusal import Refused
 from assistant.models import (
@@ -57,6 +59,13 @@ class ChatSessionAdmin(admin.ModelAdmin):
     @admin.display(ordering="messages_", description="messages")
     def messages_count(self, session: Any) -> int:
         return session.messages_
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """Whoever is taken out of a session here is disconnected from it."""
+        with transaction.atomic():
+            super().save_formset(request, form, formset, change)
+            for participant in formset.deleted_objects:
+                events.access_ended(participant.session_id, participant.user_id)
 
     def delete_model(self, request: HttpRequest, obj: ChatSession) -> None:
         asking.delete(obj)  # stops what is being written there, and tells the viewers

@@ -49,6 +49,8 @@ class BoundedSocket(WebSocketProtocol):
         pass
 
     def serverSend(self, content: Any, binary: bool = False) -> None:
+        if self.state != self.STATE_OPEN:
+            return  # the viewer has left, and the application has not heard of it yet
         if self.is_congested:
             self.dropped += 1
             return

@@ -60,6 +60,7 @@ _SEAL = """
 local held = redis.call('HMGET', KEYS[1], 'attempt', 'seq')
 local text = redis.call('GET', KEYS[2])
 local now = redis.call('TIME')
+if held[1] and tonumber(held[1]) > tonumber(ARGV[1]) then return false end
 redis.call('HSET', KEYS[1], 'attempt', ARGV[1], 'sealed', now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 if held[1] ~= ARGV[1] or not held[2] or not text then

@@ -57,6 +57,7 @@ class Runner:
         self._draining = threading.Event()
         self._drain_asked: asyncio.Event
         self._doubt: asyncio.Event
+        self._strays: dict[tuple[UUID, int], float] = {}  # rows of ours without a turn, and since when
         self._healthy_since = float("-inf")
         self._loop: asyncio.AbstractEventLoop
         # Not a daemon: the process does not exit under turns that are being handed over.
@@ -180,7 +181,10 @@ class Runner:
             known = await self._lease.call_once(self._beat, len(self._turns))
             if not known:
                 await self._lease.call(self._register)
-            self._drop_lost(await self._lease.call_once(answering.still_held, set(self._turns)))
+            asked = set(self._turns)
+            rows = await self._lease.call_once(answering.rows_held_by, self.worker.pk)
+            self._drop_lost(asked, rows)
+            await self._disown(rows)
         except (OperationalError, InterfaceError) as error:
             logger.warning("The heartbeat failed: %s", str(error).strip())
             self._healthy_since = float("inf")
@@ -195,9 +199,25 @@ class Runner:
         except TimeoutError:
             pass
 
-    def _drop_lost(self, held: set[Claim]) -> None:
-        for claim in set(self._turns) - held:
-            self._turns[claim].stop(Stop.LOST)
+    def _drop_lost(self, asked: set[Claim], rows: set[tuple[UUID, int]]) -> None:
+        """Stops turns whose rows are no longer ours. Only of those that were there before the rows were read."""
+        for claim in asked:
+            if (claim.message_id, claim.attempt) not in rows and claim in self._turns:
+                self._turns[claim].stop(Stop.LOST)
+
+    async def _disown(self, rows: set[tuple[UUID, int]]) -> None:
+        """Puts back rows that name this process and that it is not working on: its lease would keep them for ever.
+
+        Only after a heartbeat's time, since a claim comes a moment before its turn.
+        """
+        now = time.monotonic()
+        strays = rows - {(claim.message_id, claim.attempt) for claim in self._turns}
+        self._strays = {row: self._strays.get(row, now) for row in strays}
+        for row, since in list(self._strays.items()):
+            if now - since >= conf.get("ASSISTANT_HEARTBEAT"):
+                logger.error("Answer %s (attempt %d) is ours and nobody writes it; it goes on.", *row)
+                await self._lease.call_once(recovery.disown, *row)
+                del self._strays[row]
 
     async def _checkpoint(self) -> None:
         await asyncio.sleep(CHECKPOINT_SECONDS)

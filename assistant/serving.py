@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import fcntl
 import os
 import signal
 import socket
@@ -11,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +34,28 @@ VALKEY_SECONDS = 10.0
 class Child:
     """A process of ours: started in a session of its own, so that a terminal's Ctrl-C reaches only us."""
 
-    def __init__(self, name: str, command: list[str], say: Callable[[str], None], stop_seconds: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        say: Callable[[str], None],
+        stop_seconds: float,
+        *,
+        dies_with_us: bool = False,
+    ) -> None:
+        self._dies_with_us = dies_with_us
         self.name, self.command, self.stop_seconds = name, command, stop_seconds
         self._say = say
         self._process: subprocess.Popen[bytes] | None = None
         self._failures, self._started, self._start_at = 0, 0.0, 0.0
 
     def start(self) -> None:
-        self._process = subprocess.Popen(self.command, start_new_session=True, stdin=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            self.command,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent if self._dies_with_us else None,
+        )
         self._started = time.monotonic()
 
     def watch(self) -> None:
@@ -91,6 +107,10 @@ class Product:
     def run(self) -> None:
         """Runs until SIGTERM or SIGINT. Raises CommandError, with a sentence, if it can't start."""
         check_port(self.host, self.port)
+        with self._alone():
+            self._run()
+
+    def _run(self) -> None:
         migrate()
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
@@ -100,8 +120,25 @@ class Product:
         finally:
             self._stop()
 
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Holds the data dir for itself while it runs the Valkey in it: a second one would take its socket away."""
+        if self.valkey is None:
+            yield
+            return
+        with (Path(settings.ASSISTANT_DATA_DIR) / "serve.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise CommandError(
+                    f"Another Parley is running on the data in {settings.ASSISTANT_DATA_DIR}."
+                ) from None
+            yield
+
     def _start(self) -> None:
         if self.valkey:
+            with contextlib.suppress(redis.RedisError):  # one whose serve was killed
+                redis.Redis(unix_socket_path=str(self._socket)).shutdown(nosave=True)
             self.valkey.start()
             self._await_valkey()
         else:
@@ -128,9 +165,8 @@ class Product:
 
     def _embedded_valkey(self) -> Child:
         self._socket = embedded.socket_path(Path(settings.ASSISTANT_DATA_DIR))
-        return Child(
-            "embedded Valkey", embedded.command(self._socket, self._socket.parent), self._say, stop_seconds=5
-        )
+        command = embedded.command(self._socket, self._socket.parent)
+        return Child("embedded Valkey", command, self._say, stop_seconds=5, dies_with_us=True)
 
     def _await_valkey(self) -> None:
         until = time.monotonic() + VALKEY_SECONDS
@@ -145,6 +181,12 @@ class Product:
 
     def _on_signal(self, signum: int, frame: Any) -> None:
         self._stops += 1
+
+
+def _die_with_parent() -> None:
+    """Runs in the child: Linux sends it SIGTERM when we are gone (elsewhere the next start ends it)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def check_port(host: str, port: int) -> None:
@@ -168,7 +210,7 @@ def migrate() -> None:
     try:
         call_command("migrate", verbosity=0, interactive=False)
     except OperationalError as error:
-        raise CommandError(f"The database can't be used: {str(error).strip()}") from error
+        raise CommandError(f"The database can't be used: {str(error).strip().splitlines()[0]}.") from error
     finally:
         connections.close_all()
 

@@ -70,7 +70,7 @@ class Turn:
         try:
             await self._end(failure)
         except Exception:
-            logger.exception("Turn %s could not be ended; its lease will run out.", self.claim.message_id)
+            logger.exception("Turn %s could not be ended; the next heartbeats put it back.", self.claim.message_id)
 
     async def _converse(self) -> Failure | None:
         """Asks the model and writes what it sends. Returns None if that makes a whole answer."""

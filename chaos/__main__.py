@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from chaos import report
+from chaos.kinds import Kind
 from chaos.run import Options, run
 
 
@@ -25,6 +26,8 @@ def main() -> int:
     parser.add_argument("--lease", type=float, default=10.0, help="ASSISTANT_LEASE (10)")
     parser.add_argument("--seed", type=int, help="repeats the order of an earlier run")
     parser.add_argument("--postgres", action="store_true", help="on PostgreSQL and Redis servers of its own")
+    names = ", ".join(kind.name.lower() for kind in Kind)
+    parser.add_argument("--only", type=_kinds, default=[], metavar="KINDS", help=f"some of: {names}")
     parser.add_argument("--out", type=Path, help="a document with the markers, e.g. docs/reliability.md")
     parser.add_argument("--log", type=Path, help="where to write the product's log")
     given = parser.parse_args()
@@ -34,7 +37,7 @@ def main() -> int:
     print(f"seed {seed}", file=sys.stderr, flush=True)
     options = Options(
         seed, given.answers, given.kills, given.sessions, given.visitors, given.workers, given.gap, given.lease,
-        given.postgres,
+        given.postgres, kinds=given.only,
     )  # fmt: skip
     outcome = run(options, lambda line: print(line, file=sys.stderr, flush=True))
     circumstances = (
@@ -51,6 +54,10 @@ def main() -> int:
     if complaints := report.complaints(outcome.verdict):
         print(complaints, file=sys.stderr)
     return 0 if outcome.verdict.is_good else 1
+
+
+def _kinds(names: str) -> list[Kind]:
+    return [Kind[name.strip().upper()] for name in names.split(",")]
 
 
 if __name__ == "__main__":

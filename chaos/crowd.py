@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -16,6 +17,7 @@ from tests.provider import expected_text
 
 DEPTH = 3  # questions that a session may have open: one is answered, the others wait
 RETRY_SECONDS = 0.3
+RESUME_SHARE = 0.02  # of the looks, a few a second
 
 
 def script(dice: random.Random, number: int, hurried: bool) -> tuple[str, bool]:
@@ -93,6 +95,7 @@ class Room:
     def _keep_busy(self) -> None:
         while not self._numbers.is_done:
             self.look_after_the_viewer()
+            self._go_on()
             question = None
             if self._ledger.open(self.session) < DEPTH:
                 question = self._numbers.next_question(self.session)
@@ -102,6 +105,13 @@ class Room:
             self._ledger.add(question)
             self._ask(question)
             time.sleep(self._dice.choice((0.0, 0.3, 1.5)))
+
+    def _go_on(self) -> None:
+        """After a failed answer the queue rests; at times somebody presses Resume."""
+        resting = self.viewer.view.session.get("queue_paused_until")
+        if resting and self._dice.random() < RESUME_SHARE:
+            with contextlib.suppress(httpx.TransportError):
+                self.owner.http.post(f"/api/sessions/{self.session}/resume", timeout=20)
 
     def _ask(self, question: Question) -> None:
         """Sends until the product says that it has it: as the page does, with the same `client_id` each time."""

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -93,7 +94,7 @@ class Killer:
 
     def _command(self, kill: Kill) -> None:
         supervisor = self._child("manage.py worker")
-        self._hits(kill, set(self._stage.workers()))
+        self._hits(kill, set(self._stage.workers()), waiting_too=True)
         send([supervisor], signal.SIGKILL)
 
     def _web(self, kill: Kill) -> None:
@@ -181,6 +182,8 @@ class Killer:
         kill.hit = [h for h in self._stage.held() if (h.worker in concerned) or (waiting_too and h.worker is None)]
         kill.seen = {held.answer: self._ledger.last_sight(held.answer) for held in kill.hit}
         kill.at = time.monotonic()
+        hit = " ".join(held.answer for held in kill.hit)
+        self._product.said.append(f"{datetime.now()} CHAOS   {kill.kind}; workers {ended or concerned}; hit {hit}\n")
 
     def _busy_workers(self) -> set[str]:
         return {held.worker for held in self._stage.held() if held.worker} & set(self._stage.workers())

@@ -87,7 +87,7 @@ def run(options: Options, say: Callable[[str], None]) -> Outcome:
         verdict = judge(stage, rooms, ledger, killer.done)
         for room in rooms:
             room.viewer.leave(quietly=True)
-        log = list(stage.product.said)
+        log = [*stage.product.said, *(f"slow: {line}\n" for line in verdict.slow)]
     visits = sum(visitor.visits for visitor in visitors)
     joins = sum(room.viewer.joins for room in rooms)
     return Outcome(verdict, stage.name, visits, joins, log, time.monotonic() - began)

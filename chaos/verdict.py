@@ -12,6 +12,7 @@ from chaos.kinds import Kind
 from chaos.ledger import Ledger, Question, Sight
 from chaos.stage import Stage, Stored
 
+SLOW_SECONDS = 4.0
 SETTLED_SECONDS = 0.2  # what arrives sooner after a kill may have been on its way before it
 
 _TAKEN = re.compile(r"Answer (\S+) of session \S+ (?:recovered|abandoned) \(attempt (\d+), worker (\S+)\)")
@@ -34,6 +35,7 @@ class Verdict:
     kills: Counter[Kind] = field(default_factory=Counter)
     seconds: dict[Kind, list[float]] = field(default_factory=dict)  # from the kill to the first news of what it hit
     after_ready: dict[Kind, list[float]] = field(default_factory=dict)  # the same from Ready
+    slow: list[str] = field(default_factory=list)  # for the log
     starts: list[float] = field(default_factory=list)  # from an answer's creation to its claim, as seen
 
     @property
@@ -141,12 +143,18 @@ def _measure(verdict: Verdict, ledger: Ledger, kills: list[Kill]) -> None:
             news = _first_news(question, kill, held.attempt)
             if news is not None:
                 verdict.seconds.setdefault(kill.kind, []).append(news.at - kill.at)
+                if news.at - kill.at > SLOW_SECONDS:
+                    verdict.slow.append(
+                        f"{kill.kind}: answer {held.answer}, attempt {held.attempt}: {news.at - kill.at:.1f} s"
+                    )
                 if kill.ready_at:
                     verdict.after_ready.setdefault(kill.kind, []).append(max(0.0, news.at - kill.ready_at))
     for question in ledger.questions:
         claimed = next((sight.at for sight in question.sights if sight.attempt), None)
         if claimed is not None and not question.sights[0].attempt:
             verdict.starts.append(claimed - question.sights[0].at)
+            if verdict.starts[-1] > SLOW_SECONDS:
+                verdict.slow.append(f"first claim of answer {question.answer}: {verdict.starts[-1]:.1f} s")
 
 
 def _first_news(question: Question, kill: Kill, attempt: int) -> Sight | None:

@@ -48,7 +48,7 @@ def _settle() -> None:
         setattr(settings, f"ASSISTANT_{name}", value)
     if OWN_VALKEY:
         settings.REDIS_URL = f"unix://{socket_path(FOLDER)}"
-    layer = settings.CHANNEL_LAYERS["default"]["CONFIG"]
+    layer: dict[str, Any] = settings.CHANNEL_LAYERS["default"]["CONFIG"]  # type: ignore[assignment]
     layer |= {"prefix": PREFIX, "hosts": [{"address": settings.REDIS_URL, "socket_connect_timeout": 3}]}
     valkey.PREFIX = PREFIX
     queue.BELL = f"{PREFIX}:doorbell"

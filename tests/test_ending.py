@@ -250,16 +250,15 @@ def test_a_failure_of_an_old_answer_is_not_written_to_the_newest(session, answer
     assert running(session).pk == newest.message_id and running(session).error_code == ""
 
 
-def test_still_held_names_the_turns_that_are_not_lost(session, alice, worker):
-    lost = claimed(answer_of(ask(session, alice)), worker)
+def test_the_rows_held_are_those_that_are_not_lost(session, alice, worker):
+    claimed(answer_of(ask(session, alice)), worker)
     asking.cancel(running(session), alice)
     held = claimed(answer_of(ask(session, alice)), worker)
-    assert answering.still_held({lost, held}) == {held}
-    assert answering.still_held(set()) == set()
+    assert answering.rows_held_by(worker.pk) == {(held.message_id, held.attempt)}
 
 
 def test_a_checkpoint_stores_many_turns_and_names_the_lost(session, alice, worker):
-    lost = claimed(answer_of(ask(session, alice)), worker)
+    claimed(answer_of(ask(session, alice)), worker)
     asking.cancel(running(session), alice)
     held = claimed(answer_of(ask(session, alice)), worker)
     assert answering.checkpoint({lost: Written("x", 1), held: Written("As far", 2)}) == {lost}

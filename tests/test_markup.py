@@ -56,9 +56,7 @@ class Page(HTMLParser):
         assert set(found) <= ATTRIBUTES.get(tag, set()), (tag, found)
         if tag == "a":
             # Without an address when the sanitiser can't read it as a URL: that links nowhere.
-            assert "href" not in found or re.match(
-                r"(https?://|mailto:)[^\s\\]", found["href"] or "", re.I
-            ), found
+            assert "href" not in found or re.match(r"(https?://|mailto:)[^\s\\]", found["href"] or "", re.I), found
             assert found["target"] == "_blank" and found["rel"] == "noopener noreferrer nofollow"
         elif tag == "img":
             assert re.match(r"https://|/(?![/\\])", found["src"] or "", re.I), found
@@ -129,19 +127,13 @@ def test_lines_that_only_look_like_a_table_stay_a_paragraph() -> None:
 
 def test_closed_fence_is_highlighted_and_open_one_is_not() -> None:
     (html,) = blocks("```Python title=x\ndef f(): pass\n```")
-    assert html.startswith(
-        '<figure class="code" data-language="python"><pre><code><span class="k">def</span>'
-    )
+    assert html.startswith('<figure class="code" data-language="python"><pre><code><span class="k">def</span>')
     assert Page(html).text == "def f(): pass\n"
     (html,) = blocks("```python\ndef f(): pass\n")
-    assert (
-        html == '<figure class="code" data-language="python"><pre><code>def f(): pass\n</code></pre></figure>'
-    )
+    assert html == '<figure class="code" data-language="python"><pre><code>def f(): pass\n</code></pre></figure>'
 
 
-@pytest.mark.parametrize(
-    "language", ["", "nosuchlanguage", '"><script>', "c++", "{.python .x}", "json5!", "x" * 99]
-)
+@pytest.mark.parametrize("language", ["", "nosuchlanguage", '"><script>', "c++", "{.python .x}", "json5!", "x" * 99])
 def test_any_info_string_leaves_the_code_intact(language: str) -> None:
     source = '\n\n  if a < b && c > \'d\':\n\tx = """é\n\n"""  \n\n'
     found = page(f"~~~{language}\n{source}~~~\n")
@@ -354,17 +346,11 @@ line = st.builds(
     lambda start, words, end: start + "".join(words) + end,
     st.sampled_from(LINE_START),
     st.lists(st.sampled_from(INLINE), max_size=4),
-    st.sampled_from(
-        ["\n", "\n", "\n", "\n\n", "\r\n", "\r\n\r\n", "\r", " \n", "  \n", "\n \t\n", "\n\n\n", ""]
-    ),
+    st.sampled_from(["\n", "\n", "\n", "\n\n", "\r\n", "\r\n\r\n", "\r", " \n", "  \n", "\n \t\n", "\n\n\n", ""]),
 )
 document = st.lists(line, max_size=14).map("".join)
-with_definitions = st.lists(st.one_of(line, line, line, st.sampled_from(DEFINITIONS)), max_size=14).map(
-    "".join
-)
-relaxed = settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+with_definitions = st.lists(st.one_of(line, line, line, st.sampled_from(DEFINITIONS)), max_size=14).map("".join)
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 
 def cut(text: str, sizes: list[int]) -> list[str]:
@@ -452,9 +438,7 @@ def test_long_answer_stays_cheap_per_frame(kind: str) -> None:
     start, html = drawing.finish()
     held[start:] = html
     assert held == blocks(text)
-    assert each < 0.02, (
-        f"{each * 1e6:.0f} us a frame"
-    )  # it takes 0.1 to 2 ms; loose, because machines are busy
+    assert each < 0.02, f"{each * 1e6:.0f} us a frame"  # it takes 0.1 to 2 ms; loose, because machines are busy
 
 
 # What surrounds it
@@ -471,17 +455,14 @@ def test_markup_needs_no_django_and_warm_pays_for_pygments() -> None:
 
 def luminance(color: str) -> float:
     parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    red, green, blue = (
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
-    )
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_code_colors_are_readable_in_both_themes() -> None:
     css = (ROOT / "assistant/static/assistant/code.css").read_text()
     themes = [
-        dict(re.findall(r"(--code-\w+): (#\w{6});", body))
-        for body in re.findall(r":root[^{]*\{([^{}]*)\}", css)
+        dict(re.findall(r"(--code-\w+): (#\w{6});", body)) for body in re.findall(r":root[^{]*\{([^{}]*)\}", css)
     ]
     assert len(themes) == 3 and themes[1] == themes[2]
     for theme in themes:

@@ -210,9 +210,7 @@ def test_a_gateway_answers_with_a_page_and_429_says_when_to_come_back(provider: 
 
 def test_only_long_conversations_overflow_a_limited_context(provider: ProviderProcess) -> None:
     assert text_of(read(provider, "words-n2-context=1K")) == "w0 w1"
-    with opened(
-        provider, "words-n2-context=1K", messages=[{"role": "user", "content": "x" * 1024}]
-    ) as response:
+    with opened(provider, "words-n2-context=1K", messages=[{"role": "user", "content": "x" * 1024}]) as response:
         assert response.status_code == 400
 
 
@@ -242,9 +240,7 @@ def test_streams_end_in_all_the_ways_that_providers_have(provider: ProviderProce
     assert finish_of(read(provider, "words-finish=none")) == []
     assert read(provider, "words-nodone")[-1] != "[DONE]"
     broken = read(provider, "words-n4-bad=2")
-    assert text_of(broken) == "w0 w1 w2 w3" and any(
-        isinstance(chunk, str) and "broken" in chunk for chunk in broken
-    )
+    assert text_of(broken) == "w0 w1 w2 w3" and any(isinstance(chunk, str) and "broken" in chunk for chunk in broken)
     failed = read(provider, "words-n4-error=2")
     assert text_of(failed) == "w0 w1" and "error" in failed[-1]
 
@@ -267,9 +263,7 @@ def test_tools_are_asked_for_in_fragments_and_then_answered(provider: ProviderPr
     ]
     assert finish_of(chunks) == ["tool_calls"]
     asked = {"role": "assistant", "content": None, "tool_calls": [{"id": call["id"]} for call in calls]}
-    results = [
-        {"role": "tool", "tool_call_id": call["id"], "content": call["name"] + " done"} for call in calls
-    ]
+    results = [{"role": "tool", "tool_call_id": call["id"], "content": call["name"] + " done"} for call in calls]
     question = {"role": "user", "content": QUESTION}
     assert text_of(read(provider, model, messages=[question, asked, *results])) == "weather done\nclock done"
     again = read(provider, model, messages=[question, asked, *results, question])
@@ -315,9 +309,7 @@ def test_a_posted_script_gives_each_request_its_step(provider: ProviderProcess) 
 
 
 def test_a_posted_script_may_count_by_question(provider: ProviderProcess) -> None:
-    model = provider.script("two", [{"text": "one"}, {"text": "two"}], per_question=True).removeprefix(
-        "openai/"
-    )
+    model = provider.script("two", [{"text": "one"}, {"text": "two"}], per_question=True).removeprefix("openai/")
     other = [{"role": "user", "content": "another"}]
     said = [
         text_of(read(provider, model)),
@@ -343,9 +335,7 @@ def test_requests_are_remembered_without_the_key(provider: ProviderProcess) -> N
     assert "secret" not in json.dumps(request)
 
 
-@pytest.mark.parametrize(
-    "model", ["", "words-nope", "words-n", "rate=fast", "finish=late", "tool=", "words=3"]
-)
+@pytest.mark.parametrize("model", ["", "words-nope", "words-n", "rate=fast", "finish=late", "tool=", "words=3"])
 def test_misspelt_scripts_are_refused(model: str) -> None:
     with pytest.raises(ScriptError):
         expected_text(model)

@@ -468,3 +468,15 @@ def test_a_join_recovers_what_is_dead_and_leaves_what_lives(session, answer, cla
     kill(worker)
     [shown] = [m for m in snapshot(session.pk, vera)["messages"] if m["role"] == "assistant"]
     assert (shown["status"], shown["alive"]) == ("pending", True)
+
+
+def test_an_answer_that_its_living_worker_has_lost_track_of_is_put_back(answer, claim, worker):
+    assert recovery.disown(answer.pk, claim.attempt)
+    assert (now(answer).status, now(answer).worker, now(answer).is_alive()) == ("pending", None, True)
+
+
+def test_disowning_another_attempt_or_an_ended_answer_changes_nothing(answer, claim):
+    assert not recovery.disown(answer.pk, claim.attempt + 1)
+    assert now(answer).status == "processing"
+    finish(claim)
+    assert not recovery.disown(answer.pk, claim.attempt)

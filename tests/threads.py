@@ -43,7 +43,7 @@ def elsewhere(action: Callable[[], T]) -> T:
     [result] = at_once(action)
     if isinstance(result, BaseException):
         raise result
-    return result  # type: ignore[no-any-return]
+    return result
 
 
 def eventually(condition: Callable[[], T], seconds: float = LONG_SECONDS) -> T:

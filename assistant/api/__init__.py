@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
@@ -39,7 +40,8 @@ def not_signed_in(request: HttpRequest, error: AuthenticationError) -> HttpRespo
 
 
 @api.exception_handler(Http404)
-def not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+@api.exception_handler(ObjectDoesNotExist)  # deleted between two looks at it
+def not_found(request: HttpRequest, error: Exception) -> HttpResponse:
     return answer(request, "not_found", "There is nothing here for you.", 404)
 
 

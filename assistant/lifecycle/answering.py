@@ -73,14 +73,10 @@ def checkpoint(written: dict[Claim, Written]) -> set[Claim]:
     return lost
 
 
-def still_held(claims: set[Claim]) -> set[Claim]:
-    """Those of `claims` (all of one worker) that hold: the others were stopped, deleted or taken over."""
-    if not claims:
-        return set()
-    worker_id = next(iter(claims)).worker_id
-    held = Message.objects.filter(status=Status.PROCESSING, worker_id=worker_id).values_list("pk", "attempt")
-    rows = set(held)
-    return {claim_ for claim_ in claims if (claim_.message_id, claim_.attempt) in rows}
+def rows_held_by(worker_id: UUID) -> set[tuple[UUID, int]]:
+    """What a worker holds according to the database, as (message id, attempt)."""
+    held = Message.objects.filter(status=Status.PROCESSING, worker_id=worker_id)
+    return set(held.values_list("pk", "attempt"))
 
 
 def succeed(claim_: Claim, written: Written, usage: dict[str, Any] | None) -> bool:

@@ -113,6 +113,12 @@ def requeue(seen: Message) -> bool:
     return _override(seen, lambda message: _requeue(message, died=False))
 
 
+def disown(message_id: UUID, attempt: int) -> bool:
+    """Puts back an answer that its living worker is not working on. False: it is another attempt's, or has ended."""
+    seen = Message.objects.running().filter(pk=message_id, attempt=attempt, status=Status.PROCESSING).first()
+    return seen is not None and _override(seen, lambda message: _requeue(message, died=True))
+
+
 def give_up(seen: Message) -> bool:
     """Ends an answer with an error, as an operator asks; its text is kept. False: it had ended."""
 

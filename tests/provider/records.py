@@ -43,9 +43,7 @@ class Record:
         late = max((sent - due for sent, due in zip(self.sent_at, self.due_at, strict=False)), default=0.0)
         plain = {key: value for key, value in vars(self).items() if key not in ("sent_at", "due_at")}
         plain |= {"first_sent_at": self.sent_at[0] if self.sent_at else None, "late_seconds": late}
-        return plain | (
-            {"sent_at": self.sent_at.tolist(), "due_at": self.due_at.tolist()} if with_times else {}
-        )
+        return plain | ({"sent_at": self.sent_at.tolist(), "due_at": self.due_at.tolist()} if with_times else {})
 
 
 def redacted(headers: Any) -> dict[str, str]:

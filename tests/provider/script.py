@@ -146,9 +146,7 @@ class Script:
             return self
         if number >= self.fails:
             return self.without_faults()
-        faulty = any(
-            getattr(self, field.name) != field.default for field in fields(self) if field.name in FAULTS
-        )
+        faulty = any(getattr(self, field.name) != field.default for field in fields(self) if field.name in FAULTS)
         return self if faulty else replace(self, status=503)
 
 
@@ -278,9 +276,7 @@ def _field(name: str, value: str | None, source: str) -> dict[str, Any]:
             return special(value)
     except (ValueError, IndexError):
         raise ScriptError(f"'{name}' in the script '{source}' can't be '{value}'.") from None
-    raise ScriptError(
-        f"'{name}' in the script '{source}' is not known{'' if value else ', or needs a value'}."
-    )
+    raise ScriptError(f"'{name}' in the script '{source}' is not known{'' if value else ', or needs a value'}.")
 
 
 def _size(value: str | None) -> int:

@@ -246,9 +246,7 @@ class Provider:
     async def scripts(self, request: web.Request) -> web.Response:
         body = await _json(request)
         try:
-            self.memory.post(
-                body["name"].removeprefix("openai/"), body["steps"], bool(body.get("per_question"))
-            )
+            self.memory.post(body["name"].removeprefix("openai/"), body["steps"], bool(body.get("per_question")))
         except (ScriptError, KeyError, TypeError, AttributeError) as error:
             return web.json_response({"detail": f"{type(error).__name__}: {error}"}, status=422)
         return web.json_response({}, status=201)
