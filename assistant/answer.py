@@ -40,6 +40,7 @@ class Answer:
         self._news = asyncio.Event()
         self._sending = asyncio.Lock()
         self._valkey_is_away = False
+        self._delta: asyncio.Task[None] | None = None
         self._sender = asyncio.create_task(self._send_forever(), name=f"deltas {claim.message_id}")
 
     def write(self, piece: str) -> None:
@@ -58,8 +59,7 @@ class Answer:
 
     async def close(self) -> None:
         """Sends what waits and ends the sending. Afterwards `written` is everything the model wrote."""
-        self._sender.cancel()
-        await asyncio.gather(self._sender, return_exceptions=True)
+        await self.discard()
         try:
             await self._send()
         except live.Superseded:
@@ -68,16 +68,17 @@ class Answer:
             self._seq += 1
 
     async def discard(self) -> None:
-        """Ends the sending of a text that is no longer this attempt's."""
+        """Ends the sending; a delta that has begun is sent, what waits is not."""
         self._sender.cancel()
-        await asyncio.gather(self._sender, return_exceptions=True)
+        await asyncio.gather(self._sender, *([self._delta] if self._delta else []), return_exceptions=True)
 
     async def _send_forever(self) -> None:
         while True:
             await self._news.wait()
             try:
                 # Shielded: a delta is sent as a whole or not begun, so that seq and text always agree.
-                await asyncio.shield(self._send())
+                self._delta = asyncio.create_task(self._send(), name=f"delta {self._claim.message_id}")
+                await asyncio.shield(self._delta)
             except live.Superseded:
                 self._on_doubt()
                 await asyncio.sleep(SEALED_PAUSE_SECONDS)

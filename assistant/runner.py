@@ -159,6 +159,9 @@ class Runner:
             while True:
                 try:
                     await work()
+                except (*valkey.Unavailable, OperationalError, InterfaceError) as error:
+                    logger.warning("The %s of worker %s waits: %s", name, self.worker, str(error).strip())
+                    await asyncio.sleep(1)
                 except Exception:
                     logger.exception("The %s of worker %s failed; it goes on.", name, self.worker)
                     await asyncio.sleep(1)

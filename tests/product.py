@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import psutil
@@ -44,7 +44,7 @@ class ProductProcess:
         self.log: list[str] = []
         self._process: subprocess.Popen[str] | None = None
 
-    def __enter__(self) -> ProductProcess:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -135,5 +135,6 @@ class ProductProcess:
 
     def _read_log(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            self.log.append(line)
+        with process.stdout:
+            for line in process.stdout:
+                self.log.append(line)

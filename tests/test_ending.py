@@ -258,7 +258,7 @@ def test_the_rows_held_are_those_that_are_not_lost(session, alice, worker):
 
 
 def test_a_checkpoint_stores_many_turns_and_names_the_lost(session, alice, worker):
-    claimed(answer_of(ask(session, alice)), worker)
+    lost = claimed(answer_of(ask(session, alice)), worker)
     asking.cancel(running(session), alice)
     held = claimed(answer_of(ask(session, alice)), worker)
     assert answering.checkpoint({lost: Written("x", 1), held: Written("As far", 2)}) == {lost}
