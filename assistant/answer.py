@@ -78,6 +78,7 @@ class Answer:
             try:
                 # Shielded: a delta is sent as a whole or not begun, so that seq and text always agree.
                 self._delta = asyncio.create_task(self._send(), name=f"delta {self._claim.message_id}")
+                self._delta.add_done_callback(_look_at)
                 await asyncio.shield(self._delta)
             except live.Superseded:
                 self._on_doubt()
@@ -129,3 +130,9 @@ class Answer:
         if len(self._shown) > 1:
             self._shown = ["".join(self._shown)]
         return self._shown[0] if self._shown else ""
+
+
+def _look_at(sending: asyncio.Future[None]) -> None:
+    """If nobody waits for it any more, what it raises needs no answer: the attempt is over."""
+    if not sending.cancelled():
+        sending.exception()

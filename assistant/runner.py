@@ -55,6 +55,7 @@ class Runner:
         self._room = threading.BoundedSemaphore(self.worker.concurrency)
         self._ready: Future[None] = Future()
         self._draining = threading.Event()
+        self._is_handing_over = False
         self._drain_asked: asyncio.Event
         self._doubt: asyncio.Event
         self._strays: dict[tuple[UUID, int], float] = {}  # rows of ours without a turn, and since when
@@ -148,6 +149,8 @@ class Runner:
         self._turns[claim] = turn
         task = asyncio.create_task(turn.run(), name=f"run {claim.message_id}")
         task.add_done_callback(lambda _: self._forget(claim))
+        if self._is_handing_over:  # claimed in the moment in which the drain was asked for
+            turn.stop(Stop.HAND_OVER)
 
     def _forget(self, claim: Claim) -> None:
         turn = self._turns.pop(claim)
@@ -245,6 +248,9 @@ class Runner:
         long, so that the living have renewed theirs before anyone is judged.
         """
         await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.75, 1.25))
+        if self._healthy_since == float("inf"):
+            return  # the database is away
+        await self._database.call_once(bury_the_dead, self.worker)  # also where their successors keep dying
         if time.monotonic() - self._healthy_since > conf.get("ASSISTANT_LEASE"):
             await self._database.call_once(recovery.sweep)
 
@@ -261,12 +267,20 @@ class Runner:
                         turn.stop(Stop.LOST)
 
     async def _hand_over_turns(self) -> None:
+        """Returns when there is no turn and, admission having been stopped, can't be one any more.
+
+        Whoever holds all the room knows that no claim is on its way from `admit` to the loop either.
+        """
         deadline = time.monotonic() + conf.get("ASSISTANT_GRACE")
-        while self._turns and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
-        for turn in self._turns.values():
-            turn.stop(Stop.HAND_OVER)
-        while self._turns:
+        taken = 0
+        while taken < self.worker.concurrency:
+            if self._room.acquire(blocking=False):
+                taken += 1
+                continue
+            if time.monotonic() >= deadline and not self._is_handing_over:
+                self._is_handing_over = True
+                for turn in self._turns.values():
+                    turn.stop(Stop.HAND_OVER)
             await asyncio.sleep(0.02)
 
     # --- in the database ---
@@ -274,15 +288,7 @@ class Runner:
     def _register(self) -> None:
         WorkerProcess.objects.filter(pk=self.worker.pk).delete()
         self.worker.save(force_insert=True)
-        dead = [
-            other
-            for other in WorkerProcess.objects.filter(host=self.worker.host, stopped_at=None).exclude(
-                pk=self.worker.pk
-            )
-            if not is_running(other)
-        ]
-        if dead and (recovered := recovery.bury(dead)):
-            logger.warning("%d answers of dead worker processes on this host go on.", recovered)
+        bury_the_dead(besides=self.worker)
         if slot.current:
             queue.free(slot.current.taken)  # what this place's last worker had taken and not begun
         recovery.forget_old_workers()
@@ -293,6 +299,8 @@ class Runner:
 
     def _unregister(self) -> None:
         WorkerProcess.objects.filter(pk=self.worker.pk).update(stopped_at=Now(), load=0)
+        if slot.current:
+            queue.free(slot.current.taken)  # what was taken for this process and not begun is for the others
 
 
 def boot_id() -> str:
@@ -310,6 +318,14 @@ def is_running(worker: WorkerProcess) -> bool:
         # Another container may share the host's name; another boot of the same host is certainly over.
         return worker.boot_id.partition("/")[0] == boot_id().partition("/")[0]
     return is_process(worker.pid) and worker.pid != os.getpid()
+
+
+def bury_the_dead(besides: WorkerProcess | None = None) -> None:
+    """Recovers at once what dead worker processes of this host held; nobody needs to wait for their leases."""
+    here = WorkerProcess.objects.filter(host=socket.gethostname(), stopped_at=None)
+    dead = [worker for worker in here if worker != besides and not is_running(worker)]
+    if dead and (recovered := recovery.bury(dead)):
+        logger.warning("%d answers of dead worker processes on this host go on.", recovered)
 
 
 def is_process(pid: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import logging
 import os
 import signal
 import socket
@@ -24,6 +25,8 @@ from django.core.management.base import CommandError
 from django.db import OperationalError, connections
 
 from assistant import conf, embedded
+
+logger = logging.getLogger(__name__)
 
 CALM_SECONDS = 30.0
 LONGEST_BACKOFF_SECONDS = 10.0
@@ -143,6 +146,7 @@ class Product:
             self._await_valkey()
         else:
             check_redis()
+        bury_the_dead()
         self.worker.start()
         self.web.start()
 
@@ -211,6 +215,18 @@ def migrate() -> None:
         call_command("migrate", verbosity=0, interactive=False)
     except OperationalError as error:
         raise CommandError(f"The database can't be used: {str(error).strip().splitlines()[0]}.") from error
+    finally:
+        connections.close_all()
+
+
+def bury_the_dead() -> None:
+    """After a crash: the answers of the workers that it ended wait for the new ones, and no dead one looks ready."""
+    from assistant import runner
+
+    try:
+        runner.bury_the_dead()
+    except OperationalError as error:
+        logger.warning("The answers of dead workers are left to the new ones: %s", str(error).strip())
     finally:
         connections.close_all()
 

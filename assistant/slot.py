@@ -11,6 +11,7 @@ import time
 from multiprocessing.sharedctypes import RawArray
 
 _PID, _BEAT_MS, _LOAD, _CAPACITY, _DRAINING, _SUPERVISOR, _TAKEN_COUNT = range(7)
+STILL_SECONDS = 3.0  # without a beat; a beat is due every 0.2 s
 _TAKEN_ROOM = 8  # the pusher's one, the queue's one, the worker's one, and some to spare
 
 
@@ -28,7 +29,12 @@ class Slot:
         self._cells[_PID] = pid
 
     def clear(self) -> None:
+        """Its worker has ended in order. It stays draining: the pusher, which lives a moment longer, takes nothing."""
         self._cells[_PID] = 0
+
+    def vacate(self) -> None:
+        """A new cluster begins here."""
+        self._cells[_PID], self._cells[_DRAINING] = 0, 0
 
     def beat(self, load: int) -> None:
         self._cells[_LOAD] = load
@@ -62,7 +68,12 @@ class Slot:
 
     @property
     def is_full(self) -> bool:
-        return bool(self.pid and (self._cells[_DRAINING] or self._cells[_LOAD] >= self._cells[_CAPACITY]))
+        """Whether a job is better left to another worker process: this one is at its limit, stopping, or stands still."""
+        if self._cells[_DRAINING]:
+            return True
+        return bool(self.pid) and (
+            self._cells[_LOAD] >= self._cells[_CAPACITY] or self.seconds_since_beat > STILL_SECONDS
+        )
 
 
 current: Slot | None = None  # set in the cluster's processes; None where django-q2's own command runs them

@@ -49,7 +49,7 @@ class OneWorkerCluster:
     def start(self) -> None:
         self._stop_event = _processes.Event()
         self._worker_pid = 0
-        self.slot.clear()
+        self.slot.vacate()
         self._started = time.monotonic()
         self._sentinel = _processes.Process(
             target=_run_sentinel, args=(self.slot, self._stop_event), name=f"cluster-{self.slot.index}"
@@ -98,13 +98,20 @@ class OneWorkerCluster:
         if self._sentinel is None:
             return
         if (pid := self.slot.pid) and is_process(pid):
+            self._worker_pid = pid
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
         self._stop_event.set()
 
     @property
     def is_stopped(self) -> bool:
-        return self._sentinel is None or not self._sentinel.is_alive()
+        """Its worker has handed everything over. What is left of the cluster holds nothing that has to be saved.
+
+        (It may hang: a pusher can't put down the job it has just taken when nobody takes the one before it.)
+        """
+        if self._sentinel is None or not self._sentinel.is_alive():
+            return True
+        return bool(self._worker_pid) and not is_process(self._worker_pid)
 
     def kill(self) -> None:
         if self._sentinel is None:

@@ -27,9 +27,10 @@ class Delays:
 
 @dataclass(slots=True)
 class Letters:
-    """What went wrong with tokens; all of it must be 0."""
+    """What went wrong with tokens. Lost ones are those of answers that ended; an unfinished answer is only late."""
 
     expected: int = 0
+    arrived: int = 0
     lost: int = 0
     doubled: int = 0
     reordered: int = 0
@@ -37,6 +38,7 @@ class Letters:
     unfinished: int = 0
     differing: int = 0  # streams whose text, put together, is not the stored one to the letter
     resyncs: int = 0
+    closes: int = 0  # sockets that the server closed; the viewer came back
 
 
 @dataclass(slots=True)
@@ -73,13 +75,15 @@ class Figures:
         held = "".join(text for _, text in stream.arrivals)
         lost, doubled, reordered = errors(held, expected)
         letters.expected += len(expected)
-        letters.lost += lost
+        letters.arrived += len(expected) - lost
+        letters.lost += lost if stream.final is not None else 0
         letters.doubled += doubled
         letters.reordered += reordered
         letters.streams += 1
         letters.unfinished += stream.status != "success"
         letters.differing += stream.final is not None and held != stream.final
         letters.resyncs += stream.holes
+        letters.closes += len(stream.closes)
 
 
 def arrivals_of_tokens(stream: Stream, expected: list[str]) -> list[float]:

@@ -52,6 +52,7 @@ class Stream:
     arrivals: list[tuple[float, str]] = field(default_factory=list)
     final: str | None = None  # the stored text, as the ending told it
     status: str = "unfinished"
+    closes: list[int] = field(default_factory=list)  # the close codes of sockets that the server closed
     holes: int = 0  # how often a `seq` was missing and the viewer asked for a `sync`
 
 

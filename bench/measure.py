@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import uuid
@@ -17,8 +18,10 @@ from tests.provider import ProviderProcess, expected_tokens
 
 BURST_TOKENS = 10
 IDLE_SECONDS = 3.0
-QUIET_SECONDS = 30.0
-PATIENCE_SECONDS = 30.0
+QUIET_SECONDS = 10.0
+PATIENCE_SECONDS = 20.0
+BUDGET_SECONDS = 280.0  # repeats that would take longer than this in all are left out
+LEVEL_SECONDS = 40.0  # what a level needs for its first round
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Options:
         return f"openai/paced-n={BURST_TOKENS}-rate={self.rate:g}"
 
     def repeats(self, streams: int) -> int:
-        return self.repeat or max(1, min(8, 60 // streams))
+        return self.repeat or max(1, min(8, 40 // streams))
 
     def burst_repeats(self, streams: int) -> int:
         return self.repeat or max(1, min(8, 100 // streams))
@@ -60,7 +63,7 @@ class Level:
     """What was measured with so many streams."""
 
     streams: int
-    repeats: int
+    repeats: int = 0
     product: Figures = field(default_factory=Figures)
     bare: Figures = field(default_factory=Figures)
     product_burst: Figures = field(default_factory=Figures)
@@ -97,9 +100,10 @@ def measure(options: Options, say: Callable[[str], None]) -> Result:
             bench.warm_up()
             idle_memory, idle_cpu = memory(product), _idle_cpu(product)
             levels = []
-            for streams in options.streams:
-                say(f"{streams} streams, {options.repeats(streams)} times ...")
-                levels.append(bench.level(streams))
+            for place, streams in enumerate(options.streams):
+                say(f"{streams} streams ...")
+                reserve = LEVEL_SECONDS * (len(options.streams) - place - 1)
+                levels.append(bench.level(streams, began + BUDGET_SECONDS - reserve))
     return Result(options, levels, first_ready, ready, idle_cpu, idle_memory, load_average, time.monotonic() - began)
 
 
@@ -113,15 +117,21 @@ class _Bench:
         for kind in ("product", "product", "bare"):
             self._run(kind, self.options.burst_model, offsets, Figures(), BURST_TOKENS)
 
-    def level(self, streams: int) -> Level:
+    def level(self, streams: int, until: float) -> Level:
+        """Every round at least once, again until it has its number or it is `until` (unless --repeat asks for it)."""
         options = self.options
-        level = Level(streams, options.repeats(streams))
+        level = Level(streams)
         spread, burst = options.spread_offsets(streams), options.burst_offsets(streams)
-        for _ in range(level.repeats):
+        for place in range(options.repeats(streams)):
+            if place and not options.repeat and time.monotonic() > until:
+                break
+            level.repeats += 1
             self._run("bare", options.model, spread, level.bare, options.tokens)
             self._run("product", options.model, spread, level.product, options.tokens, level.cpu)
             level.load_average = max(level.load_average, os.getloadavg()[0])
-        for _ in range(options.burst_repeats(streams)):
+        for place in range(options.burst_repeats(streams)):
+            if place and not options.repeat and time.monotonic() > until:
+                break
             self._run("bare", options.burst_model, burst, level.bare_burst, BURST_TOKENS)
             self._run("product", options.burst_model, burst, level.product_burst, BURST_TOKENS)
         level.memory = memory(self.product)
@@ -153,7 +163,8 @@ class _Bench:
             on_begin=lambda: cost.subtract(cpu_seconds(self.product)),
             on_end=lambda: cost.update(cpu_seconds(self.product)),
         )
-        self.provider.wait_for(lambda provider: provider.active() == 0, QUIET_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            self.provider.wait_for(lambda provider: provider.active() == 0, QUIET_SECONDS)
         figures.add(run, self.provider.requests(times=True), expected_tokens(model))
         if cpu is not None:
             cpu.update(cost)

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from bench.figures import Figures, percentile
-from bench.measure import Level, Result
+from bench.measure import PATIENCE_SECONDS, Level, Result
 from bench.product import KINDS, Memory
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
@@ -40,7 +40,7 @@ def markdown(result: Result, image: str) -> str:
         "### Added time per token (ms), and what went wrong",
         _table(
             ["streams", "product p50", "p95", "p99", "bare p50", "p95", "p99",
-             "tokens", "lost", "doubled", "reordered", "unfinished streams", "differing texts", "resyncs"],
+             "tokens", "lost", "doubled", "reordered", "unfinished", "differing texts", "resyncs", "sockets closed"],
             ([
                 str(level.streams), *_ms(level.product.delays.tokens, 0.5, 0.95, 0.99),
                 *_ms(level.bare.delays.tokens, 0.5, 0.95, 0.99), *_letters(level.product, level.product_burst),
@@ -48,7 +48,7 @@ def markdown(result: Result, image: str) -> str:
         ),
         "### CPU seconds per 1000 tokens, and who was late (ms, p99)",
         _table(
-            ["streams", *KINDS, "together", "load client", "provider late", "load client late", "load average"],
+            ["streams", "rounds", *KINDS, "together", "load client", "provider late", "load client late", "load average"],
             (_costs(level) for level in result.levels),
         ),
         "### Memory (MB): PSS, and USS in brackets",
@@ -103,6 +103,8 @@ def _targets(result: Result) -> str:
             lines.append(_target("20 streams, each token, p95", percentile(tokens, 0.95) * 1000, 80, "ms"))
     wrong = sum(_wrong(figures) for level in result.levels for figures in (level.product, level.product_burst))
     lines.append(f"- tokens lost, doubled or reordered: {wrong} (target 0): {'missed' if wrong else 'reached'}")
+    late = sum(level.product.letters.unfinished + level.product_burst.letters.unfinished for level in result.levels)
+    lines.append(f"- answers that had not ended {PATIENCE_SECONDS:g} s after they should have: {late}")
     lines.append(f"- the first start, with an empty data dir to migrate: {result.first_ready_seconds:.1f} s to Ready")
     return "\n".join(lines)
 
@@ -119,16 +121,22 @@ def _wrong(figures: Figures) -> int:
 def _letters(*all_figures: Figures) -> list[str]:
     """Counts of the paced streams and of those that were asked at once."""
     letters = [figures.letters for figures in all_figures]
-    names = ("expected", "lost", "doubled", "reordered", "unfinished", "differing", "resyncs")
+    names = ("arrived", "lost", "doubled", "reordered", "unfinished", "differing", "resyncs", "closes")
     return [f"{sum(getattr(one, name) for one in letters):,}" for name in names]
 
 
 def _costs(level: Level) -> list[str]:
-    thousands = (level.product.letters.expected - level.product.letters.lost) / 1000 or math.nan
+    thousands = level.product.letters.arrived / 1000 or math.nan
     costs = [level.cpu[kind] / thousands for kind in KINDS]
     costs += [sum(costs), level.product.client_cpu / thousands]
     late = [*_ms(level.product.delays.provider, 0.99), *_ms(level.product.delays.client, 0.99)]
-    return [str(level.streams), *(f"{cost:.2f}" for cost in costs), *late, f"{level.load_average:.1f}"]
+    return [
+        str(level.streams),
+        str(level.repeats),
+        *(f"{cost:.2f}" for cost in costs),
+        *late,
+        f"{level.load_average:.1f}",
+    ]
 
 
 def _sizes(found: dict[str, Memory]) -> list[str]:

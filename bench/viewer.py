@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,34 +14,49 @@ if TYPE_CHECKING:
     from bench.load import Stream
 
 FINISHED = frozenset({"success", "error", "cancelled"})
+RECONNECT_SECONDS = 0.5
 _DELTA = '{"type":"message.delta"'
 
 
 class Viewer:
     """Reads the one answer of its session into `stream`. A delta costs one parse, so that a client can hold many."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, session: str, stream: Stream) -> None:
+    def __init__(self, client: aiohttp.ClientSession, url: str, session: str, stream: Stream) -> None:
         self.session, self.stream = session, stream
-        self._socket = socket
+        self._client = client
+        self._address = f"{url.replace('http', 'ws', 1)}/ws/sessions/{session}/"
+        self._socket: aiohttp.ClientWebSocketResponse
         self._attempt = self._seq = 0
         self._is_syncing = False
 
     @classmethod
     async def enter(cls, client: aiohttp.ClientSession, url: str, session: str, stream: Stream) -> Viewer:
         """Opens the socket and waits for the snapshot."""
-        address = f"{url.replace('http', 'ws', 1)}/ws/sessions/{session}/"
-        viewer = cls(await client.ws_connect(address, max_msg_size=0), session, stream)
+        viewer = cls(client, url, session, stream)
+        await viewer._connect()
         frame = orjson.loads(await viewer._socket.receive_str())
         if frame["type"] != "session.snapshot":
             raise RuntimeError(f"The first frame was {frame['type']}, not a snapshot.")
         return viewer
+
+    async def _connect(self) -> None:
+        self._socket = await self._client.ws_connect(self._address, max_msg_size=0)
+        self._is_syncing = False
 
     async def close(self) -> None:
         with contextlib.suppress(aiohttp.ClientError, OSError):
             await self._socket.close()
 
     async def read(self) -> None:
-        """Reads until the answer has ended, or the socket has."""
+        """Reads until the answer has ended; a socket that the server closes is opened again, as the page does."""
+        while not await self._read_socket():
+            self.stream.closes.append(self._socket.close_code or 0)
+            await asyncio.sleep(RECONNECT_SECONDS)
+            with contextlib.suppress(aiohttp.ClientError, OSError):
+                await self._connect()
+
+    async def _read_socket(self) -> bool:
+        """True once the answer has ended, False if the socket has."""
         async for message in self._socket:
             if message.type is not aiohttp.WSMsgType.TEXT:
                 continue
@@ -49,7 +65,8 @@ class Viewer:
             if message.data.startswith(_DELTA):
                 await self._add(frame, arrived)
             elif self._ends(frame, arrived):
-                return
+                return True
+        return False
 
     async def _add(self, frame: dict[str, Any], arrived: float) -> None:
         if frame["attempt"] != self._attempt:

@@ -94,7 +94,7 @@ class Killer:
 
     def _command(self, kill: Kill) -> None:
         supervisor = self._child("manage.py worker")
-        self._hits(kill, set(self._stage.workers()), waiting_too=True)
+        self._hits(kill, set(self._stage.workers()), all_of_them=True)
         send([supervisor], signal.SIGKILL)
 
     def _web(self, kill: Kill) -> None:
@@ -122,7 +122,7 @@ class Killer:
 
     def _everything(self, kill: Kill) -> None:
         family = self._stage.family()
-        self._hits(kill, set(self._stage.workers()), waiting_too=True)
+        self._hits(kill, set(self._stage.workers()), all_of_them=True)
         send(family, signal.SIGKILL)
         servers = [server for server in (self._stage.postgres, self._stage.redis) if server]
         for server in servers:
@@ -147,7 +147,7 @@ class Killer:
                 self.done.append(part)
 
     def _deploy(self, kill: Kill) -> None:
-        self._hits(kill, set(self._stage.workers()), waiting_too=True)
+        self._hits(kill, set(self._stage.workers()), all_of_them=True)
         self._product.stop()
         self._product.start()
         kill.ready_at = time.monotonic()
@@ -175,11 +175,11 @@ class Killer:
 
     # --- what there is to hit ---
 
-    def _hits(self, kill: Kill, ended: set[str], touched: set[str] | None = None, waiting_too: bool = False) -> None:
+    def _hits(self, kill: Kill, ended: set[str], touched: set[str] | None = None, all_of_them: bool = False) -> None:
         """Notes what is in the hands of the workers, at the last moment before the signal."""
         concerned = ended if touched is None else touched
         kill.workers = ended
-        kill.hit = [h for h in self._stage.held() if (h.worker in concerned) or (waiting_too and h.worker is None)]
+        kill.hit = [held for held in self._stage.held() if held.worker in concerned or all_of_them]
         kill.seen = {held.answer: self._ledger.last_sight(held.answer) for held in kill.hit}
         kill.at = time.monotonic()
         hit = " ".join(held.answer for held in kill.hit)
