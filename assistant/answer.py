@@ -37,6 +37,8 @@ class Answer:
         self._shown: list[str] = []  # what deltas have carried
         self._waiting: list[str] = []  # what the next delta will carry
         self._seq = 0
+        self._half = ""  # the first half of a surrogate pair whose second half is in the next piece
+        self._is_closed = False
         self._news = asyncio.Event()
         self._sending = asyncio.Lock()
         self._valkey_is_away = False
@@ -44,6 +46,10 @@ class Answer:
         self._sender = asyncio.create_task(self._send_forever(), name=f"deltas {claim.message_id}")
 
     def write(self, piece: str) -> None:
+        """Takes the next piece of the model's text, without what no database stores: NUL, and halves of characters."""
+        if self._is_closed:
+            return
+        piece, self._half = storable(self._half + piece)
         if piece:
             self._waiting.append(piece)
             self._news.set()
@@ -69,6 +75,7 @@ class Answer:
 
     async def discard(self) -> None:
         """Ends the sending; a delta that has begun is sent, what waits is not."""
+        self._is_closed = True
         self._sender.cancel()
         await asyncio.gather(self._sender, *([self._delta] if self._delta else []), return_exceptions=True)
 
@@ -130,6 +137,20 @@ class Answer:
         if len(self._shown) > 1:
             self._shown = ["".join(self._shown)]
         return self._shown[0] if self._shown else ""
+
+
+def storable(text: str) -> tuple[str, str]:
+    """`text` without NUL, its surrogate pairs joined and lone ones replaced by U+FFFD; and a trailing first half.
+
+    JSON may carry a character beyond U+FFFF as two escapes, and a provider may cut between them.
+    """
+    half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+    whole = text.removesuffix(half) if half else text
+    if "\x00" in whole:
+        whole = whole.replace("\x00", "")
+    if not whole.isascii() and any("\ud800" <= letter <= "\udfff" for letter in whole):
+        whole = whole.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole, half
 
 
 def _look_at(sending: asyncio.Future[None]) -> None:

@@ -13,7 +13,7 @@ from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 
-from assistant import access, events, interruption, presence, valkey
+from assistant import access, events, interruption, outage, presence, valkey
 from assistant.database import Database
 from assistant.models.participant import display_name
 from assistant.snapshot import session_exists, snapshot
@@ -54,15 +54,14 @@ class SessionConsumer(AsyncWebsocketConsumer):
             if await self._send_snapshot():
                 await self._tell_presence(presence.enter)
                 self.renewal = asyncio.create_task(self._renew_presence())
-                interruption.add(self._resync)
+                interruption.add(self.channel_name)
         except (DatabaseError, *valkey.Unavailable) as error:
-            logger.warning("A viewer of session %s was sent away for now: %s", self.session_id, error)
-            await self.close(TRY_AGAIN)
+            await self._send_away(error)
 
     async def disconnect(self, code: int) -> None:
         if self.renewal is not None:
             self.renewal.cancel()
-        interruption.discard(self._resync)
+        interruption.discard(self.channel_name)
         if not self.is_subscribed:
             return
         with contextlib.suppress(*valkey.Unavailable):
@@ -112,6 +111,9 @@ class SessionConsumer(AsyncWebsocketConsumer):
     async def relay(self, event: dict[str, Any]) -> None:
         await self.send(event["frame"])
 
+    async def viewer_resync(self, event: dict[str, Any]) -> None:
+        await self._resync()
+
     async def access_ended(self, event: dict[str, Any]) -> None:
         if event["user_id"] is None:
             await self.close(NO_SUCH_SESSION)
@@ -135,8 +137,14 @@ class SessionConsumer(AsyncWebsocketConsumer):
     async def _resync(self) -> None:
         try:
             await self._send_snapshot()
-        except (DatabaseError, *valkey.Unavailable):
-            await self.close(TRY_AGAIN)
+        except (DatabaseError, *valkey.Unavailable) as error:
+            await self._send_away(error)
+
+    async def _send_away(self, error: Exception) -> None:
+        if isinstance(error, DatabaseError):
+            outage.note()
+        logger.warning("A viewer of session %s was sent away for now: %s", self.session_id, str(error).strip())
+        await self.close(TRY_AGAIN)
 
     async def _tell_presence(self, change: Any) -> None:
         online = await self.database.call_once(change, self.session_id, self.user.pk, self.channel_name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from typing import Any
 
 from channels.layers import get_channel_layer
 
@@ -21,26 +21,33 @@ logger = logging.getLogger(__name__)
 PROBE_SECONDS = 1.0
 LOST_SECONDS = 2.0
 
-Resync = Callable[[], Awaitable[None]]
+_viewers: set[str] = set()  # names of their channels
+_watch: _Watch | None = None
+_running: set[asyncio.Task[None]] = set()
 
-_viewers: set[Resync] = set()
-_watch: asyncio.Task[None] | None = None
 
+def add(channel: str) -> None:
+    """After each interruption a `viewer.resync` is sent to `channel`, until `discard`.
 
-def add(resync: Resync) -> None:
-    """`resync` is awaited after each interruption, until `discard`."""
+    By a message, not a call: so it takes its turn among the viewer's frames, and no newer frame is overtaken.
+    """
     global _watch
-    _viewers.add(resync)
-    if _watch is None or _watch.done() or _watch.get_loop() is not asyncio.get_running_loop():
-        _watch = asyncio.create_task(_Watch().run(), name="interruptions")
+    _viewers.add(channel)
+    if _watch is None or _watch.is_over or _watch.loop is not asyncio.get_running_loop():
+        _watch = _Watch()
+        running = asyncio.create_task(_watch.run(), name="interruptions")
+        _running.add(running)  # asyncio itself holds tasks only weakly
+        running.add_done_callback(_running.discard)
 
 
-def discard(resync: Resync) -> None:
-    _viewers.discard(resync)
+def discard(channel: str) -> None:
+    _viewers.discard(channel)
 
 
 class _Watch:
     def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.is_over = False
         self._arrived = asyncio.Event()
         self._run_id: str | None = None
 
@@ -65,28 +72,27 @@ class _Watch:
                 else:
                     if interrupted:
                         interrupted = False
-                        await self._resync_all()
+                        await self._resync_all(layer)
                 await asyncio.sleep(PROBE_SECONDS)
         finally:
+            self.is_over = True  # from here on a new viewer starts a new watch
             if channel:
                 listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
             await client.aclose()
 
-    async def _listen(self, layer: object, channel: str) -> None:
+    async def _listen(self, layer: Any, channel: str) -> None:
         while True:
-            await layer.receive(channel)  # type: ignore[attr-defined]
+            await layer.receive(channel)
             self._arrived.set()
 
-    async def _is_another_server(self, client: object) -> bool:
-        info = await client.info("server")  # type: ignore[attr-defined]
+    async def _is_another_server(self, client: Any) -> bool:
+        info = await client.info("server")
         before, self._run_id = self._run_id, info["run_id"]
         return before not in (None, self._run_id)
 
-    async def _resync_all(self) -> None:
+    async def _resync_all(self, layer: Any) -> None:
         viewers = list(_viewers)
         logger.warning("Valkey is back: %d viewers are sent a fresh snapshot.", len(viewers))
-        for resync in viewers:
-            try:
-                await resync()
-            except Exception:
-                logger.exception("A viewer could not be sent a fresh snapshot.")
+        for viewer in viewers:
+            await layer.send(viewer, {"type": "viewer.resync"})

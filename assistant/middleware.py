@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.utils.decorators import sync_only_middleware
+
+from assistant import outage
+
+logger = logging.getLogger(__name__)
 
 SENTENCE = "The database is not reachable just now. Nothing is lost; try again in a moment."
 RETRY_AFTER_SECONDS = "5"
@@ -35,13 +40,15 @@ class DatabaseAway:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         try:
             return self._get_response(request)
-        except (OperationalError, InterfaceError):
-            return self._answer(request)
+        except (OperationalError, InterfaceError) as error:
+            return self._answer(request, error)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        return self._answer(request) if isinstance(error, (OperationalError, InterfaceError)) else None
+        return self._answer(request, error) if isinstance(error, (OperationalError, InterfaceError)) else None
 
-    def _answer(self, request: HttpRequest) -> HttpResponse:
+    def _answer(self, request: HttpRequest, error: Exception) -> HttpResponse:
+        outage.note()
+        logger.warning("The database is away for %s %s: %s", request.method, request.path, str(error).strip())
         response: HttpResponse
         if request.path.startswith("/api/"):
             response = JsonResponse({"code": "unavailable", "detail": SENTENCE}, status=503)

@@ -28,8 +28,8 @@ class Circumstances:
     seconds: float
 
 
-def failed(what: Circumstances, raw: str) -> None:
-    """Logs a failure with its raw error. Must be called where an exception is being handled, if there is one."""
+def failed(what: Circumstances, raw: str, error: Exception | None) -> None:
+    """Logs a failure with its raw error and, from what was raised, the stack."""
     fields = {
         "turn_message": str(what.claim.message_id),
         "turn_session": str(what.claim.session_id),
@@ -42,8 +42,16 @@ def failed(what: Circumstances, raw: str) -> None:
         "turn_memory_mb": round(psutil.Process().memory_info().rss / 1e6),
     }
     line = " ".join(f"{name.removeprefix('turn_')}={value}" for name, value in fields.items())
-    level = logging.ERROR if what.code in ("internal", "auth") else logging.WARNING
-    logger.log(level, "Turn failed: %s %s: %s", what.code, line, redacted(raw), extra=fields)
+    if error is not None:
+        error = _Redacted(error).with_traceback(error.__traceback__)
+    logger.error("Turn failed: %s %s: %s", what.code, line, redacted(raw), exc_info=error, extra=fields)
+
+
+class _Redacted(Exception):
+    """Stands for an error in the log, with its stack and without the secrets that its words may hold."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(redacted(f"{type(error).__name__}: {error}"))
 
 
 def redacted(text: str) -> str:

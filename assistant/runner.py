@@ -2,12 +2,13 @@
 
 django-q2's worker function runs in the process's main thread and only hands turns over (`admit`). The loop runs in a
 thread of its own, started after the fork. Beside the turns it runs, by name: the pulse (for the supervisor), the
-heartbeat (the lease), the checkpoints, the sweep, and the ear (messages to this process).
+heartbeat (the lease), the checkpoints, the sweep, the neighbours, and the ear (messages to this process).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 PULSE_SECONDS = 0.2
 CHECKPOINT_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
+NEIGHBOURS_SECONDS = 1.0
 ADMIT_RETRY_SECONDS = 10.0
 
 
@@ -127,6 +129,7 @@ class Runner:
             self._named("heartbeat", self._heartbeat),
             self._named("checkpoints", self._checkpoint),
             self._named("sweep", self._sweep),
+            self._named("neighbours", self._look_after_neighbours),
             self._named("ear", self._listen),
         ]
         self._ready.set_result(None)
@@ -145,7 +148,7 @@ class Runner:
         self._lease.close()
 
     def _begin(self, claim: Claim) -> None:
-        turn = Turn(claim, self._database, self._client, on_doubt=self._doubt.set)
+        turn = Turn(claim, self._database, self._client, on_doubt=self._doubt.set, on_sick=self._sicken)
         self._turns[claim] = turn
         task = asyncio.create_task(turn.run(), name=f"run {claim.message_id}")
         task.add_done_callback(lambda _: self._forget(claim))
@@ -156,6 +159,11 @@ class Runner:
         turn = self._turns.pop(claim)
         self._room.release()
         logger.info("Turn %s ended after %.2f s (attempt %d).", claim.message_id, turn.seconds, claim.attempt)
+
+    def _sicken(self) -> None:
+        """A turn does not end when it is told to: this process hands the others over and is replaced."""
+        logger.error("Worker %s is sick and is replaced.", self.worker)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _named(self, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         async def forever() -> None:
@@ -248,11 +256,14 @@ class Runner:
         long, so that the living have renewed theirs before anyone is judged.
         """
         await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.75, 1.25))
-        if self._healthy_since == float("inf"):
-            return  # the database is away
-        await self._database.call_once(bury_the_dead, self.worker)  # also where their successors keep dying
         if time.monotonic() - self._healthy_since > conf.get("ASSISTANT_LEASE"):
             await self._database.call_once(recovery.sweep)
+
+    async def _look_after_neighbours(self) -> None:
+        """Goes on at once with what a dead process of this host held, also where its successor is not up yet."""
+        await asyncio.sleep(NEIGHBOURS_SECONDS * random.uniform(0.75, 1.25))
+        with contextlib.suppress(OperationalError, InterfaceError):  # the heartbeat tells of it
+            await self._database.call_once(bury_the_dead, self.worker)
 
     async def _listen(self) -> None:
         layer = get_channel_layer()
@@ -315,8 +326,7 @@ def boot_id() -> str:
 def is_running(worker: WorkerProcess) -> bool:
     """Whether a worker process of this host still runs; unsure counts as running (its lease will tell)."""
     if worker.boot_id != boot_id():
-        # Another container may share the host's name; another boot of the same host is certainly over.
-        return worker.boot_id.partition("/")[0] == boot_id().partition("/")[0]
+        return True  # another machine or container of the same name, or an earlier boot: its lease will tell
     return is_process(worker.pid) and worker.pid != os.getpid()
 
 

@@ -56,6 +56,7 @@ class Child:
         self._process = subprocess.Popen(
             self.command,
             start_new_session=True,
+            env=os.environ | {"PARLEY_SERVED_BY": str(os.getpid())},
             stdin=subprocess.DEVNULL,
             preexec_fn=_die_with_parent if self._dies_with_us else None,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from assistant import wire
+from assistant import outage, wire
 from assistant.lifecycle import recovery
 from assistant.models import ChatSession, Message
 
@@ -22,7 +22,7 @@ def snapshot(session_id: UUID, user: Any) -> dict[str, Any] | None:
     if session is None:
         return None
     for answer in session.messages.running():
-        if not answer.is_alive():
+        if not outage.was_recent() and not answer.is_alive():
             recovery.recover(answer)
     participants = list(session.participants.select_related("user").order_by("joined_at", "id"))
     you = next(p for p in participants if p.user_id == user.pk)

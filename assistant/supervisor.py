@@ -128,7 +128,8 @@ class Supervisor:
     def __init__(self, workers: int) -> None:
         self._clusters = [OneWorkerCluster(index) for index in range(workers)]
         self._stops = 0
-        self._parent = os.getppid()
+        # Started by `serve` it does not outlive it; started by hand it outlives the shell.
+        self._served_by = int(os.environ.get("PARLEY_SERVED_BY", 0))
 
     def run(self) -> None:
         """Runs until SIGTERM or SIGINT, or until the process that started this one is gone. A second signal hurries."""
@@ -137,7 +138,7 @@ class Supervisor:
         while not self._stops:
             for cluster in self._clusters:
                 cluster.watch()
-            if os.getppid() != self._parent:
+            if self._served_by and os.getppid() != self._served_by:
                 logger.warning("The process that started this one is gone; the workers stop.")
                 break
             time.sleep(WATCH_SECONDS)

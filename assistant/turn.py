@@ -6,6 +6,7 @@ import asyncio
 import enum
 import logging
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -16,10 +17,12 @@ from assistant.answer import Answer
 from assistant.database import Database
 from assistant.failures import sentence
 from assistant.lifecycle import answering
-from assistant.lifecycle.answering import Failure, Written
+from assistant.lifecycle.answering import Failure
 from assistant.models.message import Claim
 
 logger = logging.getLogger(__name__)
+
+OBEY_SECONDS = 10.0
 
 
 class Stop(enum.Enum):
@@ -30,11 +33,19 @@ class Stop(enum.Enum):
 class Turn:
     """Runs one attempt at one answer on the runner's loop. `run` never raises; `stop` may be called at any time."""
 
-    def __init__(self, claim: Claim, database: Database, client: redis.asyncio.Redis, on_doubt: Any) -> None:
+    def __init__(
+        self,
+        claim: Claim,
+        database: Database,
+        client: redis.asyncio.Redis,
+        on_doubt: Callable[[], None],
+        on_sick: Callable[[], None],
+    ) -> None:
         self.claim = claim
         self.began = time.monotonic()
         self.answer = Answer(claim, client, on_doubt)
         self._database = database
+        self._on_sick = on_sick
         self._usage: dict[str, Any] | None = None
         self.stored_seq = 0  # what the last checkpoint stored
         self.is_ending = False
@@ -44,9 +55,12 @@ class Turn:
 
     def stop(self, why: Stop) -> None:
         """Ends the turn early. A turn that has begun its ending is left to it; the row decides."""
-        if not self.is_ending and self._stop is not Stop.LOST:
-            self._stop = why
-            self._talk.cancel()
+        if self.is_ending or self._stop is Stop.LOST:
+            return
+        if why is Stop.HAND_OVER and self._talk.done():
+            return  # it has a whole answer
+        self._stop = why
+        self._talk.cancel()
 
     @property
     def seconds(self) -> float:
@@ -57,14 +71,14 @@ class Turn:
         try:
             await asyncio.wait({self._talk}, timeout=conf.get("ASSISTANT_DEADLINE"))
             if not self._talk.done():
+                self._report("timeout", "the turn's deadline has passed", None)
                 self._talk.cancel()
                 await self._obeyed()
                 failure = Failure("timeout", self._deadline_sentence())
             elif not self._talk.cancelled():
                 failure = self._talk.result()
         except Exception as error:
-            logger.exception("Turn %s failed.", self.claim.message_id)
-            self._report("internal", repr(error))
+            self._report("internal", repr(error), error)
             failure = Failure("internal", sentence("internal"))
         self.is_ending = True
         try:
@@ -90,11 +104,11 @@ class Turn:
                         case llm.Finish(reason):
                             finish = reason
         except llm.ModelError as error:
-            self._report(error.code, error.raw)
+            self._report(error.code, error.raw, error)
             return Failure(error.code, error.detail)
         return self._judge(finish)
 
-    def _report(self, code: str, raw: str) -> None:
+    def _report(self, code: str, raw: str, error: Exception | None) -> None:
         asked = self._prompt
         report.failed(
             report.Circumstances(
@@ -105,6 +119,7 @@ class Turn:
                 seconds=self.seconds,
             ),
             raw,
+            error,
         )
 
     def _judge(self, finish: str | None) -> Failure | None:
@@ -134,21 +149,12 @@ class Turn:
             await self._database.call(answering.tell_again, self.claim.message_id)
 
     async def _obeyed(self) -> None:
-        """Waits for a cancelled conversation to end; one that does not makes its process sick."""
+        """Waits for a cancelled conversation to end. One that does not makes its process sick; the answer ends anyhow."""
         _, stuck = await asyncio.wait({self._talk}, timeout=OBEY_SECONDS)
         if stuck:
-            raise Disobedient(f"Turn {self.claim.message_id} did not end when it was told to.")
+            logger.error("Turn %s did not end when it was told to.", self.claim.message_id)
+            self._on_sick()
 
     def _deadline_sentence(self) -> str:
         seconds = conf.get("ASSISTANT_DEADLINE")
         return f"The answer took longer than {seconds:g} seconds and was ended. What was written is kept."
-
-
-OBEY_SECONDS = 10
-
-
-class Disobedient(Exception):
-    """A conversation swallowed its cancellation."""
-
-
-__all__ = ["Disobedient", "Stop", "Turn", "Written"]

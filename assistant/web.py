@@ -19,7 +19,8 @@ def main() -> None:
     parser.add_argument("--port", default="8000")
     parser.add_argument("--application", default="project.asgi:application")
     options = parser.parse_args()
-    threading.Thread(target=_end_with, args=(os.getppid(),), name="parent watch", daemon=True).start()
+    if served_by := os.environ.get("PARLEY_SERVED_BY"):
+        threading.Thread(target=_end_with, args=(int(served_by),), name="parent watch", daemon=True).start()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     from daphne.cli import CommandLineInterface  # imports Twisted, which then takes uvloop's loop
 

@@ -125,6 +125,11 @@ def loop() -> Iterator[asyncio.Runner]:
     """One event loop for all tests that need one: `loop.run(scenario())`."""
 
     async def hang_up() -> None:
+        # First what may still use the layer: after the flush it would connect anew.
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
         layer: Any = get_channel_layer()
         await layer.flush()
 

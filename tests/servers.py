@@ -95,9 +95,22 @@ class PostgresServer(Server):
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres")
         subprocess.run(
-            [initdb, "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            [
+                initdb,
+                "-D",
+                str(self._data),
+                "-U",
+                "postgres",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--no-locale",
+                "--no-sync",
+            ],
             check=True,
-            capture_output=True,
+            stdout=subprocess.DEVNULL,
+            env=os.environ | {"LC_ALL": "C"},
             cwd=self.folder,
             **self._owner(),
         )

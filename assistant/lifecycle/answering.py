@@ -134,6 +134,7 @@ def _end(
     failure: Failure | None = None,
     usage: dict[str, Any] | None = None,
 ) -> bool:
+    html = wire.rendered(written.content)  # a long text takes a while: not under the lock
     with transaction.atomic():
         session = ChatSession.objects.locked(claim_.session_id)
         if session is None:
@@ -143,10 +144,12 @@ def _end(
             return False
         message.content = written.content
         content = written.content if failure is None else kept(message)
+        if content != written.content:
+            html = wire.rendered(content)
         Message.objects.held_by(claim_).update(
             status=status,
             content=content,
-            html=wire.rendered(content),
+            html=html,
             salvage="",
             seq=written.seq,
             worker=None,

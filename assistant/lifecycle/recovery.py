@@ -116,7 +116,17 @@ def requeue(seen: Message) -> bool:
 def disown(message_id: UUID, attempt: int) -> bool:
     """Puts back an answer that its living worker is not working on. False: it is another attempt's, or has ended."""
     seen = Message.objects.running().filter(pk=message_id, attempt=attempt, status=Status.PROCESSING).first()
-    return seen is not None and _override(seen, lambda message: _requeue(message, died=True))
+    if seen is None:
+        return False
+
+    def put_back(message: Message) -> None:
+        if may_try_again(message):
+            _requeue(message, died=True)
+        else:
+            _abandon(message)
+            end_turn(message.session, failed=True)
+
+    return _override(seen, put_back)
 
 
 def give_up(seen: Message) -> bool:

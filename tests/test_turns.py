@@ -1,0 +1,116 @@
+"""What a turn does with what a model sends, and with a model that doesn't obey; on a real loop, without a provider."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from assistant import outage, report, turn
+from assistant.answer import storable
+from assistant.database import Database
+from assistant.lifecycle import recovery
+from assistant.models.ids import new_id
+from assistant.models.message import Claim
+from assistant.snapshot import snapshot
+from assistant.turn import Turn
+from tests.acting import answer_of, ask, claimed, kill, now
+
+
+@pytest.fixture
+def answer(session, alice):
+    return answer_of(ask(session, alice))
+
+
+@pytest.fixture
+def claim(answer, worker):
+    return claimed(answer, worker)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        (["plain"], "plain"),
+        (["a\x00b"], "ab"),
+        (["\ud83d\udc4b"], "👋"),
+        (["so \ud83d", "\udc4b!"], "so 👋!"),
+        (["lone \udc4b"], "lone \ufffd"),
+        (["\ud83d", "x"], "\ufffdx"),
+        (["e\u0301 עברית 👩‍💻"], "e\u0301 עברית 👩‍💻"),
+    ],
+)
+def test_what_no_database_stores_is_mended_and_all_else_kept(pieces, text):
+    said, half = "", ""
+    for piece in pieces:
+        done, half = storable(half + piece)
+        said += done
+    assert said == text and not half
+
+
+def test_secrets_are_taken_out_of_what_is_reported(monkeypatch, caplog):
+    monkeypatch.setenv("OPENAI_API_KEY", "a-very-secret-word")
+    claim = Claim(new_id(), new_id(), new_id(), 1)
+    what = report.Circumstances(claim, "auth", "openai/x", 7, 1.5)
+    error = ValueError("refused: a-very-secret-word, sk-abcdefghijklmnop")
+    with caplog.at_level(logging.ERROR, "assistant.report"):
+        report.failed(what, str(error), error)
+    assert str(claim.message_id) in caplog.text and "user=7" in caplog.text and "memory_mb=" in caplog.text
+    assert "[OPENAI_API_KEY]" in caplog.text and "secret-word" not in caplog.text and "abcdefgh" not in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_turn_that_does_not_obey_its_deadline_ends_anyhow_and_makes_its_worker_sick(
+    answer, claim, settings, monkeypatch, loop
+):
+    settings.ASSISTANT_DEADLINE = 0.05
+    monkeypatch.setattr(turn, "OBEY_SECONDS", 0.05)
+    sick, release = [], asyncio.Event()
+
+    async def stubborn(self):
+        self.answer.write("As far as")
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    monkeypatch.setattr(Turn, "_converse", stubborn)
+
+    async def scenario():
+        from assistant import valkey
+
+        client, database = valkey.async_client(), Database("test", threads=1)
+        told = Turn(claim, database, client, on_doubt=lambda: None, on_sick=lambda: sick.append(True))
+        await asyncio.wait_for(told.run(), 60)
+        told.answer.write(" and more")
+        release.set()
+        await asyncio.wait_for(told._talk, 60)
+        await client.aclose()
+        database.close()
+
+    loop.run(scenario())
+    ended = now(answer)
+    assert sick == [True]
+    assert (ended.status, ended.error_code, ended.content) == ("error", "timeout", "As far as")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_that_is_lost_track_of_again_and_again_is_given_up(answer, claim, settings):
+    settings.ASSISTANT_MAX_ATTEMPTS = 1
+    assert recovery.disown(answer.pk, claim.attempt)
+    assert (now(answer).status, now(answer).error_code) == ("error", "abandoned")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_join_after_an_outage_of_the_database_takes_nobody_s_answer_over(
+    session, answer, claim, worker, alice, monkeypatch
+):
+    kill(worker)  # its lease looks stale: it could not renew it
+    monkeypatch.setattr(outage, "_last", float("-inf"))
+    outage.note()
+    snapshot(session.pk, alice)
+    assert (now(answer).status, now(answer).attempt) == ("processing", 1)
+    monkeypatch.setattr(outage, "_last", float("-inf"))
+    snapshot(session.pk, alice)
+    assert now(answer).status == "pending"
