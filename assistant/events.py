@@ -30,6 +30,7 @@ SEND_SECONDS = 3.0  # longer than this a viewer's frame is not waited for: it re
 
 _own_loop: asyncio.AbstractEventLoop | None = None
 _lock = threading.Lock()
+_is_away = False
 _unsent: set[Future[None]] = set()
 
 
@@ -127,10 +128,19 @@ def _on_commit(session_id: UUID, frame: str) -> None:
 async def _send(group: str, event: dict[str, Any]) -> None:
     layer = get_channel_layer()
     assert layer is not None
+    global _is_away
     try:
         await asyncio.wait_for(layer.group_send(group, event), SEND_SECONDS)
     except (*valkey.Unavailable, TimeoutError) as error:
-        logger.warning("%s to %s was not sent: %s", event["type"], group, error or type(error).__name__)
+        if not _is_away:  # one line for an outage, not one for each frame of each answer
+            logger.warning(
+                "Frames are not sent, viewers will get a fresh snapshot: %s", error or type(error).__name__
+            )
+        _is_away = True
+    else:
+        if _is_away:
+            logger.warning("Frames are sent again.")
+        _is_away = False
 
 
 def _run(coroutine: Coroutine[Any, Any, None]) -> None:

@@ -163,6 +163,10 @@ class Product:
             time.sleep(WATCH_SECONDS)
 
     def _stop(self) -> None:
+        grace = conf.get("ASSISTANT_GRACE")
+        self._say(
+            f"Stopping: answers get {grace:g} s to end, the others go on at the next start. Ctrl-C again hurries."
+        )
         # Workers first: while they finish or hand over, viewers still see it. Valkey last: both use it.
         for child in (self.worker, self.web, self.valkey):
             if child:

@@ -190,5 +190,10 @@ LOGGING = {
         "django-q": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
         "LiteLLM": {"level": "ERROR"},
+        # Each second a traceback while Redis is away; `assistant` says it in a line.
+        "channels_redis": {"level": "CRITICAL"},
+        # Any stranger can cause these: an answer, not an event.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "django.security.RequestDataTooBig": {"level": "CRITICAL"},
     },
 }

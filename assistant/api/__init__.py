@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import ObjectDoesNotExist
+from django.core.exceptions import ObjectDoesNotExist, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
@@ -58,6 +58,11 @@ def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     # What can't be read as JSON at all is bad input like any other.
     status = 422 if error.status_code == 400 else error.status_code
     return answer(request, "invalid" if status == 422 else code, f"{error}.".replace("..", "."), status)
+
+
+@api.exception_handler(RequestDataTooBig)
+def too_big(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    return answer(request, "too_big", "The request is too big.", 413)
 
 
 @api.exception_handler(OperationalError)
