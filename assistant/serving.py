@@ -161,12 +161,12 @@ class Product:
                 is_ready = True
                 self._say(f"Ready on http://{self.host}:{self.port}/")
             time.sleep(WATCH_SECONDS)
-
-    def _stop(self) -> None:
         grace = conf.get("ASSISTANT_GRACE")
         self._say(
             f"Stopping: answers get {grace:g} s to end, the others go on at the next start. Ctrl-C again hurries."
         )
+
+    def _stop(self) -> None:
         # Workers first: while they finish or hand over, viewers still see it. Valkey last: both use it.
         for child in (self.worker, self.web, self.valkey):
             if child:

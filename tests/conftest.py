@@ -26,7 +26,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection, connections, transaction
 from django.test import TransactionTestCase
 
-from assistant import events, queue, valkey
+from assistant import events, outage, queue, valkey
 from assistant.embedded import command, socket_path
 from assistant.models import ChatSession, Participant, WorkerProcess
 from assistant.models.participant import Role
@@ -92,6 +92,12 @@ def _until_it_answers(client: redis.Redis) -> None:
             if time.monotonic() > until:
                 raise
             time.sleep(0.02)
+
+
+@pytest.fixture(autouse=True)
+def _no_outage_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that found the database away judges nobody for a lease; each test begins without that."""
+    monkeypatch.setattr(outage, "_last", float("-inf"))
 
 
 @pytest.fixture(autouse=True)
