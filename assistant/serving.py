@@ -23,6 +23,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import OperationalError, connections
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from assistant import conf, embedded
 
@@ -142,7 +144,7 @@ class Product:
     def _start(self) -> None:
         if self.valkey:
             with contextlib.suppress(redis.RedisError):  # one whose serve was killed
-                redis.Redis(unix_socket_path=str(self._socket)).shutdown(nosave=True)
+                self._knock().shutdown(nosave=True)
             self.valkey.start()
             self._await_valkey()
         else:
@@ -177,11 +179,15 @@ class Product:
         command = embedded.command(self._socket, self._socket.parent)
         return Child("embedded Valkey", command, self._say, stop_seconds=5, dies_with_us=True)
 
+    def _knock(self) -> redis.Redis:
+        """A client that asks once: by default redis-py tries again for seconds before it says that nobody is there."""
+        return redis.Redis(unix_socket_path=str(self._socket), retry=Retry(NoBackoff(), 0))
+
     def _await_valkey(self) -> None:
         until = time.monotonic() + VALKEY_SECONDS
         while True:
             try:
-                redis.Redis(unix_socket_path=str(self._socket)).ping()
+                self._knock().ping()
                 return
             except redis.RedisError as error:
                 if time.monotonic() > until:
