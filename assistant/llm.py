@@ -12,63 +12,45 @@ import gc
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import httpx
 
 from assistant import catalogue, conf, demo
-from assistant.failures import sentence
+from assistant.pieces import Finish, Fragments, ModelError, Piece, Text, ToolCall, Usage
+
+__all__ = ["COMPLETE", "Finish", "ModelError", "Piece", "Text", "ToolCall", "Usage", "preload", "stream"]
 
 logger = logging.getLogger(__name__)
 
 COMPLETE = frozenset({"stop", "tool_calls", "function_call"})  # reasons to finish that make a whole answer
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    text: str
+async def stream(
+    model: str,
+    messages: list[dict[str, Any]],
+    *,
+    tools: Sequence[dict[str, Any]] = (),
+    parameters: Mapping[str, Any] = MappingProxyType({}),
+) -> AsyncGenerator[Piece, None]:
+    """Asks `model` (a litellm id) and yields what it sends, as it comes; calls of tools once each when they are whole.
 
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    figures: dict[
-        str, Any
-    ]  # {"prompt_tokens": int, "completion_tokens": int, "total_tokens": int, "cost": float|None}
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    reason: str  # the provider's word, in OpenAI's terms: stop, length, content_filter, tool_calls
-
-
-Piece = Text | Usage | Finish
-
-
-class ModelError(Exception):
-    """The model could not answer. `code` is a category of `assistant.failures`, `detail` for people, `raw` for the log."""
-
-    def __init__(self, code: str, raw: str, detail: str = "") -> None:
-        super().__init__(code)
-        self.code = code
-        self.raw = raw
-        self.detail = detail or sentence(code)
-
-
-async def stream(model: str, messages: list[dict[str, Any]]) -> AsyncGenerator[Piece, None]:
-    """Asks `model` (a litellm id) and yields what it sends, as it comes.
-
-    `messages` are in OpenAI's chat format. After ASSISTANT_TIMEOUT seconds without a byte it ends; how long it may take
-    as a whole is the caller's affair. Closing the iterator, or cancelling the task that reads it, closes the provider's
-    connection at once. Raises ModelError, nothing else.
+    `messages` are in OpenAI's chat format, `tools` in that of its functions; `parameters` (temperature, ...) are passed
+    on, and what the model does not know of them is left out. After ASSISTANT_TIMEOUT seconds without a byte it ends; how
+    long it may take as a whole is the caller's affair. Closing the iterator, or cancelling the task that reads it, closes
+    the provider's connection at once. Raises ModelError, nothing else.
     """
     litellm = library()
     response: Any = None
     finish: str | None = None
+    calls = Fragments()
     yielded_at = time.monotonic()
     try:
         response = await litellm.acompletion(
+            **parameters,
+            **_offer(tools),
             model=model,
             messages=messages,
             stream=True,
@@ -81,6 +63,8 @@ async def stream(model: str, messages: list[dict[str, Any]]) -> AsyncGenerator[P
             for choice in chunk.choices[:1]:
                 if choice.delta is not None and choice.delta.content:
                     yield Text(choice.delta.content)
+                for part in (choice.delta and choice.delta.tool_calls) or ():
+                    calls.add(part.index, part.id, part.function.name, part.function.arguments)
                 finish = choice.finish_reason or finish
             if usage := getattr(chunk, "usage", None):
                 yield Usage(_figures(litellm, model, usage))
@@ -90,6 +74,8 @@ async def stream(model: str, messages: list[dict[str, Any]]) -> AsyncGenerator[P
                 yielded_at = time.monotonic()
         # Where a stream ends without a reason litellm makes one up; this is what really came.
         finish = getattr(response, "received_finish_reason", finish)
+        for call in calls.whole():
+            yield call
         if finish:
             yield Finish(finish)
     except (asyncio.CancelledError, GeneratorExit, ModelError):
@@ -103,6 +89,11 @@ async def stream(model: str, messages: list[dict[str, Any]]) -> AsyncGenerator[P
 
 
 LOOP_SHARE_SECONDS = 0.005
+
+
+def _offer(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Without the flag litellm looks whether the tools are those of its own proxy, for which it imports that proxy."""
+    return {"tools": list(tools), "_skip_mcp_handler": True} if tools else {}
 
 
 async def _close(response: Any) -> None:

@@ -22,7 +22,7 @@ DOORS = {
 CORE = {
     "assistant.answer", "assistant.catalogue", "assistant.conf", "assistant.context", "assistant.database",
     "assistant.demo", "assistant.events", "assistant.failures", "assistant.lifecycle", "assistant.live",
-    "assistant.llm", "assistant.markup", "assistant.models", "assistant.presence", "assistant.queue",
+    "assistant.llm", "assistant.markup", "assistant.models", "assistant.pieces", "assistant.presence", "assistant.queue",
     "assistant.runner", "assistant.slot", "assistant.snapshot", "assistant.turn", "assistant.valkey", "assistant.wire",
 }  # fmt: skip
 
@@ -108,6 +108,7 @@ def test_no_two_modules_import_each_other_when_they_are_loaded():
         ("assistant.llm", {"assistant.models", "assistant.lifecycle", "assistant.turn"}),
         ("assistant.turn", {"assistant.runner"}),
         ("assistant.markup", CORE - {"assistant.markup"}),
+        ("assistant.pieces", CORE - {"assistant.pieces", "assistant.failures"}),
         ("assistant.valkey", CORE - {"assistant.valkey"}),
         ("assistant.conf", CORE - {"assistant.conf"}),
     ],

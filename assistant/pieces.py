@@ -1,0 +1,74 @@
+"""What a model's stream is made of, whoever reads it from the wire, and the error in which it may end."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from assistant.failures import sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call that the model asks for, whole: yielded once, after its last fragment and before `Finish`."""
+
+    id: str
+    name: str  # as the model wrote it; there may be no such tool
+    arguments: str  # as the model wrote them; they may not be JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    # {"prompt_tokens": int, "completion_tokens": int, "total_tokens": int, "cost": float|None}
+    figures: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    reason: str  # the provider's word, in OpenAI's terms: stop, length, content_filter, tool_calls
+
+
+Piece = Text | ToolCall | Usage | Finish
+
+
+class ModelError(Exception):
+    """The model could not answer. `code` is a category of `assistant.failures`, `detail` for people, `raw` for the log."""
+
+    def __init__(self, code: str, raw: str, detail: str = "") -> None:
+        super().__init__(code)
+        self.code = code
+        self.raw = raw
+        self.detail = detail or sentence(code)
+
+
+class Fragments:
+    """Puts calls together that a stream sends in fragments, in OpenAI's form: by index, the id and name first."""
+
+    def __init__(self) -> None:
+        self._calls: list[list[str]] = []  # [id, name, arguments]
+        self._place: dict[int, int] = {}  # of the call that an index names now
+
+    def add(self, index: int | None, id_: str | None, name: str | None, arguments: str | None) -> None:
+        """Takes one fragment. A new id under an index that is known begins another call: some providers count no index."""
+        index = index or 0
+        place = self._place.get(index)
+        if place is None or (id_ and self._calls[place][0] not in ("", id_)):
+            place = self._place[index] = len(self._calls)
+            self._calls.append(["", "", ""])
+        call = self._calls[place]
+        call[0] = id_ or call[0]
+        if name and name != call[1]:  # some providers repeat it in each fragment
+            call[1] += name
+        call[2] += arguments or ""
+
+    def whole(self) -> list[ToolCall]:
+        """The calls, in the order in which they began. One without an id is given one: its result has to name it."""
+        return [
+            ToolCall(id_ or f"call_{uuid.uuid4().hex[:24]}", name, arguments) for id_, name, arguments in self._calls
+        ]
