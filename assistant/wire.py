@@ -33,7 +33,12 @@ def message_json(message: Message, *, alive: bool | None = None) -> dict[str, An
         "seq": message.seq,
         "alive": alive,
         "reply_to": str(message.reply_to_id) if message.reply_to_id else None,
+        "when": message.when or None,
+        "taken_by": str(message.taken_by_id) if message.taken_by_id else None,
+        "taken_round": message.taken_round,
+        "mentions": message.mentions,
         "model": message.model or None,
+        "settings": _settings(message),
         "error": {"code": message.error_code, "detail": message.error_detail} if message.error_code else None,
         "stopped_by": _person(message.stopped_by),
         "tool_calls": [],
@@ -73,12 +78,25 @@ def session_json(session: ChatSession, role: str | None, *, running: bool) -> di
         "version": session.version,
         "title": session.title,
         "model": session.model or None,
+        "system_prompt": session.system_prompt,
+        "parameters": session.parameters,
+        "replies": session.replies,
+        "when_busy": session.when_busy,
         "role": role,
         "running": running,
         "queue_paused_until": _moment(session.queue_paused_until),
+        "queue_paused_for": session.queue_paused_for if session.queue_paused_until else None,
         "created_at": _moment(session.created_at),
         "updated_at": _moment(session.updated_at),
     }
+
+
+def _settings(message: Message) -> dict[str, Any] | None:
+    """What an answer was asked with. The prompt's text, which may be long, is at GET /api/messages/{id}/settings."""
+    if not message.is_answer:
+        return None
+    prompt = str(message.system_prompt_id) if message.system_prompt_id else None
+    return {"parameters": message.parameters, "system_prompt": prompt}
 
 
 def _person(user: Any) -> dict[str, Any] | None:

@@ -21,9 +21,14 @@ FAILURE = Failure("provider_error", "The model's provider had a problem.")
 
 
 def ask(
-    session: ChatSession, author: Any, content: str = "How are you?", client_id: str = "", model: str = ""
+    session: ChatSession,
+    author: Any,
+    content: str = "How are you?",
+    client_id: str = "",
+    model: str = "",
+    when: str = "",
 ) -> Any:
-    return asking.send(session, author, content, client_id or uuid.uuid4().hex, model)
+    return asking.send(session, author, content, client_id or uuid.uuid4().hex, model, when)
 
 
 def answer_of(sent: asking.Sent) -> Message:

@@ -46,9 +46,14 @@ class Session(Schema):
     version: int
     title: str
     model: str | None
+    system_prompt: str
+    parameters: dict[str, Any]
+    replies: Literal["every", "mention"]
+    when_busy: Literal["queue", "steer", "interrupt"]
     role: str | None
     running: bool
     queue_paused_until: str | None
+    queue_paused_for: dict[str, str] | None
     created_at: str
     updated_at: str
 
@@ -83,7 +88,12 @@ class Message(Schema):
     seq: int
     alive: bool
     reply_to: str | None
+    when: Literal["queue", "steer", "interrupt"] | None
+    taken_by: str | None
+    taken_round: int | None
+    mentions: list[int]
     model: str | None
+    settings: dict[str, Any] | None
     error: Problem | None
     stopped_by: Person | None
     tool_calls: list[dict[str, Any]]

@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from assistant import catalogue, conf, events, live, queue, wire
 from assistant.lifecycle.refusal import Refused
-from assistant.lifecycle.turns import end_turn, open_turn, promote_next, take_live_text, touch
+from assistant.lifecycle.turns import end_turn, line_up, open_turn, promote_next, stop_answer, touch
 from assistant.models.message import Author, Message, Status, next_version
-from assistant.models.session import UNTITLED, ChatSession
+from assistant.models.session import UNTITLED, ChatSession, WhenBusy
 
 RETRY_AFTER_SECONDS = 5
 
@@ -26,9 +26,12 @@ class Sent:
     is_new: bool  # False: this client_id was sent before; nothing was done
 
 
-def send(session: ChatSession, author: Any, content: str, client_id: str, model: str = "") -> Sent:
-    """Stores a question, and its pending answer with the job for it, or queues it behind the running answer.
+def send(session: ChatSession, author: Any, content: str, client_id: str, model: str = "", when: str = "") -> Sent:
+    """Stores a question, and its pending answer with the job for it.
 
+    While an answer is being written, or others wait, `when` (by default the session's own) decides: "queue" waits its
+    turn; "steer" does too, unless the running answer takes it along before its next round (`steering.take`);
+    "interrupt" stops the running answer, keeps what it has, and is answered at once.
     The same `client_id` of the same author again returns what it made the first time.
     Raises Refused: empty, too_long, invalid_model, queue_full, not_found.
     """
@@ -38,16 +41,8 @@ def send(session: ChatSession, author: Any, content: str, client_id: str, model:
         locked = _lock(session)
         if before := locked.messages.filter(author=author, client_id=client_id).first():
             return Sent(before, before.replies.order_by("id").first(), is_new=False)
-        waiting = locked.messages.queued().count()
-        must_wait = waiting or locked.queue_paused_until is not None or locked.messages.running().exists()
-        limit = conf.get("ASSISTANT_QUEUE_LIMIT")
-        if must_wait and waiting >= limit:
-            raise Refused(
-                "queue_full",
-                f"{limit} messages wait in this session already. Send yours once some are answered.",
-                status=429,
-                retry_after=RETRY_AFTER_SECONDS,
-            )
+        when = when or locked.when_busy
+        must_wait = when != WhenBusy.INTERRUPT and _must_wait(locked)
         locked.last_position += 2
         message = Message.objects.create(
             session=locked,
@@ -57,6 +52,7 @@ def send(session: ChatSession, author: Any, content: str, client_id: str, model:
             content=content,
             html=wire.rendered(content),
             model=model,
+            when=when,
             position=locked.last_position,
             status=Status.PENDING if must_wait else Status.SUCCESS,
             finished_at=None if must_wait else timezone.now(),
@@ -69,9 +65,36 @@ def send(session: ChatSession, author: Any, content: str, client_id: str, model:
                 message.refresh_from_db()
                 reply = message.replies.first()
         else:
+            line_up(locked, [message])
+            _make_way(locked, author)
             reply = open_turn(locked, message)
+            message.refresh_from_db()
         events.session_changed(locked, running=True if reply else None)
         return Sent(message, reply, is_new=True)
+
+
+def _must_wait(session: ChatSession) -> bool:
+    """Whether a question has to wait now. Raises Refused (queue_full) if there is no room for it to."""
+    waiting = session.messages.queued().count()
+    if not (waiting or session.queue_paused_until is not None or session.messages.running().exists()):
+        return False
+    limit = conf.get("ASSISTANT_QUEUE_LIMIT")
+    if waiting >= limit:
+        raise Refused(
+            "queue_full",
+            f"{limit} messages wait in this session already. Send yours once some are answered.",
+            status=429,
+            retry_after=RETRY_AFTER_SECONDS,
+        )
+    return True
+
+
+def _make_way(session: ChatSession, by: Any) -> None:
+    """Ends what keeps a question waiting: the running answer is stopped, a pause is over."""
+    stop_answer(session, by)
+    if session.queue_paused_until is not None:
+        session.queue_paused_until = None
+        session.save(update_fields=["queue_paused_until"])
 
 
 def edit(message: Message, content: str) -> Message:
@@ -100,38 +123,15 @@ def _change_queued(message: Message, **changes: Any) -> Message:
 
 
 def cancel(message: Message, by: Any) -> Message:
-    """Stops an answer; what has been shown of it is kept. Raises Refused (already_finished).
-
-    The live text is sealed, so that nobody is shown a letter that is not in the text kept here; the row decides between
-    this and an ending of the worker's. It takes no worker's help, so it works on a dead one too.
-    """
+    """Stops an answer; what has been shown of it is kept. Raises Refused (already_finished)."""
     if not message.is_answer:
         raise Refused("not_an_answer", "Only an answer can be stopped; a waiting message can be withdrawn.", 409)
     with transaction.atomic():
         session = _lock(message.session)
-        row = session.messages.running().select_for_update(of=("self",)).filter(pk=message.pk).first()
+        row = stop_answer(session, by, message)
         if row is None:
             raise Refused("already_finished", "This answer had already ended.")
-        take_live_text(row)
-        content = row.best_text if row.best_text.strip() else ""
-        session.messages.running().filter(pk=row.pk).update(
-            status=Status.CANCELLED,
-            content=content,
-            html=wire.rendered(content),
-            seq=row.seq,
-            salvage="",
-            stopped_by=by,
-            finished_at=Now(),
-            worker=None,
-            job=None,
-            version=next_version(),
-        )
-        queue.withdraw(row.job)
-        events.message_changed(row)
-        if row.worker is not None:
-            events.stop_turn(row.worker.group, row.pk, row.attempt)
         end_turn(session, failed=False)
-        transaction.on_commit(lambda: live.close(row.pk, row.attempt))
     return Message.objects.shown().get(pk=row.pk)
 
 
@@ -141,6 +141,8 @@ def retry(message: Message, model: str = "") -> Message:
     with transaction.atomic():
         session = _lock(message.session)
         question = message.reply_to if message.is_answer else message
+        if question is not None and question.taken_by is not None:
+            question = question.taken_by.reply_to  # it joined in there, and is told along with it
         if question is None or question.status != Status.SUCCESS:
             raise Refused("not_answerable", "This message waits to be answered, or was withdrawn.")
         if session.messages.running().exists():

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
+from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from assistant import conf, events, live, queue
+from assistant import conf, events, live, queue, wire
 from assistant.models.ids import new_id
 from assistant.models.message import Author, Message, Status, next_version
 from assistant.models.session import ChatSession
+from assistant.models.system_prompt import SystemPrompt
 
 
 def open_turn(session: ChatSession, question: Message) -> Message:
-    """A pending answer to `question` and the job that delivers it, in the caller's transaction."""
+    """A pending answer to `question` and the job that delivers it, in the caller's transaction.
+
+    It is written with the session's settings as they are now, also by a later attempt.
+    """
     answer_id = new_id()
     answer = Message.objects.create(
         id=answer_id,
@@ -24,6 +31,8 @@ def open_turn(session: ChatSession, question: Message) -> Message:
         position=question.position + 1,
         reply_to=question,
         model=question.model or session.model or default_model(),
+        parameters=session.parameters,
+        system_prompt=SystemPrompt.of(session),
         job=queue.enqueue(answer_id),
     )
     events.message_created(answer)
@@ -38,15 +47,18 @@ def default_model() -> str:
 
 
 def promote_next(session: ChatSession) -> Message | None:
-    """Turns the session's oldest waiting question into a running one, in the transaction that ended the last answer.
+    """Turns the session's next waiting question into a running one, in the transaction that ended the last answer.
 
     The caller holds the session's lock. Nothing happens while the queue is paused or an answer is running.
     """
     if session.queue_paused_until is not None or session.messages.running().exists():
         return None
     question = session.messages.queued().first()
-    if question is None:
-        return None
+    return None if question is None else promote(session, question)
+
+
+def promote(session: ChatSession, question: Message) -> Message:
+    """Turns a waiting question into a running one. The caller holds the session's lock, and nothing is running."""
     won = (
         session.messages.queued()
         .filter(pk=question.pk)
@@ -57,6 +69,23 @@ def promote_next(session: ChatSession) -> Message | None:
     return open_turn(session, question)
 
 
+def line_up(session: ChatSession, first: Sequence[Message]) -> None:
+    """Puts `first`, in this order, before everything else that waits, and tells of each message that moved.
+
+    `first` are waiting messages, or the newest ones: what waits stands behind all that was said, so that the thread only
+    ever grows at its end, and an answer has before it what people said while its question waited. The positions that
+    these messages have are dealt out anew among them; nothing else moves. The caller holds the session's lock.
+    """
+    ahead = {message.pk for message in first}
+    order = [*first, *(message for message in session.messages.queued() if message.pk not in ahead)]
+    places = sorted(message.position for message in order)
+    for message, place in zip(order, places, strict=True):
+        if message.position != place:
+            message.position = place
+            session.messages.filter(pk=message.pk).update(position=place, version=next_version())
+            events.message_changed(message)
+
+
 def end_turn(session: ChatSession, *, failed: bool) -> None:
     """What follows an ending: the next question is promoted; after a failure the queue rests for a while instead.
 
@@ -65,12 +94,53 @@ def end_turn(session: ChatSession, *, failed: bool) -> None:
     if failed and session.messages.queued().exists():
         pause = timedelta(seconds=conf.get("ASSISTANT_QUEUE_PAUSE"))
         session.queue_paused_until = timezone.now() + pause
-        session.save(update_fields=["queue_paused_until"])
+        session.queue_paused_for = _last_failure(session)
+        session.save(update_fields=["queue_paused_until", "queue_paused_for"])
     elif not failed and session.queue_paused_until is not None:
         session.queue_paused_until = None
         session.save(update_fields=["queue_paused_until"])
     promote_next(session)
     events.session_changed(session)
+
+
+def _last_failure(session: ChatSession) -> dict[str, str] | None:
+    """Of the answer that has just ended: a session has one at a time."""
+    failed = session.messages.answers().filter(status=Status.ERROR).order_by("-finished_at", "-id")
+    found = failed.values_list("pk", "error_code", "error_detail").first()
+    return None if found is None else {"message": str(found[0]), "code": found[1], "detail": found[2]}
+
+
+def stop_answer(session: ChatSession, by: Any, answer: Message | None = None) -> Message | None:
+    """Stops the session's running answer (if it is `answer`, where one is named); what has been shown of it is kept.
+
+    Returns it as it was, or None: it had ended. The live text is sealed, so that nobody is shown a letter that is not in
+    the text kept here; the row decides between this and an ending of the worker's. It takes no worker's help, so it
+    works on a dead one too. The caller holds the session's lock, and goes on with what follows the ending.
+    """
+    running = session.messages.running().select_for_update(of=("self",))
+    row = (running if answer is None else running.filter(pk=answer.pk)).first()
+    if row is None:
+        return None
+    take_live_text(row)
+    content = row.best_text if row.best_text.strip() else ""
+    session.messages.running().filter(pk=row.pk).update(
+        status=Status.CANCELLED,
+        content=content,
+        html=wire.rendered(content),
+        seq=row.seq,
+        salvage="",
+        stopped_by=by,
+        finished_at=Now(),
+        worker=None,
+        job=None,
+        version=next_version(),
+    )
+    queue.withdraw(row.job)
+    events.message_changed(row)
+    if row.worker is not None:
+        events.stop_turn(row.worker.group, row.pk, row.attempt)
+    transaction.on_commit(lambda: live.close(row.pk, row.attempt))
+    return row
 
 
 def take_live_text(message: Message) -> None:

@@ -2,7 +2,17 @@ from assistant.models.invitation import Invitation
 from assistant.models.message import Message, UnfinishedAnswer
 from assistant.models.participant import Participant
 from assistant.models.session import ChatSession
+from assistant.models.system_prompt import SystemPrompt
 from assistant.models.token import ApiToken
 from assistant.models.worker import WorkerProcess
 
-__all__ = ["ApiToken", "ChatSession", "Invitation", "Message", "Participant", "UnfinishedAnswer", "WorkerProcess"]
+__all__ = [
+    "ApiToken",
+    "ChatSession",
+    "Invitation",
+    "Message",
+    "Participant",
+    "SystemPrompt",
+    "UnfinishedAnswer",
+    "WorkerProcess",
+]

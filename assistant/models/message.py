@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from assistant import conf
 from assistant.models.ids import new_id
-from assistant.models.session import ChatSession
+from assistant.models.session import ChatSession, WhenBusy
+from assistant.models.system_prompt import SystemPrompt
 from assistant.models.worker import WorkerProcess
 
 
@@ -37,7 +38,7 @@ UNFINISHED = (Status.PENDING, Status.PROCESSING)
 
 EDGES: dict[str, set[tuple[str, str]]] = {
     Author.USER: {
-        (Status.PENDING, Status.SUCCESS),  # promoted
+        (Status.PENDING, Status.SUCCESS),  # promoted, or taken along by the running answer
         (Status.PENDING, Status.CANCELLED),  # withdrawn
     },
     Author.ASSISTANT: {
@@ -75,8 +76,12 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return self.answers().unfinished()
 
     def queued(self) -> MessageQuerySet:
-        """Questions that wait for the running answer to end, first in first out."""
+        """Questions that wait for the running answer to end, the next first."""
         return self.filter(role=Author.USER, status=Status.PENDING).order_by("position", "id")
+
+    def steering(self) -> MessageQuerySet:
+        """Of those that wait, the ones that would join the running answer before its next round."""
+        return self.queued().filter(when=WhenBusy.STEER)
 
     def held_by(self, claim: Claim) -> MessageQuerySet:
         """The message if `claim` still holds it, else nothing: each write by a worker goes through here."""
@@ -101,7 +106,8 @@ class Message(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     session = models.ForeignKey(ChatSession, on_delete=models.CASCADE, related_name="messages")
     position = models.PositiveIntegerField(
-        help_text="The order in the session. A question has an even one, its answers the next; never a timestamp."
+        help_text="The order in the session. A question has an even one, its answers the next; never a timestamp. "
+        "What waits stands behind all that was said."
     )
     role = models.CharField(max_length=10, choices=Author)
     author = models.ForeignKey(
@@ -109,7 +115,23 @@ class Message(models.Model):
     )
     client_id = models.CharField(max_length=100, null=True, blank=True, help_text="Makes a repeated send harmless.")
     reply_to = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="replies")
+    when = models.CharField(
+        max_length=10, choices=WhenBusy, blank=True, help_text="A question: what it does while an answer is written."
+    )
+    taken_by = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="taken",
+        help_text="The answer that took this question along while it was being written.",
+    )  # fmt: skip
+    taken_round = models.PositiveIntegerField(
+        null=True, blank=True, help_text="How many rounds of tools that answer had behind it then."
+    )
+    mentions = models.JSONField(default=list, blank=True, help_text="Ids of the users whom a question names with @.")
     model = models.CharField(max_length=200, blank=True)
+    parameters = models.JSONField(default=dict, blank=True, help_text="An answer: those it was asked with.")
+    system_prompt = models.ForeignKey(
+        SystemPrompt, null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
+        help_text="An answer: the session's, as it was then.",
+    )  # fmt: skip
     content = models.TextField(blank=True)
     salvage = models.TextField(
         blank=True, help_text="The longest text of earlier attempts: kept if no later attempt does better."

@@ -13,6 +13,19 @@ from assistant.models.ids import new_id
 UNTITLED = "New session"
 
 
+class WhenBusy(models.TextChoices):
+    """What a message does that is sent while an answer is being written."""
+
+    QUEUE = "queue", "Waits its turn"
+    STEER = "steer", "Joins the running answer before its next round"  # if there is none, it waits its turn
+    INTERRUPT = "interrupt", "Stops the running answer and is answered at once"
+
+
+class Replies(models.TextChoices):
+    EVERY = "every", "To every message"
+    MENTION = "mention", "Only when mentioned"  # `assistant.mentions` has the grammar
+
+
 class SessionQuerySet(models.QuerySet["ChatSession"]):
     def for_user(self, user: Any) -> SessionQuerySet:
         """The sessions that `user` takes part in, newest activity first. Authorisation is this query."""
@@ -32,10 +45,22 @@ class ChatSession(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     title = models.CharField(max_length=200, default=UNTITLED)
     model = models.CharField(max_length=200, blank=True, help_text="A litellm model id; empty: the default model.")
+    system_prompt = models.TextField(blank=True, help_text="Told to the model first, after the installation's own.")
+    parameters = models.JSONField(
+        default=dict, blank=True, help_text="By litellm's names; what is missing is the provider's default."
+    )
+    replies = models.CharField(max_length=10, choices=Replies, default=Replies.EVERY)
+    when_busy = models.CharField(max_length=10, choices=WhenBusy, default=WhenBusy.QUEUE)
     version = models.PositiveIntegerField(default=1, editable=False, help_text="Grows with each change that is told.")
     last_position = models.PositiveIntegerField(default=0, editable=False)
     queue_paused_until = models.DateTimeField(
         null=True, blank=True, help_text="After a failed answer the waiting messages rest until then."
+    )
+    queue_paused_for = models.JSONField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text='The failure behind the pause: {"message", "code", "detail"}.',
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), help_text="When something was last said.")
