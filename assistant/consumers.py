@@ -14,6 +14,7 @@ from assistant.telling import NO_SUCH_SESSION, REMOVED, TellingConsumer
 
 
 class SessionConsumer(TellingConsumer):
+    hears = TellingConsumer.hears | {"typing"}
     role: str | None = None  # None until the first snapshot, and after a refusal
     renewal: asyncio.Task[None] | None = None
 

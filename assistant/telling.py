@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from typing import Any
+from typing import Any, ClassVar
 
 from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -32,6 +32,7 @@ def database_of_this_process() -> Database:
 class TellingConsumer(AsyncWebsocketConsumer):
     """One viewer's socket. A subclass says what is viewed: `group`, `send_snapshot`, and what it hears."""
 
+    hears: ClassVar[frozenset[str]] = frozenset({"ping", "sync"})  # types of frames that a client may send
     user: Any = None
     is_subscribed = False
     is_told = False  # it has had its first snapshot, and was not refused since
@@ -103,7 +104,7 @@ class TellingConsumer(AsyncWebsocketConsumer):
             case {"type": "sync"}:
                 await self._resync()
             case {"type": str(type_)}:
-                if not await self.heard(frame):
+                if not (frame and type_ in self.hears and await self.heard(frame)):
                     await self.complain(
                         "unknown_type", f"There is no frame of type {type_[:40]!r} with these fields."
                     )

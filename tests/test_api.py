@@ -1,102 +1,19 @@
-"""The HTTP API: every endpoint as owner, editor, viewer, outsider and nobody, with the cookie and with a token."""
+"""The HTTP API: what each call answers, and how it refuses. Who may call what: tests/test_matrix.py."""
 
 import itertools
-import json
 import uuid
 
 import pytest
-from django.test import Client
 from django_q.models import OrmQ
 
 from assistant.lifecycle import asking
-from assistant.models import ApiToken, ChatSession, Message, Participant
+from assistant.models import ChatSession, Message, Participant
 from assistant.models.participant import Role
 from tests.acting import answer_of, ask, claimed, fail, finish, kill, lose_job, now, queued, write
+from tests.calling import Caller, content, problem
 from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-CSRF = "c" * 32
-ROLES = ("owner", "editor", "viewer", "outsider", "nobody")
-
-
-class Caller:
-    """One person's way in: "cookie" (with the CSRF token, unless told otherwise) or "bearer"."""
-
-    def __init__(self, user, way="bearer", csrf=True):
-        self.client = Client(enforce_csrf_checks=True)
-        self.headers = {}
-        if user is not None and way == "bearer":
-            self.headers["Authorization"] = f"Bearer {ApiToken.issue(user)}"
-        elif way == "cookie":
-            if user is not None:
-                self.client.force_login(user)
-            if csrf:
-                self.client.cookies["csrftoken"] = CSRF
-                self.headers["X-CSRFToken"] = CSRF
-
-    def __call__(self, method, path, body=None, raw=None):
-        data = raw if raw is not None else ("" if body is None else json.dumps(body))
-        return self.client.generic(
-            method.upper(), f"/api{path}", data, content_type="application/json", headers=self.headers
-        )
-
-
-class Room:
-    """A session of its own for each try, with what the endpoints need in it."""
-
-    def __init__(self, cast, worker):
-        self.session = ChatSession.objects.create(title="A room")
-        for role in (Role.OWNER, Role.EDITOR, Role.VIEWER):
-            Participant.objects.create(session=self.session, user=cast[role.value], role=role)
-        self.cast, self.worker = cast, worker
-        self.session_path = f"/sessions/{self.session.pk}"
-
-    def finished(self):
-        answer = answer_of(ask(self.session, self.cast["owner"]))
-        finish(claimed(answer, self.worker))
-        return f"/messages/{answer.pk}"
-
-    def running(self):
-        return f"/messages/{answer_of(ask(self.session, self.cast['owner'])).pk}"
-
-    def waiting(self):
-        self.running()
-        return f"/messages/{ask(self.session, self.cast['owner'], 'waiting').message.pk}"
-
-
-def content():
-    return {"client_id": uuid.uuid4().hex, "content": "Hello"}
-
-
-#               method, OpenAPI path, how its path comes about, body, expected for ROLES
-MATRIX = [
-    ("get", "/me", lambda r: "/me", None, (200, 200, 200, 200, 401)),
-    ("get", "/models", lambda r: "/models", None, (200, 200, 200, 200, 401)),
-    ("get", "/sessions", lambda r: "/sessions", None, (200, 200, 200, 200, 401)),
-    ("post", "/sessions", lambda r: "/sessions", lambda: {"title": "New"}, (201, 201, 201, 201, 401)),
-    ("get", "/sessions/{session_id}", lambda r: r.session_path, None, (200, 200, 200, 404, 401)),
-    ("patch", "/sessions/{session_id}", lambda r: r.session_path, lambda: {"title": "T"}, (200, 200, 403, 404, 401)),
-    ("delete", "/sessions/{session_id}", lambda r: r.session_path, None, (204, 403, 403, 404, 401)),
-    ("get", "/sessions/{session_id}/messages", lambda r: f"{r.session_path}/messages", None, (200, 200, 200, 404, 401)),
-    ("post", "/sessions/{session_id}/messages", lambda r: f"{r.session_path}/messages", content,
-     (201, 201, 403, 404, 401)),
-    ("post", "/sessions/{session_id}/resume", lambda r: f"{r.session_path}/resume", None, (200, 200, 403, 404, 401)),
-    ("post", "/sessions/{session_id}/invitations", lambda r: f"{r.session_path}/invitations",
-     lambda: {"role": "viewer"}, (201, 201, 403, 404, 401)),
-    ("get", "/messages/{message_id}", lambda r: r.finished(), None, (200, 200, 200, 404, 401)),
-    ("post", "/messages/{message_id}/cancel", lambda r: r.running() + "/cancel", None, (200, 200, 403, 404, 401)),
-    ("post", "/messages/{message_id}/retry", lambda r: r.finished() + "/retry", None, (201, 201, 403, 404, 401)),
-    ("patch", "/messages/{message_id}", lambda r: r.waiting(), lambda: {"content": "x"}, (200, 403, 403, 404, 401)),
-    ("delete", "/messages/{message_id}", lambda r: r.waiting(), None, (200, 403, 403, 404, 401)),
-]  # fmt: skip
-
-CODES = {401: {"not_signed_in"}, 403: {"forbidden", "not_yours"}, 404: {"not_found"}}
-
-
-@pytest.fixture
-def cast(alice, bob, vera, charlie):
-    return {"owner": alice, "editor": bob, "viewer": vera, "outsider": charlie, "nobody": None}
 
 
 @pytest.fixture
@@ -107,46 +24,6 @@ def as_alice(alice):
 @pytest.fixture
 def as_bob(bob):
     return Caller(bob)
-
-
-def problem(response, status, code):
-    body = response.json()
-    assert (response.status_code, body["code"]) == (status, code), body
-    assert set(body) == {"code", "detail"} and body["detail"].endswith(".") and len(body["detail"]) > 10, body
-    return body["detail"]
-
-
-@pytest.mark.parametrize("way", ["cookie", "bearer"])
-@pytest.mark.parametrize("row", MATRIX, ids=[f"{row[0]} {row[1]}" for row in MATRIX])
-def test_each_endpoint_for_each_role(cast, worker, row, way):
-    method, _, path_in, body, expected = row
-    for role, status in zip(ROLES, expected, strict=True):
-        room = Room(cast, worker)
-        path = path_in(room)
-        before = list(Message.objects.order_by("id").values())
-        response = Caller(cast[role], way)(method, path, body and body())
-        assert response.status_code == status, (role, response.content)
-        if status >= 400:
-            assert problem(response, status, response.json()["code"]) and response.json()["code"] in CODES[status]
-            assert list(Message.objects.order_by("id").values()) == before
-            assert ChatSession.objects.filter(pk=room.session.pk, title="A room").exists()
-
-
-def test_the_matrix_has_every_endpoint(as_alice):
-    """Whoever adds an endpoint says here who may call it."""
-    paths = as_alice("get", "/openapi.json").json()["paths"]
-    offered = {(method, path.removeprefix("/api")) for path, methods in paths.items() for method in methods}
-    assert offered == {(row[0], row[1]) for row in MATRIX}
-
-
-@pytest.mark.parametrize("row", [row for row in MATRIX if row[0] != "get"], ids=lambda row: f"{row[0]} {row[1]}")
-def test_a_cookie_without_its_csrf_token_changes_nothing(cast, worker, row):
-    method, _, path_in, body, _ = row
-    room = Room(cast, worker)
-    path = path_in(room)
-    before = list(Message.objects.order_by("id").values()), ChatSession.objects.count()
-    problem(Caller(cast["owner"], "cookie", csrf=False)(method, path, body and body()), 403, "forbidden")
-    assert (list(Message.objects.order_by("id").values()), ChatSession.objects.count()) == before
 
 
 def test_a_cookie_without_a_csrf_token_may_read(session, alice):

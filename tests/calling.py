@@ -1,0 +1,80 @@
+"""Somebody who calls the HTTP API, and a room with what there is to be called about."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from django.http import HttpResponse
+from django.test import Client
+
+from assistant.models import ApiToken, ChatSession, Participant, WorkerProcess
+from assistant.models.participant import Role
+from tests.acting import answer_of, ask, claimed, finish
+
+CSRF = "c" * 32
+
+
+class Caller:
+    """One person's way in: "cookie" (with the CSRF token, unless told otherwise) or "bearer"."""
+
+    def __init__(self, user: Any, way: str = "bearer", csrf: bool = True) -> None:
+        self.client = Client(enforce_csrf_checks=True)
+        self.headers: dict[str, str] = {}
+        if user is not None and way == "bearer":
+            self.headers["Authorization"] = f"Bearer {ApiToken.issue(user)}"
+        elif way == "cookie":
+            if user is not None:
+                self.client.force_login(user)
+            if csrf:
+                self.client.cookies["csrftoken"] = CSRF
+                self.headers["X-CSRFToken"] = CSRF
+
+    def __call__(self, method: str, path: str, body: Any = None, raw: bytes | None = None) -> Any:
+        data = raw if raw is not None else ("" if body is None else json.dumps(body))
+        return self.client.generic(
+            method.upper(), f"/api{path}", data, content_type="application/json", headers=self.headers
+        )
+
+
+class Room:
+    """A session of its own for each try, with what the endpoints need in it.
+
+    `cast` maps owner, editor and viewer to the users who take part as such.
+    """
+
+    def __init__(self, cast: dict[str, Any], worker: WorkerProcess) -> None:
+        self.session = ChatSession.objects.create(title="A room")
+        for role in (Role.OWNER, Role.EDITOR, Role.VIEWER):
+            Participant.objects.create(session=self.session, user=cast[role.value], role=role)
+        self.cast, self.worker = cast, worker
+        self.path = f"/sessions/{self.session.pk}"
+
+    def finished(self) -> str:
+        """The path of an answer that has ended."""
+        answer = answer_of(ask(self.session, self.cast["owner"]))
+        finish(claimed(answer, self.worker))
+        return f"/messages/{answer.pk}"
+
+    def running(self) -> str:
+        """The path of an answer that is waited for."""
+        return f"/messages/{answer_of(ask(self.session, self.cast['owner'])).pk}"
+
+    def waiting(self) -> str:
+        """The path of the owner's question that waits behind an answer."""
+        self.running()
+        return f"/messages/{ask(self.session, self.cast['owner'], 'waiting').message.pk}"
+
+
+def content() -> dict[str, str]:
+    """The body of a send."""
+    return {"client_id": uuid.uuid4().hex, "content": "Hello"}
+
+
+def problem(response: HttpResponse, status: int, code: str) -> str:
+    """The sentence of a refusal, which must be this one."""
+    body = json.loads(response.content)
+    assert (response.status_code, body["code"]) == (status, code), body
+    assert set(body) == {"code", "detail"} and body["detail"].endswith(".") and len(body["detail"]) > 10, body
+    return str(body["detail"])

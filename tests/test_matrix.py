@@ -1,0 +1,190 @@
+"""Who may do what: every endpoint, every page and every frame, as owner, editor, viewer, outsider and nobody.
+
+Whoever adds an endpoint or a page adds its row here, or `test_the_matrix_has_...` fails and names it:
+
+- an endpoint of the API: a row in MATRIX with its method, its path in OpenAPI, a function that makes the path to call (in
+  a fresh `Room`, where Alice owns, Bob edits and Vera views; give it a way of its own to make what it needs), a function
+  that makes the body or None, and the status expected for ROLES in their order.
+- any other URL: a row in PAGES with its route in Django, in the same way; it is opened with the browser's cookie.
+- a frame that clients may send: a row in FRAMES.
+
+Refusals must change nothing. A reader by a share link who calls anything but the link's own URLs is nobody.
+"""
+
+import pytest
+from django.test import Client
+from django.urls import get_resolver
+
+from assistant import consumers
+from assistant.models import ChatSession, Invitation, Message, Participant
+from assistant.models.participant import Role
+from tests.calling import Caller, Room, content, problem
+from tests.sockets import joined, opened, token_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROLES = ("owner", "editor", "viewer", "outsider", "nobody")
+
+#               method, OpenAPI path, how its path comes about, body, expected for ROLES
+MATRIX = [
+    ("get", "/me", lambda r: "/me", None, (200, 200, 200, 200, 401)),
+    ("get", "/models", lambda r: "/models", None, (200, 200, 200, 200, 401)),
+    ("get", "/sessions", lambda r: "/sessions", None, (200, 200, 200, 200, 401)),
+    ("post", "/sessions", lambda r: "/sessions", lambda: {"title": "New"}, (201, 201, 201, 201, 401)),
+    ("get", "/sessions/{session_id}", lambda r: r.path, None, (200, 200, 200, 404, 401)),
+    ("patch", "/sessions/{session_id}", lambda r: r.path, lambda: {"title": "T"}, (200, 200, 403, 404, 401)),
+    ("delete", "/sessions/{session_id}", lambda r: r.path, None, (204, 403, 403, 404, 401)),
+    ("get", "/sessions/{session_id}/messages", lambda r: f"{r.path}/messages", None, (200, 200, 200, 404, 401)),
+    ("post", "/sessions/{session_id}/messages", lambda r: f"{r.path}/messages", content, (201, 201, 403, 404, 401)),
+    ("post", "/sessions/{session_id}/resume", lambda r: f"{r.path}/resume", None, (200, 200, 403, 404, 401)),
+    ("post", "/sessions/{session_id}/invitations", lambda r: f"{r.path}/invitations",
+     lambda: {"role": "viewer"}, (201, 201, 403, 404, 401)),
+    ("get", "/messages/{message_id}", lambda r: r.finished(), None, (200, 200, 200, 404, 401)),
+    ("post", "/messages/{message_id}/cancel", lambda r: r.running() + "/cancel", None, (200, 200, 403, 404, 401)),
+    ("post", "/messages/{message_id}/retry", lambda r: r.finished() + "/retry", None, (201, 201, 403, 404, 401)),
+    ("patch", "/messages/{message_id}", lambda r: r.waiting(), lambda: {"content": "x"}, (200, 403, 403, 404, 401)),
+    ("delete", "/messages/{message_id}", lambda r: r.waiting(), None, (200, 403, 403, 404, 401)),
+]  # fmt: skip
+
+CODES = {401: {"not_signed_in"}, 403: {"forbidden", "not_yours"}, 404: {"not_found"}}
+
+#          method, route, path, expected for ROLES (302 leads on, nobody to the sign-in)
+PAGES = [
+    ("get", "", lambda r: "/", (302, 302, 302, 302, 302)),
+    ("get", "new/", lambda r: "/new/", (200, 200, 200, 200, 302)),
+    ("get", "s/<uuid:session_id>/", lambda r: f"/s/{r.session.pk}/", (200, 200, 200, 404, 302)),
+    ("get", "setup/", lambda r: "/setup/", (302, 302, 302, 302, 302)),
+    ("get", "signup/", lambda r: "/signup/", (302, 302, 302, 302, 404)),
+    ("get", "login/", lambda r: "/login/", (302, 302, 302, 302, 200)),
+    ("post", "logout/", lambda r: "/logout/", (302, 302, 302, 302, 302)),
+    ("get", "invite/<str:token>/", lambda r: invitation(r), (200, 200, 200, 200, 200)),
+    ("post", "invite/<str:token>/", lambda r: invitation(r), (302, 302, 302, 302, 200)),
+    ("get", "healthz", lambda r: "/healthz", (200, 200, 200, 200, 200)),
+    ("get", "readyz", lambda r: "/readyz", (200, 200, 200, 200, 200)),
+    ("get", "metrics", lambda r: "/metrics", (200, 200, 200, 200, 200)),
+    ("get", "api/docs", lambda r: "/api/docs", (200, 200, 200, 200, 200)),
+    ("get", "api/openapi.json", lambda r: "/api/openapi.json", (200, 200, 200, 200, 200)),
+    ("get", "api/", lambda r: "/api/", (404, 404, 404, 404, 404)),
+]  # fmt: skip
+
+#          what a client sends, the type of frame that answers it for owner, editor and viewer
+FRAMES = [
+    ({"type": "ping"}, ("pong", "pong", "pong")),
+    ({"type": "sync"}, ("session.snapshot", "session.snapshot", "session.snapshot")),
+    ({"type": "typing", "active": True}, ("typing", "typing", "typing")),
+    ({"type": "nonsense"}, ("error", "error", "error")),
+]
+
+
+def invitation(room):
+    return f"/invite/{Invitation.issue(room.session, room.cast['owner'], Role.EDITOR)[1]}/"
+
+
+@pytest.fixture
+def cast(alice, bob, vera, charlie):
+    return {"owner": alice, "editor": bob, "viewer": vera, "outsider": charlie, "nobody": None}
+
+
+@pytest.fixture
+def room(cast, worker):
+    return Room(cast, worker)
+
+
+def everything():
+    """What a refusal must leave as it was."""
+    tables = (ChatSession, Message, Participant, Invitation)
+    return [list(table.objects.order_by("pk").values()) for table in tables]
+
+
+@pytest.mark.parametrize("way", ["cookie", "bearer"])
+@pytest.mark.parametrize("row", MATRIX, ids=[f"{row[0]} {row[1]}" for row in MATRIX])
+def test_each_endpoint_for_each_role(cast, worker, row, way):
+    method, _, path_in, body, expected = row
+    for role, status in zip(ROLES, expected, strict=True):
+        path = path_in(Room(cast, worker))
+        call = Caller(cast[role], way)
+        before = everything()
+        response = call(method, path, body and body())
+        assert response.status_code == status, (role, response.content)
+        if status >= 400:
+            assert problem(response, status, response.json()["code"]) and response.json()["code"] in CODES[status]
+            assert everything() == before
+
+
+@pytest.mark.parametrize("row", [row for row in MATRIX if row[0] != "get"], ids=lambda row: f"{row[0]} {row[1]}")
+def test_a_cookie_without_its_csrf_token_changes_nothing(cast, worker, row):
+    method, _, path_in, body, _ = row
+    path = path_in(Room(cast, worker))
+    before = everything()
+    problem(Caller(cast["owner"], "cookie", csrf=False)(method, path, body and body()), 403, "forbidden")
+    assert everything() == before
+
+
+@pytest.mark.parametrize("row", PAGES, ids=[f"{row[0]} {row[1]}" for row in PAGES])
+def test_each_page_for_each_role(cast, worker, row):
+    method, _, path_in, expected = row
+    for role, status in zip(ROLES, expected, strict=True):
+        path = path_in(Room(cast, worker))
+        client = Client()
+        if cast[role] is not None:
+            client.force_login(cast[role])
+        response = getattr(client, method)(path)
+        assert response.status_code == status, (role, response.content[:500])
+
+
+def test_the_matrix_has_every_endpoint(client):
+    """Whoever adds an endpoint says here who may call it."""
+    paths = client.get("/api/openapi.json").json()["paths"]
+    offered = {(method, path.removeprefix("/api")) for path, methods in paths.items() for method in methods}
+    assert offered == {(row[0], row[1]) for row in MATRIX}
+
+
+def test_the_matrix_has_every_url():
+    """Also those that OpenAPI doesn't show. (Django's admin asks for permissions of its own.)"""
+
+    def routes(patterns, before=""):
+        for pattern in patterns:
+            route = before + str(pattern.pattern)
+            if hasattr(pattern, "url_patterns"):
+                yield from routes(pattern.url_patterns, route)
+            elif not route.startswith("admin/"):
+                yield route
+
+    shown = {row[1] for row in PAGES}
+    api = {"api" + row[1].replace("{", "<").replace("}", ">") for row in MATRIX}
+    assert set(routes(get_resolver().url_patterns)) == shown | api
+
+
+# --- the socket ---
+
+
+@pytest.mark.parametrize("role, code", [("outsider", 4404), ("nobody", 4401)])
+def test_who_takes_no_part_is_sent_away_by_the_socket(room, cast, role, code, loop):
+    headers = [token_of(cast[role])] if cast[role] else []
+
+    async def scenario():
+        async with opened(room.session.pk, *headers) as socket:
+            assert await socket.close_code() == code and socket.seen == []
+
+    loop.run(scenario())
+
+
+@pytest.mark.parametrize("row", FRAMES, ids=lambda row: row[0]["type"])
+def test_each_frame_for_each_role(room, cast, row, loop):
+    frame, answers = row
+    headers = {role: token_of(cast[role]) for role in ROLES[:3]}
+
+    async def scenario():
+        for role, answer in zip(ROLES, answers, strict=False):
+            async with joined(room.session, headers[role]) as socket:
+                before = len(socket.seen)
+                await socket.send(frame)
+                await socket.until(answer)
+                assert "error" not in {seen["type"] for seen in socket.seen[before:-1]}, role
+
+    loop.run(scenario())
+
+
+def test_the_matrix_has_every_frame():
+    """Whoever teaches the socket a frame says here who may send it."""
+    assert consumers.SessionConsumer.hears == {frame["type"] for frame, _ in FRAMES} - {"nonsense"}
