@@ -33,9 +33,11 @@ class Answer:
         self._claim = claim
         self._writer = live.LiveWriter(client, claim.message_id, claim.attempt)
         self._on_doubt = on_doubt
-        self._blocks = markup.LiveBlocks()
-        self._shown: list[str] = []  # what deltas have carried
+        self._blocks = markup.RoundBlocks(claim.kept, claim.ends)
+        self._shown: list[str] = [claim.kept] if claim.kept else []  # what deltas have carried, after what was kept
         self._waiting: list[str] = []  # what the next delta will carry
+        self._ends = claim.ends  # where rounds of tool calls stand in the text
+        self._is_round_blank = True
         self._seq = 0
         self._half = ""  # the first half of a surrogate pair whose second half is in the next piece
         self._is_closed = False
@@ -50,18 +52,46 @@ class Answer:
         if self._is_closed:
             return
         piece, self._half = storable(self._half + piece)
+        if piece and self._is_round_blank and self._ends:
+            piece = self._apart(piece)
         if piece:
+            self._is_round_blank = self._is_round_blank and not piece.strip()
             self._waiting.append(piece)
             self._news.set()
 
+    def _apart(self, piece: str) -> str:
+        """The first words of a later round begin a paragraph of their own; blank text before them is dropped."""
+        piece = piece.lstrip()
+        return f"\n\n{piece}" if piece and self._text() else piece
+
     @property
     def is_blank(self) -> bool:
-        return not any(piece.strip() for piece in self._shown + self._waiting)
+        """Whether this round has written nothing yet but white space."""
+        return self._is_round_blank
 
     @property
     def written(self) -> Written:
         """The text that deltas have carried, and their number. (What still waits has been seen by nobody.)"""
-        return Written(self._text(), self._seq)
+        return Written(self._text(), self._seq, self._ends)
+
+    async def end_round(self) -> Written:
+        """Sends what waits; what is written from now on stands behind the tool calls that come here.
+
+        While somebody is stopping the answer this waits: either the stop wins and the turn is cancelled, or the writing
+        goes on.
+        """
+        self._half = ""
+        while True:
+            try:
+                await self._sent_whole()
+                break
+            except live.Superseded:
+                self._on_doubt()
+                await asyncio.sleep(SEALED_PAUSE_SECONDS)
+        self._blocks.end_round()
+        self._ends += (len(self._text()),)
+        self._is_round_blank = True
+        return self.written
 
     async def close(self) -> None:
         """Sends what waits and ends the sending. Afterwards `written` is everything the model wrote."""
@@ -83,16 +113,19 @@ class Answer:
         while True:
             await self._news.wait()
             try:
-                # Shielded: a delta is sent as a whole or not begun, so that seq and text always agree.
-                self._delta = asyncio.create_task(self._send(), name=f"delta {self._claim.message_id}")
-                self._delta.add_done_callback(_look_at)
-                await asyncio.shield(self._delta)
+                await self._sent_whole()
             except live.Superseded:
                 self._on_doubt()
                 await asyncio.sleep(SEALED_PAUSE_SECONDS)
                 self._news.set()
             else:
                 await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def _sent_whole(self) -> None:
+        """Sends shielded: a delta is sent as a whole or not begun, so that seq and text always agree."""
+        self._delta = asyncio.create_task(self._send(), name=f"delta {self._claim.message_id}")
+        self._delta.add_done_callback(_look_at)
+        await asyncio.shield(self._delta)
 
     async def _send(self) -> None:
         async with self._sending:

@@ -21,6 +21,18 @@ _DEFAULTS: dict[str, Any] = {
     "ASSISTANT_QUEUE_LIMIT": 32,
     "ASSISTANT_QUEUE_PAUSE": 30.0,
     "ASSISTANT_SYSTEM_PROMPT": "",
+    "ASSISTANT_TOOLS": [
+        "assistant.tools.clock",
+        "assistant.tools.calculator",
+        "assistant.tools.recall",
+        "assistant.tools.web",
+    ],
+    "ASSISTANT_SERVICES": [],
+    "ASSISTANT_USER_CONTEXT": "",
+    "ASSISTANT_ROUNDS": 8,
+    "ASSISTANT_SLICE": 300.0,
+    "ASSISTANT_CONTINUATIONS": 5,
+    "ASSISTANT_RESULT_LENGTH": 20_000,
 }
 
 

@@ -20,7 +20,7 @@ from channels.layers import get_channel_layer
 from django.db import transaction
 
 from assistant import valkey
-from assistant.models.message import Message
+from assistant.models.message import Claim, Message
 from assistant.models.participant import Participant
 from assistant.models.session import ChatSession
 
@@ -77,10 +77,43 @@ def _tell_message(type_: str, message: Message) -> None:
     _on_commit(message.session_id, encode(type_, message=data))
 
 
-def message_reset(message: Message) -> None:
-    """The answer is being written again, from an empty text."""
-    frame = encode("message.reset", message_id=str(message.pk), attempt=message.attempt, seq=0, content="", html=[])
+def message_reset(message: Message, content: str, ends: tuple[int, ...]) -> None:
+    """The answer is being written again, from `content` on: the text of its rounds of tool calls, which end at `ends`."""
+    from assistant import markup
+
+    html, _ = markup.blocks_by_round(content, ends)
+    frame = encode(
+        "message.reset", message_id=str(message.pk), attempt=message.attempt, seq=0, content=content, html=html
+    )
     _on_commit(message.session_id, frame)
+
+
+def tool_calls_changed(message_id: UUID) -> None:
+    """Tells the tool calls of an answer as they stand in this transaction, which has written the answer's row."""
+    from assistant import markup, wire
+
+    message = Message.objects.with_calls().get(pk=message_id)
+    calls = wire.calls_of(message)
+    _, ends = markup.blocks_by_round(message.content, wire.round_ends(calls))
+    frame = encode(
+        "message.tool_calls",
+        message_id=str(message_id),
+        version=message.version,
+        tool_calls=wire.calls_json(calls, ends),
+    )
+    _on_commit(message.session_id, frame)
+
+
+async def tool_status(claim: Claim, call_id: UUID, text: str) -> None:
+    """What a running tool says about itself. Nothing stores it: whoever joins later reads what the tool is called."""
+    frame = encode(
+        "message.tool_status",
+        message_id=str(claim.message_id),
+        attempt=claim.attempt,
+        call_id=str(call_id),
+        text=text,
+    )
+    await send_frame(claim.session_id, frame)
 
 
 def session_changed(session: ChatSession, running: bool | None = None) -> None:

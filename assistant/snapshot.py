@@ -26,7 +26,9 @@ def snapshot(session_id: UUID, user: Any) -> dict[str, Any] | None:
             recovery.recover(answer)
     participants = list(session.participants.select_related("user").order_by("joined_at", "id"))
     you = next(p for p in participants if p.user_id == user.pk)
-    newest = list(session.messages.shown().select_related("session").order_by("-position", "-id")[: PAGE + 1])
+    newest = list(
+        session.messages.shown().with_calls().select_related("session").order_by("-position", "-id")[: PAGE + 1]
+    )
     messages = [wire.message_json_now(message) for message in reversed(newest[:PAGE])]
     running = any(m["role"] == "assistant" and m["status"] in ("pending", "processing") for m in messages)
     return {
@@ -40,7 +42,7 @@ def snapshot(session_id: UUID, user: Any) -> dict[str, Any] | None:
 
 def page_before(session: ChatSession, before: Message | None, limit: int) -> tuple[list[Message], bool]:
     """Up to `limit` messages before `before` (or the newest), oldest first, and whether older ones exist."""
-    rows = session.messages.shown().select_related("session").order_by("-position", "-id")
+    rows = session.messages.shown().with_calls().select_related("session").order_by("-position", "-id")
     if before is not None:
         older = rows.filter(position__lt=before.position)
         same = rows.filter(position=before.position, id__lt=before.pk)

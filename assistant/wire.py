@@ -9,6 +9,9 @@ from assistant import live, markup
 from assistant.models.message import Message, Status
 from assistant.models.participant import display_name
 from assistant.models.session import ChatSession
+from assistant.models.tool_call import ToolCall
+
+RESULT_SHOWN = 4_000  # characters of a call's result that viewers are sent; the model is told all of it
 
 
 def message_json(message: Message, *, alive: bool | None = None) -> dict[str, Any]:
@@ -18,6 +21,8 @@ def message_json(message: Message, *, alive: bool | None = None) -> dict[str, An
     """
     if alive is None:
         alive = message.is_alive()
+    calls = calls_of(message)
+    html, ends = _drawn(message, calls)
     return {
         "id": str(message.id),
         "session": str(message.session_id),
@@ -26,7 +31,7 @@ def message_json(message: Message, *, alive: bool | None = None) -> dict[str, An
         "author": _person(message.author),
         "client_id": message.client_id,
         "content": message.content,
-        "html": html_blocks(message),
+        "html": html,
         "status": message.status,
         "version": message.version,
         "attempt": message.attempt,
@@ -41,7 +46,7 @@ def message_json(message: Message, *, alive: bool | None = None) -> dict[str, An
         "settings": _settings(message),
         "error": {"code": message.error_code, "detail": message.error_detail} if message.error_code else None,
         "stopped_by": _person(message.stopped_by),
-        "tool_calls": [],
+        "tool_calls": calls_json(calls, ends),
         "attachments": [],
         "usage": message.usage,
         "created_at": _moment(message.created_at),
@@ -56,20 +61,58 @@ def message_json_now(message: Message) -> dict[str, Any]:
     if message.status == Status.PROCESSING:
         text = live.read(message.id)
         if text is not None and text.attempt == message.attempt and text.seq >= message.seq:
-            data |= {"content": text.content, "seq": text.seq, "html": markup.blocks(text.content)}
+            html, _ = markup.blocks_by_round(text.content, round_ends(calls_of(message)))
+            data |= {"content": text.content, "seq": text.seq, "html": html}
     return data
 
 
-def html_blocks(message: Message) -> list[str]:
+def calls_of(message: Message) -> list[ToolCall]:
+    """The tool calls of an answer, in order. Most have none, and need no query for it."""
+    return list(message.tool_calls.all()) if message.rounds else []
+
+
+def round_ends(calls: list[ToolCall]) -> tuple[int, ...]:
+    """Where in the text the rounds of these calls stand, in characters."""
+    return tuple({call.round: call.at for call in calls}.values())
+
+
+def calls_json(calls: list[ToolCall], ends: list[int]) -> list[dict[str, Any]]:
+    """`ends`: how many blocks of the answer's HTML stand before each round."""
+    places = dict(zip(dict.fromkeys(call.round for call in calls), ends, strict=False))
+    return [
+        {
+            "id": str(call.id),
+            "round": call.round,
+            "at": call.at,
+            "block": places.get(call.round, 0),
+            "name": call.name,
+            "title": call.title,
+            "doing": call.doing,
+            "arguments": call.arguments,
+            "status": call.status,
+            "approval": call.approval or None,
+            "decided_by": _person(call.decided_by),
+            "summary": call.summary,
+            "result": call.result[:RESULT_SHOWN],
+            "started_at": _moment(call.started_at),
+            "finished_at": _moment(call.finished_at),
+        }
+        for call in calls
+    ]
+
+
+def _drawn(message: Message, calls: list[ToolCall]) -> tuple[list[str], list[int]]:
+    """The blocks of HTML, and how many of them stand before each round of tool calls."""
     stored = message.html
     if stored and stored.get("version") == markup.VERSION:
-        return list(stored["blocks"])
-    return markup.blocks(message.content)
+        return list(stored["blocks"]), list(stored.get("ends", ()))
+    return markup.blocks_by_round(message.content, round_ends(calls))
 
 
-def rendered(content: str) -> dict[str, Any]:
-    """The value of `Message.html` for a text that won't change any more."""
-    return {"version": markup.VERSION, "blocks": markup.blocks(content)}
+def rendered(content: str, ends: tuple[int, ...] = ()) -> dict[str, Any]:
+    """The value of `Message.html` for a text that won't change any more, with rounds of tool calls at `ends` in it."""
+    blocks, counts = markup.blocks_by_round(content, ends)
+    return {"version": markup.VERSION, "blocks": blocks} | ({"ends": counts} if counts else {})
 
 
 def session_json(session: ChatSession, role: str | None, *, running: bool) -> dict[str, Any]:
@@ -82,6 +125,7 @@ def session_json(session: ChatSession, role: str | None, *, running: bool) -> di
         "parameters": session.parameters,
         "replies": session.replies,
         "when_busy": session.when_busy,
+        "services": session.services,
         "role": role,
         "running": running,
         "queue_paused_until": _moment(session.queue_paused_until),

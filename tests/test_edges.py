@@ -84,4 +84,7 @@ def test_every_write_of_a_status_is_conditional():
             is_update = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "update"
             if is_update and any(keyword.arg == "status" for keyword in node.keywords):
                 condition = ast.unparse(node.func)
-                assert any(word in condition for word in ("running()", "queued()", "held_by(", "status=")), condition
+                assert any(
+                    word in condition
+                    for word in ("running()", "queued()", "held_by(", "open()", "asked()", "status=")
+                ), condition

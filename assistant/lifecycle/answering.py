@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models.functions import Coalesce, Now
 
 from assistant import events, live, queue, wire
+from assistant.lifecycle import calls
 from assistant.lifecycle.turns import end_turn
 from assistant.models.message import Claim, Message, Status, next_version
 from assistant.models.session import ChatSession
@@ -22,6 +23,7 @@ class Written:
 
     content: str
     seq: int
+    ends: tuple[int, ...] = ()  # where in it rounds of tool calls stand, in characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +35,24 @@ class Failure:
 def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
     """Takes a pending answer for `worker`, or None: it was taken, stopped or deleted before. A duplicate job ends here.
 
-    The text of an earlier attempt is put aside, for this one writes the answer anew.
+    It goes on after the last round of tool calls that is stored: text and calls up to there stay. What an earlier attempt
+    wrote after that is put aside, for this one writes it anew.
     """
     with transaction.atomic():
         before = Message.objects.running().filter(pk=message_id, status=Status.PENDING).first()
         if before is None:
             return None
+        ends = calls.ends_of(before)
+        text = before.content[: ends[-1]] if ends else ""
         won = Message.objects.filter(pk=message_id, status=Status.PENDING, attempt=before.attempt).update(
             status=Status.PROCESSING,
             worker=worker,
             attempt=before.attempt + 1,
-            content="",
+            content=text,
             salvage=before.best_text,
             seq=0,
             job=None,
+            is_parked=False,
             started_at=Coalesce("started_at", Now()),
             last_piece_at=None,
             error_code="",
@@ -55,20 +61,27 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
         )
         if not won:
             return None  # another worker was faster
+        if before.rounds:
+            calls.take_over(before)
         before.attempt += 1
         if before.attempt > 1:
-            events.message_reset(before)
+            events.message_reset(before, text, ends)
         events.message_changed(before)
-    return Claim(message_id, before.session_id, worker.pk, before.attempt, before.job)
+    return Claim(message_id, before.session_id, worker.pk, before.attempt, before.job, text, ends)
 
 
 def checkpoint(written: dict[Claim, Written]) -> set[Claim]:
-    """Stores how far several turns have come, in one transaction; returns the claims that no longer hold."""
+    """Stores how far several turns have come, in one transaction; returns the claims that no longer hold.
+
+    What is stored already may be more: a round that was stored while this was on its way.
+    """
     lost = set()
     with transaction.atomic():
         for claim_, text in written.items():
             held = Message.objects.held_by(claim_)
-            if not held.update(content=text.content, seq=text.seq, last_piece_at=Now(), version=next_version()):
+            fresh = held.filter(seq__lte=text.seq)
+            stored = fresh.update(content=text.content, seq=text.seq, last_piece_at=Now(), version=next_version())
+            if not stored and not held.exists():
                 lost.add(claim_)
     return lost
 
@@ -134,7 +147,7 @@ def _end(
     failure: Failure | None = None,
     usage: dict[str, Any] | None = None,
 ) -> bool:
-    html = wire.rendered(written.content)  # a long text takes a while: not under the lock
+    html = wire.rendered(written.content, written.ends)  # a long text takes a while: not under the lock
     with transaction.atomic():
         session = ChatSession.objects.locked(claim_.session_id)
         if session is None:
@@ -145,7 +158,9 @@ def _end(
         message.content = written.content
         content = written.content if failure is None else kept(message)
         if content != written.content:
-            html = wire.rendered(content)
+            html = wire.rendered(content, written.ends)
+        if message.rounds:
+            calls.close_calls(message.pk)
         Message.objects.held_by(claim_).update(
             status=status,
             content=content,
@@ -153,6 +168,7 @@ def _end(
             salvage="",
             seq=written.seq,
             worker=None,
+            is_parked=False,
             usage=usage,
             error_code=failure.code if failure else "",
             error_detail=failure.detail[:500] if failure else "",

@@ -165,8 +165,14 @@ def resume(session: ChatSession) -> None:
         events.session_changed(locked)
 
 
-def change(session: ChatSession, *, title: str | None = None, model: str | None = None) -> None:
-    """Renames a session or chooses its model; `session` shows the change. Raises Refused (not_found).
+def change(
+    session: ChatSession,
+    *,
+    title: str | None = None,
+    model: str | None = None,
+    services: list[str] | None = None,
+) -> None:
+    """Renames a session, chooses its model or its services; `session` shows the change. Raises Refused (not_found).
 
     Only what is given is written, on the row as it is under its lock: a send at the same moment keeps what it changed.
     """
@@ -176,9 +182,12 @@ def change(session: ChatSession, *, title: str | None = None, model: str | None 
             locked.title = title.strip() or UNTITLED
         if model is not None:
             locked.model = model
-        locked.save(update_fields=["title", "model"])
+        if services is not None:
+            locked.services = list(dict.fromkeys(services))
+        locked.save(update_fields=["title", "model", "services"])
         events.session_changed(locked)
-    session.title, session.model, session.version = locked.title, locked.model, locked.version
+    for name in ("title", "model", "services", "version"):
+        setattr(session, name, getattr(locked, name))
 
 
 def delete(session: ChatSession) -> None:

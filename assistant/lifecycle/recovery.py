@@ -8,7 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import OperationalError, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from django_q.models import OrmQ
@@ -16,9 +16,11 @@ from django_q.models import OrmQ
 from assistant import conf, events, live, queue, wire
 from assistant.failures import sentence
 from assistant.lifecycle.answering import kept
+from assistant.lifecycle.calls import close_calls, ends_of
 from assistant.lifecycle.turns import end_turn, promote_next, take_live_text
 from assistant.models.message import Author, Message, Status, max_recoveries, next_version
 from assistant.models.session import ChatSession
+from assistant.models.tool_call import ToolCall
 from assistant.models.worker import WorkerProcess
 
 logger = logging.getLogger(__name__)
@@ -72,6 +74,7 @@ def _requeue(message: Message, died: bool) -> None:
         status=Status.PENDING,
         worker=None,
         job=queue.enqueue(message.pk),
+        is_parked=False,
         content=message.content,
         salvage=message.best_text,
         seq=message.seq,
@@ -89,14 +92,17 @@ def _close_live_text(message: Message) -> None:
 
 def _abandon(message: Message) -> None:
     content = kept(message)
+    if message.rounds:
+        close_calls(message.pk)
     Message.objects.running().filter(pk=message.pk).update(
         status=Status.ERROR,
         content=content,
-        html=wire.rendered(content),
+        html=wire.rendered(content, ends_of(message)),
         salvage="",
         seq=message.seq,
         worker=None,
         job=None,
+        is_parked=False,
         error_code="abandoned",
         error_detail=sentence("abandoned"),
         finished_at=Now(),
@@ -161,8 +167,9 @@ def stuck_answers(limit: int = BATCH, after: UUID | None = None) -> list[Message
 
     The database decides in one statement; each find is looked at again before it is changed (`recover`).
     """
+    asks = ToolCall.objects.asked().filter(message_id=OuterRef("pk"))
     jobless = Message.objects.running().filter(
-        ~Exists(OrmQ.objects.filter(pk=OuterRef("job"))), status=Status.PENDING
+        ~Exists(OrmQ.objects.filter(pk=OuterRef("job"))), ~(Q(is_parked=True) & Exists(asks)), status=Status.PENDING
     )
     stuck = (jobless | Message.objects.orphaned()).order_by("id")
     return list((stuck.filter(pk__gt=after) if after else stuck)[:limit])

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from assistant import conf, events, live, queue, wire
+from assistant.lifecycle.calls import close_calls, ends_of
 from assistant.models.ids import new_id
 from assistant.models.message import Author, Message, Status, next_version
 from assistant.models.session import ChatSession
@@ -123,12 +124,15 @@ def stop_answer(session: ChatSession, by: Any, answer: Message | None = None) ->
         return None
     take_live_text(row)
     content = row.best_text if row.best_text.strip() else ""
+    if row.rounds:
+        close_calls(row.pk)
     session.messages.running().filter(pk=row.pk).update(
         status=Status.CANCELLED,
         content=content,
-        html=wire.rendered(content),
+        html=wire.rendered(content, ends_of(row)),
         seq=row.seq,
         salvage="",
+        is_parked=False,
         stopped_by=by,
         finished_at=Now(),
         worker=None,

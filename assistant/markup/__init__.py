@@ -1,14 +1,16 @@
 """Markdown becomes safe HTML, block by block, once for all viewers.
 
 `blocks(text)` renders a whole text; `LiveBlocks` renders a text that is still growing and tells which blocks
-changed. Both give the same HTML for the same text. Call `warm()` before forking workers.
+changed. Both give the same HTML for the same text. `blocks_by_round` and `RoundBlocks` do so for a text with places
+in it at which something else stands. Call `warm()` before forking workers.
 """
 
 from .code import warm
 from .live import LiveBlocks
 from .render import blocks
+from .rounds import RoundBlocks, blocks_by_round
 
 VERSION = 1
 """Grows whenever the HTML of some text changes, so that stored HTML is made again."""
 
-__all__ = ["VERSION", "LiveBlocks", "blocks", "warm"]
+__all__ = ["VERSION", "LiveBlocks", "RoundBlocks", "blocks", "blocks_by_round", "warm"]

@@ -4,6 +4,7 @@ from assistant.models.participant import Participant
 from assistant.models.session import ChatSession
 from assistant.models.system_prompt import SystemPrompt
 from assistant.models.token import ApiToken
+from assistant.models.tool_call import ToolCall
 from assistant.models.worker import WorkerProcess
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Message",
     "Participant",
     "SystemPrompt",
+    "ToolCall",
     "UnfinishedAnswer",
     "WorkerProcess",
 ]

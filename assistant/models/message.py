@@ -48,7 +48,7 @@ EDGES: dict[str, set[tuple[str, str]]] = {
         (Status.PROCESSING, Status.SUCCESS),  # finished
         (Status.PROCESSING, Status.ERROR),  # failed, or abandoned
         (Status.PROCESSING, Status.CANCELLED),  # stopped
-        (Status.PROCESSING, Status.PENDING),  # handed over, or recovered
+        (Status.PROCESSING, Status.PENDING),  # handed over, recovered, parked, or continued in a fresh job
     },
 }
 
@@ -62,6 +62,8 @@ class Claim:
     worker_id: UUID
     attempt: int
     job: int | None = field(default=None, compare=False)  # the django-q2 job that delivered it, for the log
+    kept: str = field(default="", compare=False, repr=False)  # the text of the rounds that earlier attempts completed
+    ends: tuple[int, ...] = field(default=(), compare=False)  # where in it each of them ends, in characters
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
@@ -95,8 +97,12 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return self.answers().filter(~models.Exists(alive), status=Status.PROCESSING)
 
     def shown(self) -> MessageQuerySet:
-        """With what the wire needs, so that drawing a page of messages is one query."""
+        """With what the wire needs of each message."""
         return self.select_related("author", "stopped_by")
+
+    def with_calls(self) -> MessageQuerySet:
+        """With the tool calls of all of them, in one query: for pages of messages."""
+        return self.prefetch_related("tool_calls__decided_by")
 
     def in_order(self) -> MessageQuerySet:
         return self.order_by("position", "id")
@@ -145,6 +151,11 @@ class Message(models.Model):
     seq = models.PositiveIntegerField(default=0, help_text="Deltas of this attempt that `content` holds.")
     worker = models.ForeignKey(
         WorkerProcess, null=True, blank=True, on_delete=models.SET_NULL, related_name="messages"
+    )
+    rounds = models.PositiveIntegerField(default=0, help_text="Rounds of tool calls that are stored.")
+    continuations = models.PositiveIntegerField(default=0, help_text="How often it went on in a fresh job.")
+    is_parked = models.BooleanField(
+        default=False, help_text="Pending without a job, because somebody has to allow or deny a tool call."
     )
     job = models.BigIntegerField(null=True, blank=True, help_text="The django-q2 job that delivers it to a worker.")
 
@@ -201,8 +212,9 @@ class Message(models.Model):
     def is_alive(self) -> bool:
         """Whether something will bring this unfinished message on: checked, never guessed from its age.
 
-        Being written: its worker's lease. Waiting for a worker: its job is in the queue. Waiting in the session's
-        queue: an answer is running (its end promotes), or a pause ends by itself.
+        Being written: its worker's lease. Waiting for a worker: its job is in the queue. Waiting for an approval: there
+        is a call to approve. Waiting in the session's queue: an answer is running (its end promotes), or a pause ends by
+        itself.
         """
         from assistant.queue import job_exists
 
@@ -211,8 +223,13 @@ class Message(models.Model):
         if self.status != Status.PENDING:
             return False
         if self.is_answer:
-            return job_exists(self.job)
+            return job_exists(self.job) or (self.is_parked and self.waits_for_approval())
         return self.session.queue_paused_until is not None or self.session.messages.running().exists()
+
+    def waits_for_approval(self) -> bool:
+        from assistant.models.tool_call import ToolCall
+
+        return ToolCall.objects.asked().filter(message_id=self.pk).exists()
 
 
 class UnfinishedAnswer(Message):

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import models
 from django.db.models.functions import Now
 
+from assistant import conf
 from assistant.models.ids import new_id
 
 UNTITLED = "New session"
@@ -24,6 +25,10 @@ class WhenBusy(models.TextChoices):
 class Replies(models.TextChoices):
     EVERY = "every", "To every message"
     MENTION = "mention", "Only when mentioned"  # `assistant.mentions` has the grammar
+
+
+def default_services() -> list[str]:
+    return list(conf.get("ASSISTANT_SERVICES"))
 
 
 class SessionQuerySet(models.QuerySet["ChatSession"]):
@@ -51,6 +56,9 @@ class ChatSession(models.Model):
     )
     replies = models.CharField(max_length=10, choices=Replies, default=Replies.EVERY)
     when_busy = models.CharField(max_length=10, choices=WhenBusy, default=WhenBusy.QUEUE)
+    services = models.JSONField(
+        default=default_services, blank=True, help_text="Names of the services whose tools the model may use here."
+    )
     version = models.PositiveIntegerField(default=1, editable=False, help_text="Grows with each change that is told.")
     last_position = models.PositiveIntegerField(default=0, editable=False)
     queue_paused_until = models.DateTimeField(

@@ -1,0 +1,148 @@
+"""The rounds of an answer that uses tools: each call is stored before anything depends on it, and gets one result.
+
+Every write names the claim, as all writes by a worker do: a late worker's write changes nothing. The row of the answer is
+written first, so that writes for one answer wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from assistant import events, queue
+from assistant.lifecycle.answering import Written
+from assistant.models.message import Claim, Message, Status, next_version
+from assistant.models.session import ChatSession
+from assistant.models.tool_call import Approval, CallStatus, ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class NewCall:
+    """A call as the model asked for it, with what is known of the tool."""
+
+    call_id: str
+    name: str
+    arguments: str
+    title: str
+    doing: str = ""
+    is_idempotent: bool = False
+    needs_approval: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a call: `result` for the model, `summary` for people."""
+
+    status: CallStatus
+    result: str
+    summary: str = ""
+
+
+def open_round(claim: Claim, written: Written, number: int, calls: Sequence[NewCall]) -> list[ToolCall] | None:
+    """Stores round `number` (from 1): the text up to here and the calls. None: the answer is no longer this claim's.
+
+    Done twice it is done once: a commit's answer may have been lost.
+    """
+    with transaction.atomic():
+        text = {"content": written.content, "seq": written.seq, "salvage": "", "rounds": number}
+        if not _held(claim, **text):
+            return None
+        if not ToolCall.objects.filter(message_id=claim.message_id, round=number).exists():
+            ToolCall.objects.bulk_create(
+                ToolCall(
+                    message_id=claim.message_id,
+                    round=number,
+                    place=place,
+                    at=len(written.content),
+                    call_id=call.call_id,
+                    name=call.name,
+                    arguments=call.arguments,
+                    title=call.title[:200],
+                    doing=call.doing[:200],
+                    is_idempotent=call.is_idempotent,
+                    approval=Approval.ASKED if call.needs_approval else Approval.NOT_NEEDED,
+                )
+                for place, call in enumerate(calls)
+            )
+            events.tool_calls_changed(claim.message_id)
+    return open_calls(claim)
+
+
+def open_calls(claim: Claim) -> list[ToolCall]:
+    """The calls of the answer that have no result yet, in order."""
+    return list(ToolCall.objects.open().filter(message_id=claim.message_id).in_order())
+
+
+def begin_calls(claim: Claim, calls: Sequence[ToolCall]) -> bool:
+    """Notes that calls are being run: from now on a death leaves it unknown what they did. False as in `open_round`."""
+    with transaction.atomic():
+        if not _held(claim):
+            return False
+        mine = ToolCall.objects.filter(message_id=claim.message_id, pk__in=[call.pk for call in calls])
+        mine.filter(status=CallStatus.PENDING).update(status=CallStatus.RUNNING, started_at=Now())
+        events.tool_calls_changed(claim.message_id)
+    return True
+
+
+def settle(claim: Claim, call: ToolCall, outcome: Outcome) -> bool:
+    """Gives a call its one result. False: the answer is no longer this claim's, or the call has its result already."""
+    with transaction.atomic():
+        if not _held(claim):
+            return False
+        mine = ToolCall.objects.filter(message_id=claim.message_id, pk=call.pk)
+        won = mine.open().update(
+            status=outcome.status, result=outcome.result, summary=outcome.summary[:300], finished_at=Now()
+        )
+        if won:
+            events.tool_calls_changed(claim.message_id)
+    return bool(won)
+
+
+def park(claim: Claim, written: Written) -> bool | None:
+    """Lets go of an answer until somebody has allowed or denied what it asks for: no worker, no job.
+
+    False: everything has been decided meanwhile, go on. None: the answer is no longer this claim's.
+    """
+    with transaction.atomic():
+        session = ChatSession.objects.locked(claim.session_id)
+        message = Message.objects.held_by(claim).first()
+        if session is None or message is None:
+            return None
+        if not message.waits_for_approval():
+            return False
+        _let_go(claim, written, is_parked=True, job=None)
+        events.message_changed(message)
+    return True
+
+
+def continue_later(claim: Claim, written: Written) -> bool:
+    """Lets go of an answer and gives it a fresh job, in one transaction: nothing collides with what is let go."""
+    with transaction.atomic():
+        session = ChatSession.objects.locked(claim.session_id)
+        message = Message.objects.held_by(claim).first()
+        if session is None or message is None:
+            return False
+        more = message.continuations + 1
+        _let_go(claim, written, job=queue.enqueue(claim.message_id), continuations=more)
+        events.message_changed(message)
+    return True
+
+
+def _let_go(claim: Claim, written: Written, **changes: Any) -> None:
+    Message.objects.held_by(claim).update(
+        status=Status.PENDING,
+        worker=None,
+        content=written.content,
+        seq=written.seq,
+        version=next_version(),
+        **changes,
+    )
+
+
+def _held(claim: Claim, **changes: Any) -> bool:
+    """Whether `claim` still holds its answer, whose row is locked by this until the transaction ends."""
+    return bool(Message.objects.held_by(claim).update(version=next_version(), **changes))

@@ -1,0 +1,83 @@
+"""A call of a tool that a model asked for in the course of an answer, and what came of it.
+
+The changes of its status are verbs in `assistant.lifecycle.rounds` and `approving`; nothing else writes it.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from assistant.models.ids import new_id
+from assistant.models.message import Message
+
+
+class CallStatus(models.TextChoices):
+    PENDING = "pending", "Pending"  # stored, not begun: it may wait for somebody's approval
+    RUNNING = "running", "Running"  # begun; if its worker dies now, nobody knows whether it took effect
+    SUCCESS = "success", "Success"
+    ERROR = "error", "Error"  # it failed, timed out, does not exist, or was asked for in a form that can't be read
+    CANCELLED = "cancelled", "Cancelled"  # the answer was stopped, or somebody denied it
+    INTERRUPTED = "interrupted", "Interrupted"  # its worker died in the middle of it, and it is not to be run twice
+
+
+OPEN_CALLS = (CallStatus.PENDING, CallStatus.RUNNING)
+
+
+class Approval(models.TextChoices):
+    NOT_NEEDED = "", "Not needed"
+    ASKED = "asked", "Asked"
+    ALLOWED = "allowed", "Allowed"
+    DENIED = "denied", "Denied"
+
+
+class ToolCallQuerySet(models.QuerySet["ToolCall"]):
+    def open(self) -> ToolCallQuerySet:
+        """Calls without a result."""
+        return self.filter(status__in=OPEN_CALLS)
+
+    def asked(self) -> ToolCallQuerySet:
+        """Calls that somebody has to allow or deny."""
+        return self.filter(status=CallStatus.PENDING, approval=Approval.ASKED)
+
+    def in_order(self) -> ToolCallQuerySet:
+        return self.order_by("round", "place")
+
+
+class ToolCall(models.Model):
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="tool_calls")
+    round = models.PositiveIntegerField(help_text="Which round of the answer asked for it, from 1.")
+    place = models.PositiveIntegerField(help_text="Its place among the calls of its round, from 0.")
+    at = models.PositiveIntegerField(help_text="Characters of the answer's text that were written before it.")
+
+    call_id = models.TextField(help_text="The provider's id for it.")
+    name = models.TextField(help_text="As the model wrote it; there may be no such tool.")
+    arguments = models.TextField(blank=True, help_text="As the model wrote them; they may not be JSON.")
+    title = models.CharField(max_length=200, help_text="What people read.")
+    doing = models.CharField(max_length=200, blank=True, help_text="What people read while it runs.")
+    is_idempotent = models.BooleanField(default=False, help_text="May be run again after its worker died.")
+    approval = models.CharField(max_length=10, choices=Approval, blank=True, default=Approval.NOT_NEEDED)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    status = models.CharField(max_length=12, choices=CallStatus, default=CallStatus.PENDING)
+    result = models.TextField(blank=True, help_text="What the model is told.")
+    summary = models.CharField(max_length=300, blank=True, help_text="What people read of the result.")
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ToolCallQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["round", "place"]
+        constraints = [
+            # Also the index by which an answer's calls are read. A round that is stored twice is one round.
+            models.UniqueConstraint(fields=["message", "round", "place"], name="tool_call_place"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.status})"
