@@ -56,6 +56,7 @@ class ListedSession(Schema):
     model: str | None
     replies: Literal["every", "mention"]
     when_busy: Literal["queue", "steer", "interrupt"]
+    services: list[str]
     role: str | None
     running: bool
     said: int
