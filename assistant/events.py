@@ -27,11 +27,16 @@ from assistant.models.session import ChatSession
 logger = logging.getLogger(__name__)
 
 SEND_SECONDS = 3.0  # longer than this a viewer's frame is not waited for: it resyncs, the work goes on
+LOOKS = 10  # in SEND_SECONDS
+MAKE_UP_SECONDS = 0.5
+MOST_OWED = 10_000
 
 _own_loop: asyncio.AbstractEventLoop | None = None
 _lock = threading.Lock()
 _is_away = False
 _unsent: set[Future[None]] = set()
+_owed: set[str] = set()  # groups that a frame did not reach: their viewers are owed a fresh snapshot
+_making_up: asyncio.Task[None] | None = None
 
 
 def send_from(loop: asyncio.AbstractEventLoop | None) -> None:
@@ -48,13 +53,11 @@ def flush(seconds: float = SEND_SECONDS) -> None:
     wait(set(_unsent), timeout=seconds)
 
 
+SESSIONS = "session."
+
+
 def group_of(session_id: UUID | str) -> str:
-    return f"session.{str(session_id).replace('-', '')}"
-
-
-def group_of_user(user_id: int) -> str:
-    """Where a person's lists of sessions listen, in all their tabs."""
-    return f"user.{user_id}"
+    return f"{SESSIONS}{str(session_id).replace('-', '')}"
 
 
 def encode(type_: str, **fields: Any) -> str:
@@ -133,48 +136,16 @@ def session_changed(session: ChatSession, running: bool | None = None) -> None:
     if running is None:
         running = session.messages.running().exists()
     _on_commit(session.pk, encode("session.updated", session=wire.session_json(session, None, running=running)))
-    participants = list(session.participants.all())
-    for participant in participants:
-        participant.session = session  # as it was just written
-    _tell_lists(participants, running=running)
 
 
 def participant_changed(type_: str, participant: Participant) -> None:
-    """Tells the session of one of its people, and that person's list of sessions of the session."""
     _on_commit(participant.session_id, encode(type_, participant=participant.as_json()))
-    list_changed(participant)
-
-
-def list_changed(participant: Participant) -> None:
-    """Tells one person's list how a session now stands in it: new, read, archived, or with another role."""
-    _tell_lists([participant], running=participant.session.messages.running().exists())
 
 
 def access_ended(session_id: UUID, user_id: int | None = None) -> None:
-    """The session is gone, or (with `user_id`) that person is no longer in it: their sockets close, their lists lose it.
-
-    Of a whole session this is told while it still has its participants.
-    """
+    """The session is gone, or (with `user_id`) that person is no longer in it: their sockets close."""
     group = group_of(session_id)
     transaction.on_commit(lambda: _run(_send(group, {"type": "access.ended", "user_id": user_id})))
-    gone = encode("list.removed", session_id=str(session_id))
-    people = Participant.objects.filter(session=session_id).values_list("user_id", flat=True)
-    _to_lists(dict.fromkeys(people if user_id is None else [user_id], gone))
-
-
-def _tell_lists(participants: list[Participant], *, running: bool) -> None:
-    from assistant import wire
-
-    _to_lists({p.user_id: encode("list.updated", session=wire.listed_json(p, running=running)) for p in participants})
-
-
-def _to_lists(frames: dict[int, str]) -> None:
-    async def send() -> None:
-        for user_id, frame in frames.items():
-            await _send(group_of_user(user_id), {"type": "relay", "frame": frame})
-
-    if frames:
-        transaction.on_commit(lambda: _run(send()))
 
 
 def stop_turn(group: str, message_id: UUID, attempt: int) -> None:
@@ -196,21 +167,64 @@ def _on_commit(session_id: UUID, frame: str) -> None:
 
 
 async def _send(group: str, event: dict[str, Any]) -> None:
-    layer = get_channel_layer()
-    assert layer is not None
+    """Never raises. What could not be sent to a session's viewers is made up for by a snapshot, once sending works."""
     global _is_away
     try:
-        await asyncio.wait_for(layer.group_send(group, event), SEND_SECONDS)
+        await _publish(group, event)
     except (*valkey.Unavailable, TimeoutError) as error:
         if not _is_away:  # one line for an outage, not one for each frame of each answer
             logger.warning(
                 "Frames are not sent, viewers will get a fresh snapshot: %s", error or type(error).__name__
             )
         _is_away = True
+        if group.startswith(SESSIONS):
+            _owe(group)
     else:
         if _is_away:
             logger.warning("Frames are sent again.")
         _is_away = False
+
+
+async def _publish(group: str, event: dict[str, Any]) -> None:
+    """Raises one of valkey.Unavailable, or TimeoutError after SEND_SECONDS in which this loop was there to hear an answer.
+
+    A clock alone would also give up on an answer that has long arrived while the loop was kept from reading it. A loop
+    that comes late uses up one look, and reads what has arrived before it looks again.
+    """
+    layer = get_channel_layer()
+    assert layer is not None
+    sending = asyncio.ensure_future(layer.group_send(group, event))
+    try:
+        for _ in range(LOOKS):
+            await asyncio.wait({sending}, timeout=SEND_SECONDS / LOOKS)
+            if sending.done():
+                return sending.result()
+        raise TimeoutError
+    finally:
+        sending.cancel()
+
+
+def _owe(group: str) -> None:
+    """Has `viewer.resync` sent to the group as soon as sending works: the frame that it missed may have been an ending."""
+    global _making_up
+    if len(_owed) < MOST_OWED:
+        _owed.add(group)
+    with _lock:
+        if _making_up is None or _making_up.done() or _making_up.get_loop().is_closed():
+            _making_up = asyncio.create_task(_make_up(), name="making up")
+
+
+async def _make_up() -> None:
+    while _owed:
+        await asyncio.sleep(MAKE_UP_SECONDS)
+        for group in list(_owed):
+            # Before it is sent: a frame that is lost from here on is owed anew.
+            _owed.discard(group)
+            try:
+                await _publish(group, {"type": "viewer.resync"})
+            except (*valkey.Unavailable, TimeoutError):
+                _owed.add(group)
+                break
 
 
 def _run(coroutine: Coroutine[Any, Any, None]) -> None:
