@@ -194,6 +194,8 @@ def preload() -> None:
     are never looked at again.
     """
     litellm = library()
+    # litellm imports it with its first call over a network: half a second in which a new worker's loop would stand still.
+    import openai.resources  # noqa: F401
 
     async def warm() -> None:
         response = await litellm.acompletion(

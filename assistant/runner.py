@@ -2,7 +2,8 @@
 
 django-q2's worker function runs in the process's main thread and only hands turns over (`admit`). The loop runs in a
 thread of its own, started after the fork. Beside the turns it runs, by name: the pulse (for the supervisor), the
-heartbeat (the lease), the checkpoints, the sweep, the neighbours, and the ear (messages to this process).
+heartbeat (the lease), the checkpoints, the sweep, the neighbours, the ear (messages to this process), and the wait for
+successors once the supervisor is lost.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ PULSE_SECONDS = 0.2
 CHECKPOINT_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
 NEIGHBOURS_SECONDS = 1.0
+SUCCESSOR_SECONDS = 0.25
+ORPHAN_SECONDS = 30.0  # so long a worker without a supervisor waits for the next supervisor's workers
 ADMIT_RETRY_SECONDS = 10.0
 
 
@@ -62,6 +65,8 @@ class Runner:
         self._doubt: asyncio.Event
         self._strays: dict[tuple[UUID, int], float] = {}  # rows of ours without a turn, and since when
         self._healthy_since = float("-inf")
+        self._orphaned_at: float | None = None
+        self._contemporaries: set[UUID] = set()  # the workers that were here when the supervisor was lost
         self._loop: asyncio.AbstractEventLoop
         # Not a daemon: the process does not exit under turns that are being handed over.
         self._thread = threading.Thread(target=self._run, name="runner")
@@ -131,6 +136,7 @@ class Runner:
             self._named("sweep", self._sweep),
             self._named("neighbours", self._look_after_neighbours),
             self._named("ear", self._listen),
+            self._named("successors", self._wait_for_successors),
         ]
         self._ready.set_result(None)
         await self._drain_asked.wait()
@@ -182,11 +188,28 @@ class Runner:
     async def _pulse(self) -> None:
         if slot.current:
             slot.current.beat(len(self._turns))
-            if not is_process(slot.current.supervisor_pid):
-                logger.warning("The supervisor is gone: worker %s hands over its turns and ends.", self.worker)
-                os.kill(os.getpid(), signal.SIGTERM)
-                await asyncio.sleep(60)
+            if self._orphaned_at is None and not is_process(slot.current.supervisor_pid):
+                logger.warning("The supervisor is gone: worker %s works on until there are others.", self.worker)
+                self._orphaned_at = time.monotonic()
         await asyncio.sleep(PULSE_SECONDS)
+
+    async def _wait_for_successors(self) -> None:
+        """A worker without a supervisor is unguarded, not useless: it works until a new supervisor's workers are there.
+
+        Then it hands over as in a rolling restart, so nobody's text stands still while the supervisor loads its libraries.
+        If nobody comes, or `serve` is gone as well (then nobody will), it hands over to whoever else there is.
+        """
+        await asyncio.sleep(SUCCESSOR_SECONDS)
+        if self._orphaned_at is None or self._draining.is_set():
+            return
+        here = await self._lease.call_once(self._workers_here)
+        self._contemporaries = self._contemporaries or here
+        served_by = int(os.environ.get("PARLEY_SERVED_BY", 0))
+        is_left = bool(served_by) and not is_process(served_by)
+        is_late = time.monotonic() - self._orphaned_at > ORPHAN_SECONDS
+        if is_left or is_late or here - self._contemporaries:
+            logger.warning("Worker %s, without a supervisor, hands over its turns and ends.", self.worker)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     async def _heartbeat(self) -> None:
         """Renews the lease, then asks which turns are still ours: the net below the messages to this process."""
@@ -303,6 +326,10 @@ class Runner:
         if slot.current:
             queue.free(slot.current.taken)  # what this place's last worker had taken and not begun
         recovery.forget_old_workers()
+
+    def _workers_here(self) -> set[UUID]:
+        alive = WorkerProcess.objects.alive().filter(host=self.worker.host, boot_id=self.worker.boot_id)
+        return {self.worker.pk, *alive.values_list("pk", flat=True)}
 
     def _beat(self, load: int) -> bool:
         row = WorkerProcess.objects.filter(pk=self.worker.pk)

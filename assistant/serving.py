@@ -30,7 +30,7 @@ from assistant import conf, embedded
 
 logger = logging.getLogger(__name__)
 
-CALM_SECONDS = 30.0
+CALM_SECONDS = 5.0  # who lived this long was killed, it did not fail to start: no reason to wait
 LONGEST_BACKOFF_SECONDS = 10.0
 WATCH_SECONDS = 0.1
 VALKEY_SECONDS = 10.0

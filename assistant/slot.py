@@ -11,7 +11,7 @@ import time
 from multiprocessing.sharedctypes import RawArray
 
 _PID, _BEAT_MS, _LOAD, _CAPACITY, _DRAINING, _SUPERVISOR, _TAKEN_COUNT = range(7)
-STILL_SECONDS = 3.0  # without a beat; a beat is due every 0.2 s
+STILL_SECONDS = 1.0  # without a beat; a beat is due every 0.2 s
 _TAKEN_ROOM = 8  # the pusher's one, the queue's one, the worker's one, and some to spare
 
 

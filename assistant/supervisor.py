@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 WATCH_SECONDS = 0.1
 START_SECONDS = 60.0  # longer than this without a worker: the cluster is taken to be stuck
 STOP_MARGIN_SECONDS = 15.0
-CALM_SECONDS = 30.0  # a cluster that lived this long has its failures forgiven
+CALM_SECONDS = 5.0  # a cluster that lived this long was killed, it did not fail to start: no reason to wait
 LONGEST_BACKOFF_SECONDS = 10.0
 
 _processes = multiprocessing.get_context("fork")

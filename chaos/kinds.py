@@ -25,8 +25,11 @@ class Kind(enum.StrEnum):
 
     @property
     def interrupts(self) -> bool:
-        """Whether the answers that it hits are written anew by another attempt. The others go on where they are."""
-        return self not in (Kind.PUSHER, Kind.WEB, Kind.VALKEY, Kind.DATABASE)
+        """Whether the answers that it hits are written anew by another attempt. The others go on where they are.
+
+        (Without their supervisor workers go on too, and hand over later, to the next supervisor's.)
+        """
+        return self not in (Kind.PUSHER, Kind.COMMAND, Kind.WEB, Kind.VALKEY, Kind.DATABASE)
 
     @property
     def is_kill(self) -> bool:

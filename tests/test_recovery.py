@@ -361,13 +361,13 @@ def took(answer, seconds_ago):
 
 
 def test_a_job_that_was_taken_and_not_brought_to_a_claim_is_delivered_again(answer):
-    took(answer, seconds_ago=11)
+    took(answer, seconds_ago=4)
     assert recovery.redeliver_lost_jobs() == 1
     assert OrmQ.objects.get(pk=answer.job).lock <= timezone.now()
 
 
 def test_a_job_that_was_just_taken_is_left_to_its_taker(answer):
-    before = took(answer, seconds_ago=5)
+    before = took(answer, seconds_ago=2)
     assert recovery.redeliver_lost_jobs() == 0 and OrmQ.objects.get(pk=answer.job).lock == before.lock
 
 

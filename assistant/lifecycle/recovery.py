@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from assistant import conf, events, live, queue, wire
+from assistant import events, live, queue, wire
 from assistant.failures import sentence
 from assistant.lifecycle.answering import kept
 from assistant.lifecycle.calls import close_calls, ends_of
@@ -26,6 +26,7 @@ from assistant.models.worker import WorkerProcess
 logger = logging.getLogger(__name__)
 
 BATCH = 100
+TAKEN_SECONDS = 3.0  # from a job's taking to its claim it is milliseconds, unless the taker died or stands still
 
 
 def recover(seen: Message, *, may_retry: bool = True) -> str | None:
@@ -256,13 +257,13 @@ def wake_queue(session_id: UUID) -> None:
 
 
 def redeliver_lost_jobs() -> int:
-    """Frees jobs that a worker took and has not brought to a claim within a lease: it probably died in between.
+    """Frees jobs that a worker took and has not brought to a claim in TAKEN_SECONDS: it died, stands still, or is full.
 
     A job whose taker is only slow is delivered twice, which the claim makes harmless.
     """
     from django_q.conf import Conf
 
-    taken_before = timezone.now() + timedelta(seconds=Conf.RETRY - conf.get("ASSISTANT_LEASE"))
+    taken_before = timezone.now() + timedelta(seconds=Conf.RETRY - TAKEN_SECONDS)
     waiting = Message.objects.running().filter(status=Status.PENDING, job__isnull=False).values("job")
     lost = OrmQ.objects.filter(pk__in=waiting, lock__gt=timezone.now(), lock__lt=taken_before)
     return queue.free(list(lost.values_list("pk", flat=True)[:BATCH]))

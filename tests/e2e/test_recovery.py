@@ -147,14 +147,41 @@ def test_an_idle_worker_killed_takes_no_question_along(product: Product, alice: 
 
 
 def test_the_whole_worker_command_killed(provider: ProviderProcess, product: Product, alice: Person) -> None:
-    session, answer = half_written(alice, interrupted_model(provider))
+    """Its workers go on without it until there are others; only then are answers handed over, and the old ones end."""
+    model = tagged("words-n600-rate=30")
+    session = alice.new_session(model)
     family = product.child("manage.py worker").children(recursive=True)
     with alice.view(session) as viewer:
-        since = time.monotonic()
+        answer = alice.asked(session)
+        viewer.wait_for(lambda: viewer.view.text(answer))
         product.child("manage.py worker").kill()
-        seconds = assert_goes_on(viewer, answer, 2, since)
-    print(f"manage.py worker killed: {seconds:.2f} s")
-    product.wait_for(lambda: not any(map(is_up, family)), 60)  # its orphans ended by themselves
+        since, seen = time.monotonic(), viewer.view.text(answer)
+        viewer.wait_for(lambda: len(viewer.view.text(answer)) > len(seen) + 50)  # more than what was on its way
+        assert viewer.view.messages[answer]["attempt"] == 1
+        print(f"manage.py worker killed: the text went on within {time.monotonic() - since:.2f} s")
+        product.wait_for(lambda: not any(map(is_up, family)), 60)
+        ended = viewer.wait_for_end(answer)
+    assert (ended["status"], ended["content"]) == ("success", expected_text(model))
+    assert ended["attempt"] == 2
+
+
+def test_workers_whose_supervisor_and_serve_are_gone_end_by_themselves(
+    provider: ProviderProcess, product: Product, alice: Person
+) -> None:
+    """Nobody will start others: what they hold goes back to the queue, for whoever comes."""
+    _, answer = half_written(alice, interrupted_model(provider))
+    supervisor = product.child("manage.py worker")
+    family = supervisor.children(recursive=True)
+    serve = product.process
+    serve.suspend()  # or it would start another one in between
+    supervisor.kill()
+    serve.kill()
+    product.wait_for(lambda: not any(map(is_up, family)), 60)
+    product.stop()
+    rows = product.rows("SELECT status, attempt FROM assistant_message WHERE status IN ('pending', 'processing')")
+    assert rows == [("pending", 1)]
+    product.start()
+    assert alice.wait_for_end(answer)["content"] == expected_text(TEXT)
 
 
 def test_valkey_killed_in_mid_answer(provider: ProviderProcess, product: Product, alice: Person) -> None:

@@ -61,16 +61,7 @@ showQueue({ store, sessionId });
 showPeople({ store, sessionId });
 showConnection({ store });
 announce({ store, modelLabel });
-showShell({
-  focusComposer: composer.focus,
-  keys: {
-    j: () => messages.step(1),
-    k: () => messages.step(-1),
-    g: () => messages.toEnd(),
-    s: () => mayWrite(store.state) && stop(),
-    p: () => document.getElementById("people-sheet").showModal(),
-  },
-});
+showShell({ focusComposer: composer.focus });
 
 const title = document.querySelector("[data-title]");
 const drawModel = showModel({

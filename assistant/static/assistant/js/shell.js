@@ -10,16 +10,13 @@ function keysAreOn() {
   }
 }
 
-/** `keys` are the page's own: {key: action}. Each stands in the help sheet (`_help_sheet.html`). */
-export function showShell({ focusComposer, keys = {} }) {
+/** `focusComposer` is called for "/". */
+export function showShell({ focusComposer }) {
   const help = document.getElementById("help-sheet");
 
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-sheet]");
-    if (opener) {
-      opener.closest("[popover]")?.hidePopover();
-      document.getElementById(opener.dataset.sheet).showModal();
-    }
+    if (opener) document.getElementById(opener.dataset.sheet).showModal();
     if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
     if (event.target instanceof HTMLDialogElement) closeOutside(event);
   });
@@ -38,8 +35,7 @@ export function showShell({ focusComposer, keys = {} }) {
     const isWriting = event.target.closest("input, textarea, select, [contenteditable]");
     if (isWriting || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (!wanted.checked) return;
-    const all = { "/": focusComposer, "?": () => help.showModal(), n: () => location.assign("/new/"), ...keys };
-    const action = Object.hasOwn(all, event.key) ? all[event.key] : null;
+    const action = { "/": focusComposer, "?": () => help.showModal(), n: () => location.assign("/new/") }[event.key];
     if (!action) return;
     event.preventDefault();
     action();
