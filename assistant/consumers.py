@@ -1,4 +1,4 @@
-"""The socket of one session. It tells; commands go over HTTP."""
+"""The sockets: of one session, and of one person's list of sessions. They tell; commands go over HTTP."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from assistant import events, presence, valkey
 from assistant.models.participant import display_name
+from assistant.sidebar import list_snapshot
 from assistant.snapshot import session_exists, snapshot
 from assistant.telling import NO_SUCH_SESSION, REMOVED, TellingConsumer
 
@@ -76,3 +77,15 @@ class SessionConsumer(TellingConsumer):
         if self.user is not None:
             user = {"id": self.user.pk, "name": display_name(self.user)}
             await events.send_frame(self.session_id, events.encode("typing", user=user, active=active))
+
+
+class ListConsumer(TellingConsumer):
+    """What changes in any of one's sessions, as it stands in one's list of them."""
+
+    def group(self) -> str:
+        return events.group_of_user(self.user.pk)
+
+    async def send_snapshot(self) -> bool:
+        state = await self.database.call_once(list_snapshot, self.user)
+        await self.send(events.encode("list.snapshot", **state))
+        return True

@@ -60,6 +60,11 @@ def group_of(session_id: UUID | str) -> str:
     return f"{SESSIONS}{str(session_id).replace('-', '')}"
 
 
+def group_of_user(user_id: int) -> str:
+    """Where a person's lists of sessions listen, in all their tabs."""
+    return f"user.{user_id}"
+
+
 def encode(type_: str, **fields: Any) -> str:
     return orjson.dumps({"type": type_, **fields}).decode()
 
@@ -136,16 +141,48 @@ def session_changed(session: ChatSession, running: bool | None = None) -> None:
     if running is None:
         running = session.messages.running().exists()
     _on_commit(session.pk, encode("session.updated", session=wire.session_json(session, None, running=running)))
+    participants = list(session.participants.all())
+    for participant in participants:
+        participant.session = session  # as it was just written
+    _tell_lists(participants, running=running)
 
 
 def participant_changed(type_: str, participant: Participant) -> None:
+    """Tells the session of one of its people, and that person's list of sessions of the session."""
     _on_commit(participant.session_id, encode(type_, participant=participant.as_json()))
+    list_changed(participant)
+
+
+def list_changed(participant: Participant) -> None:
+    """Tells one person's list how a session now stands in it: new, read, archived, or with another role."""
+    _tell_lists([participant], running=participant.session.messages.running().exists())
 
 
 def access_ended(session_id: UUID, user_id: int | None = None) -> None:
-    """The session is gone, or (with `user_id`) that person is no longer in it: their sockets close."""
+    """The session is gone, or (with `user_id`) that person is no longer in it: their sockets close, their lists lose it.
+
+    Of a whole session this is told while it still has its participants.
+    """
     group = group_of(session_id)
     transaction.on_commit(lambda: _run(_send(group, {"type": "access.ended", "user_id": user_id})))
+    gone = encode("list.removed", session_id=str(session_id))
+    people = Participant.objects.filter(session=session_id).values_list("user_id", flat=True)
+    _to_lists(dict.fromkeys(people if user_id is None else [user_id], gone))
+
+
+def _tell_lists(participants: list[Participant], *, running: bool) -> None:
+    from assistant import wire
+
+    _to_lists({p.user_id: encode("list.updated", session=wire.listed_json(p, running=running)) for p in participants})
+
+
+def _to_lists(frames: dict[int, str]) -> None:
+    async def send() -> None:
+        for user_id, frame in frames.items():
+            await _send(group_of_user(user_id), {"type": "relay", "frame": frame})
+
+    if frames:
+        transaction.on_commit(lambda: _run(send()))
 
 
 def stop_turn(group: str, message_id: UUID, attempt: int) -> None:

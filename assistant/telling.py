@@ -94,6 +94,7 @@ class TellingConsumer(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if not self.is_told:  # refused; what was sent before that was heard is not answered
             return
+        frame: Any
         try:
             frame = json.loads(text_data or "") if len(text_data or "") <= LONGEST_FRAME else None
         except (ValueError, RecursionError):

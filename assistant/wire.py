@@ -7,7 +7,7 @@ from typing import Any
 
 from assistant import live, markup
 from assistant.models.message import Message, Status
-from assistant.models.participant import display_name
+from assistant.models.participant import Participant, display_name
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
 
@@ -116,6 +116,7 @@ def rendered(content: str, ends: tuple[int, ...] = ()) -> dict[str, Any]:
 
 
 def session_json(session: ChatSession, role: str | None, *, running: bool) -> dict[str, Any]:
+    """A session as everyone in it sees it."""
     return {
         "id": str(session.id),
         "version": session.version,
@@ -128,6 +129,7 @@ def session_json(session: ChatSession, role: str | None, *, running: bool) -> di
         "services": session.services,
         "role": role,
         "running": running,
+        "said": session.said,
         "queue_paused_until": _moment(session.queue_paused_until),
         "queue_paused_for": session.queue_paused_for if session.queue_paused_until else None,
         "created_at": _moment(session.created_at),
@@ -141,6 +143,29 @@ def _settings(message: Message) -> dict[str, Any] | None:
         return None
     prompt = str(message.system_prompt_id) if message.system_prompt_id else None
     return {"parameters": message.parameters, "system_prompt": prompt}
+
+
+def listed_json(participant: Participant, *, running: bool) -> dict[str, Any]:
+    """A session as it stands in the list of one of its participants, who sees in `yours` what only they have.
+
+    Without the settings, of which a list has no use and which may be long.
+    """
+    full = own_json(participant, running=running)
+    return {name: value for name, value in full.items() if name not in ("system_prompt", "parameters")}
+
+
+def own_json(participant: Participant, *, running: bool) -> dict[str, Any]:
+    """A session as one of its participants has it."""
+    session = participant.session
+    return session_json(session, participant.role, running=running) | {
+        "yours": {
+            "version": participant.version,
+            "read": participant.read,
+            "unread": participant.unread,
+            "mentioned": participant.mentioned > participant.read,
+            "archived": participant.archived_at is not None,
+        }
+    }
 
 
 def _person(user: Any) -> dict[str, Any] | None:

@@ -23,7 +23,8 @@ CORE = {
     "assistant.answer", "assistant.catalogue", "assistant.conf", "assistant.context", "assistant.database",
     "assistant.demo", "assistant.events", "assistant.failures", "assistant.lifecycle", "assistant.live",
     "assistant.llm", "assistant.markup", "assistant.models", "assistant.pieces", "assistant.presence", "assistant.queue",
-    "assistant.runner", "assistant.slot", "assistant.snapshot", "assistant.turn", "assistant.valkey", "assistant.wire",
+    "assistant.runner", "assistant.sidebar", "assistant.slot", "assistant.snapshot",
+    "assistant.turn", "assistant.valkey", "assistant.wire",
 }  # fmt: skip
 
 

@@ -41,25 +41,43 @@ class Person(Schema):
     name: str
 
 
-class Session(Schema):
+class Yours(Schema):
+    version: int
+    read: int
+    unread: int
+    mentioned: bool
+    archived: bool
+
+
+class ListedSession(Schema):
     id: str
     version: int
     title: str
     model: str | None
-    system_prompt: str
-    parameters: dict[str, Any]
     replies: Literal["every", "mention"]
     when_busy: Literal["queue", "steer", "interrupt"]
+    services: list[str]
     role: str | None
     running: bool
+    said: int
     queue_paused_until: str | None
     queue_paused_for: dict[str, str] | None
     created_at: str
     updated_at: str
+    yours: Yours
+
+
+class Session(ListedSession):
+    system_prompt: str
+    parameters: dict[str, Any]
+
+
+class Reading(Input):
+    said: int | None = Field(None, ge=0, le=2**31 - 1)
 
 
 class Sessions(Schema):
-    sessions: list[Session]
+    sessions: list[ListedSession]
     has_more: bool
 
 

@@ -4,16 +4,15 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from ninja import Query, Router, Status
 
-from assistant import catalogue, wire
+from assistant import catalogue, events, sidebar, wire
 from assistant.api import schemas
 from assistant.api.authentication import user_of
 from assistant.api.rooms import WRITERS, session_for
-from assistant.lifecycle import asking
-from assistant.models import ChatSession, Message, Participant
+from assistant.lifecycle import asking, keeping
+from assistant.models import ChatSession, Participant
 from assistant.models.participant import Role, display_name, hue
 from assistant.models.session import UNTITLED
 
@@ -36,15 +35,15 @@ def list_models(request: HttpRequest) -> dict[str, Any]:
 
 @router.get("/sessions", response=schemas.Sessions, summary="One's sessions, newest activity first")
 def list_sessions(
-    request: HttpRequest, limit: int = Query(50, ge=1, le=LONGEST_PAGE), offset: int = Query(0, ge=0, le=1_000_000)
+    request: HttpRequest,
+    archived: bool = False,
+    before: UUID | None = None,
+    limit: int = Query(sidebar.PAGE, ge=1, le=LONGEST_PAGE),
+    offset: int = Query(0, ge=0, le=1_000_000),
 ) -> Any:
-    user = user_of(request)
-    role = Participant.objects.filter(session=OuterRef("pk"), user=user).values("role")[:1]
-    running = Message.objects.running().filter(session=OuterRef("pk"))
-    rows = ChatSession.objects.for_user(user).annotate(my_role=role, is_running=Exists(running))
-    found = list(rows[offset : offset + limit + 1])
-    listed = [wire.session_json(row, row.my_role, running=row.is_running) for row in found[:limit]]
-    return {"sessions": listed, "has_more": len(found) > limit}
+    last = session_for(request, before) if before else None
+    sessions, has_more = sidebar.listed(user_of(request), archived=archived, limit=limit, offset=offset, before=last)
+    return {"sessions": sessions, "has_more": has_more}
 
 
 @router.post("/sessions", response={201: schemas.Session}, summary="A new session, owned by who makes it")
@@ -53,9 +52,10 @@ def create_session(request: HttpRequest, payload: schemas.NewSession | None = No
     asking.check_model(wanted.model)
     with transaction.atomic():
         session = ChatSession.objects.create(title=wanted.title.strip() or UNTITLED, model=wanted.model)
-        Participant.objects.create(session=session, user=user_of(request), role=Role.OWNER)
+        owner = Participant.objects.create(session=session, user=user_of(request), role=Role.OWNER)
         session.refresh_from_db()
-    return Status(201, wire.session_json(session, Role.OWNER, running=False))
+        events.list_changed(owner)
+    return Status(201, wire.own_json(owner, running=False))
 
 
 @router.get("/sessions/{session_id}", response=schemas.Session)
@@ -88,5 +88,29 @@ def resume_session(request: HttpRequest, session_id: UUID) -> Any:
     return _shown(request, session)
 
 
+@router.post("/sessions/{session_id}/read", response=schemas.Session, summary="One has read it, up to what was said")
+def mark_read(request: HttpRequest, session_id: UUID, payload: schemas.Reading | None = None) -> Any:
+    session = session_for(request, session_id)
+    return _own(keeping.mark_read(session, user_of(request), payload.said if payload else None))
+
+
+@router.post(
+    "/sessions/{session_id}/archive", response=schemas.Session, summary="Out of one's list, until somebody asks"
+)
+def archive_session(request: HttpRequest, session_id: UUID) -> Any:
+    return _own(keeping.archive(session_for(request, session_id), user_of(request)))
+
+
+@router.post("/sessions/{session_id}/unarchive", response=schemas.Session, summary="Back into one's list")
+def unarchive_session(request: HttpRequest, session_id: UUID) -> Any:
+    return _own(keeping.unarchive(session_for(request, session_id), user_of(request)))
+
+
+def _own(participant: Participant) -> dict[str, Any]:
+    return wire.own_json(participant, running=participant.session.messages.running().exists())
+
+
 def _shown(request: HttpRequest, session: ChatSession) -> dict[str, Any]:
-    return wire.session_json(session, session.role_of(user_of(request)), running=session.messages.running().exists())
+    participant = Participant.objects.get(session=session, user=user_of(request))
+    participant.session = session
+    return _own(participant)

@@ -12,7 +12,15 @@ from django.utils import timezone
 
 from assistant import catalogue, conf, events, live, queue, wire
 from assistant.lifecycle.refusal import Refused
-from assistant.lifecycle.turns import end_turn, line_up, open_turn, promote_next, stop_answer, touch
+from assistant.lifecycle.turns import (
+    end_turn,
+    line_up,
+    note_question,
+    open_turn,
+    promote_next,
+    stop_answer,
+    touch,
+)
 from assistant.models.message import Author, Message, Status, next_version
 from assistant.models.session import UNTITLED, ChatSession, WhenBusy
 
@@ -58,6 +66,7 @@ def send(session: ChatSession, author: Any, content: str, client_id: str, model:
             finished_at=None if must_wait else timezone.now(),
         )
         touch(locked)
+        note_question(locked, author, message.mentions)
         events.message_created(message)
         if must_wait:
             reply = None

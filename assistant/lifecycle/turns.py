@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -100,6 +101,8 @@ def end_turn(session: ChatSession, *, failed: bool) -> None:
     elif not failed and session.queue_paused_until is not None:
         session.queue_paused_until = None
         session.save(update_fields=["queue_paused_until"])
+    session.said += 1
+    session.save(update_fields=["said"])
     promote_next(session)
     events.session_changed(session)
 
@@ -157,6 +160,20 @@ def take_live_text(message: Message) -> None:
     shown = live.seal(message.pk, message.attempt)
     if shown is not None and shown.seq >= message.seq:
         message.content, message.seq = shown.content, shown.seq
+
+
+def note_question(session: ChatSession, author: Any, mentioned: Iterable[int] = ()) -> None:
+    """Everyone else in the session has one more thing to read, and the session is back in all lists.
+
+    Who speaks has read what was said before. `mentioned` are the ids of the users whom the question names.
+    """
+    session.said += 1
+    session.save(update_fields=["said"])
+    participants, later = session.participants, F("version") + 1
+    participants.filter(archived_at__isnull=False).update(archived_at=None, version=later)
+    participants.filter(user=author).update(read=session.said, version=later)
+    if named := set(mentioned):
+        participants.filter(user_id__in=named).update(mentioned=session.said, version=later)
 
 
 def touch(session: ChatSession) -> None:

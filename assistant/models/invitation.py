@@ -58,6 +58,10 @@ class Invitation(models.Model):
         unused = Q(max_uses=None) | Q(uses__lt=F("max_uses"))
         return cls.objects.filter(unused, revoked_at=None, expires_at__gt=timezone.now())
 
+    def _said(self) -> int:
+        """What was said before somebody came is not news to them."""
+        return ChatSession.objects.values_list("said", flat=True).get(pk=self.session_id)
+
     def accept(self, user: Any) -> Participant | None:
         """Makes `user` a participant; one who is already in keeps the role they have.
 
@@ -72,7 +76,7 @@ class Invitation(models.Model):
             if not self._open().filter(pk=self.pk).update(uses=F("uses") + 1):
                 return None
             participant, _ = Participant.objects.get_or_create(
-                session=self.session, user=user, defaults={"role": self.role}
+                session=self.session, user=user, defaults={"role": self.role, "read": self._said()}
             )
             events.participant_changed("participant.joined", participant)
         return participant

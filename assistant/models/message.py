@@ -132,6 +132,10 @@ class Message(models.Model):
         null=True, blank=True, help_text="How many rounds of tools that answer had behind it then."
     )
     mentions = models.JSONField(default=list, blank=True, help_text="Ids of the users whom a question names with @.")
+    superseded_by = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="earlier", db_index=False,
+        help_text="The question that its author asked instead. This one and its answers are kept as a version.",
+    )  # fmt: skip
     model = models.CharField(max_length=200, blank=True)
     parameters = models.JSONField(default=dict, blank=True, help_text="An answer: those it was asked with.")
     system_prompt = models.ForeignKey(
@@ -191,6 +195,9 @@ class Message(models.Model):
                 fields=["status", "id"], condition=Q(status__in=UNFINISHED), name="message_unfinished"
             ),  # sweep, admin, metrics
             models.Index(fields=["worker"], condition=Q(status=Status.PROCESSING), name="message_of_worker"),
+            models.Index(
+                fields=["superseded_by"], condition=Q(superseded_by__isnull=False), name="message_superseded"
+            ),  # deleting a message looks for those it supersedes
         ]
 
     def __str__(self) -> str:

@@ -23,6 +23,16 @@ class Participant(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="participations")
     role = models.CharField(max_length=10, choices=Role)
     joined_at = models.DateTimeField(db_default=Now(), editable=False)
+    read = models.PositiveIntegerField(
+        default=0, editable=False, help_text="How much of what was said they have read; never less than before."
+    )
+    mentioned = models.PositiveIntegerField(
+        default=0, editable=False, help_text="The session's `said` when they were last mentioned."
+    )
+    archived_at = models.DateTimeField(null=True, blank=True, help_text="Out of their list until somebody asks.")
+    version = models.PositiveIntegerField(
+        default=1, editable=False, help_text="Grows with each change of the three above."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["session", "user"], name="participant_once")]
@@ -30,6 +40,10 @@ class Participant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} ({self.role})"
+
+    @property
+    def unread(self) -> int:
+        return max(0, self.session.said - self.read)
 
     @property
     def may_write(self) -> bool:

@@ -31,6 +31,13 @@ def default_services() -> list[str]:
     return list(conf.get("ASSISTANT_SERVICES"))
 
 
+class TitledBy(models.TextChoices):
+    NOBODY = "", "Nobody"
+    WORDS = "words", "The first question's words"
+    MODEL = "model", "The model"
+    PERSON = "person", "A person"  # stays as it is
+
+
 class SessionQuerySet(models.QuerySet["ChatSession"]):
     def for_user(self, user: Any) -> SessionQuerySet:
         """The sessions that `user` takes part in, newest activity first. Authorisation is this query."""
@@ -59,7 +66,12 @@ class ChatSession(models.Model):
     services = models.JSONField(
         default=default_services, blank=True, help_text="Names of the services whose tools the model may use here."
     )
+    titled_by = models.CharField(max_length=10, choices=TitledBy, default=TitledBy.NOBODY, blank=True, editable=False)
+    title_tries = models.PositiveSmallIntegerField(default=0, editable=False, help_text="Titles asked of the model.")
     version = models.PositiveIntegerField(default=1, editable=False, help_text="Grows with each change that is told.")
+    said = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Questions asked and answers ended so far: what people read up to."
+    )
     last_position = models.PositiveIntegerField(default=0, editable=False)
     queue_paused_until = models.DateTimeField(
         null=True, blank=True, help_text="After a failed answer the waiting messages rest until then."

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser
 
 from tests.provider import ProviderProcess
 
 from .people import Person
 from .running import Product, running
+from .windows import chromium, executable
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +44,15 @@ def alice(people: tuple[Person, Person]) -> Person:
 def bob(people: tuple[Person, Person]) -> Person:
     """Takes part where Alice invites him."""
     return people[1]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """`windows.Window.opened` gives a person a window in it. (Of a module: while Playwright runs, asyncio.run can't.)"""
+    if not executable():
+        reason = "There is no chromium on the PATH; tests/install_browser.sh installs it where it can."
+        if os.environ.get("CI", "").lower() in ("1", "true"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with chromium() as started:
+        yield started

@@ -2,80 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from tests.provider import ProviderProcess, expected_text
 
 from .people import Person, tagged
 from .running import Product, running
+from .windows import Window
 
 pytestmark = pytest.mark.browser
 
-ARGUMENTS = [
-    "--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-WAIT_MS = 30_000
 FIRST = "openai/words-n30-hold=10-tag=first"  # the default model: the first question of all is asked of it
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not chromium:
-        reason = "There is no chromium on the PATH; tests/install_browser.sh installs it where it can."
-        if os.environ.get("CI", "").lower() in ("1", "true"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    expect.set_options(timeout=WAIT_MS)
-    with sync_playwright() as playwright:
-        running_browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield running_browser
-        running_browser.close()
 
 
 @pytest.fixture(scope="module")
 def product(provider: ProviderProcess, browser: Browser) -> Iterator[Product]:
     with running(provider, ASSISTANT_MODELS=f"{FIRST},openai/*") as process:
         yield process
-
-
-class Window:
-    """A page of one person, and everything that its console complained about."""
-
-    def __init__(self, context: BrowserContext, url: str) -> None:
-        self.context, self.url = context, url
-        self.complaints: list[str] = []
-        self.page = context.new_page()
-        self.page.set_default_timeout(WAIT_MS)
-        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-
-    def open(self, path: str) -> Page:
-        self.page.goto(self.url + path)
-        return self.page
-
-    def make_account(self, name: str, button: str) -> None:
-        self.page.get_by_label("Name", exact=True).fill(name)
-        self.page.get_by_label("Password", exact=True).fill("correct horse")
-        self.page.get_by_label("Password again").fill("correct horse")
-        self.page.get_by_role("button", name=button).click()
-
-    def ask(self, text: str) -> None:
-        self.page.get_by_label("Message", exact=True).fill(text)
-        self.page.get_by_role("button", name="Send").click()
-
-    def expect_answer(self, text: str, index: int = -1) -> None:
-        expect(self.page.locator(".message.is-answer [data-part=body]").nth(index)).to_have_text(text)
-
-    @property
-    def note(self):
-        return self.page.locator(".message.is-answer [data-part=note]").last
 
 
 @pytest.fixture(scope="module")

@@ -117,7 +117,17 @@ export function showMessages({ store, sessionId, modelLabel, outbox, stop }) {
     (same.disabled ? part(shown, by < 0 ? "version-after" : "version-before") : same).focus();
   }
 
-  return { toEnd: place.toEnd };
+  /** Moves the focus to the next (1) or the previous (-1) message; from outside of them to the newest. */
+  function step(by) {
+    const all = [...list.children];
+    const at = all.indexOf(document.activeElement?.closest(".message"));
+    const next = at < 0 ? all.at(-1) : all[at + by];
+    if (!next) return;
+    next.focus({ preventScroll: true });
+    next.scrollIntoView({ block: "nearest" });
+  }
+
+  return { toEnd: place.toEnd, step };
 }
 
 /** A message that the server doesn't have yet, in the shape of one. */

@@ -61,7 +61,16 @@ showQueue({ store, sessionId });
 showPeople({ store, sessionId });
 showConnection({ store });
 announce({ store, modelLabel });
-showShell({ focusComposer: composer.focus });
+showShell({
+  focusComposer: composer.focus,
+  keys: {
+    j: () => messages.step(1),
+    k: () => messages.step(-1),
+    g: () => messages.toEnd(),
+    s: () => mayWrite(store.state) && stop(),
+    p: () => document.getElementById("people-sheet").showModal(),
+  },
+});
 
 const title = document.querySelector("[data-title]");
 const drawModel = showModel({

@@ -10,13 +10,16 @@ function keysAreOn() {
   }
 }
 
-/** `focusComposer` is called for "/". */
-export function showShell({ focusComposer }) {
+/** `keys` are the page's own: {key: action}. Each stands in the help sheet (`_help_sheet.html`). */
+export function showShell({ focusComposer, keys = {} }) {
   const help = document.getElementById("help-sheet");
 
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-sheet]");
-    if (opener) document.getElementById(opener.dataset.sheet).showModal();
+    if (opener) {
+      opener.closest("[popover]")?.hidePopover();
+      document.getElementById(opener.dataset.sheet).showModal();
+    }
     if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
     if (event.target instanceof HTMLDialogElement) closeOutside(event);
   });
@@ -35,7 +38,8 @@ export function showShell({ focusComposer }) {
     const isWriting = event.target.closest("input, textarea, select, [contenteditable]");
     if (isWriting || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (!wanted.checked) return;
-    const action = { "/": focusComposer, "?": () => help.showModal(), n: () => location.assign("/new/") }[event.key];
+    const all = { "/": focusComposer, "?": () => help.showModal(), n: () => location.assign("/new/"), ...keys };
+    const action = Object.hasOwn(all, event.key) ? all[event.key] : null;
     if (!action) return;
     event.preventDefault();
     action();

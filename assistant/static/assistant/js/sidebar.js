@@ -1,6 +1,7 @@
 /** The list of sessions, the drawer it is on phones, and the menu of one session. */
 
 import { api } from "./api.js";
+import { openMenu as openMenuBeside } from "./menu.js";
 import { orNotice } from "./notices.js";
 import { clone, part, reconcile, setHidden, setText } from "./parts.js";
 
@@ -16,7 +17,6 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
   const elements = new Map([...list.children].map((element) => [element.dataset.id, element]));
   let sessions = [];
   let chosen = null; // {id, title, role} the menu is about
-  let returnTo = null;
 
   // --- list ---
 
@@ -81,15 +81,9 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
 
   function openMenu(button, session) {
     chosen = session;
-    returnTo = button;
     setHidden(part(menu, "rename"), session.role === "viewer");
     setHidden(part(menu, "delete"), Boolean(session.role) && session.role !== "owner");
-    menu.showPopover();
-    const { left, bottom, top } = button.getBoundingClientRect();
-    const { offsetWidth: width, offsetHeight: height } = menu;
-    menu.style.left = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`;
-    menu.style.top = `${bottom + height + 12 > innerHeight ? top - height - 4 : bottom + 4}px`;
-    menu.querySelector("button:not([hidden])")?.focus();
+    openMenuBeside(menu, button);
   }
 
   list.addEventListener("click", (event) => {
@@ -99,14 +93,6 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
     const title = part(button.closest("[data-id]"), "title").textContent;
     openMenu(button, sessions.find((session) => session.id === id) ?? { id, title, role: null });
   });
-  menu.addEventListener("keydown", (event) => {
-    if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
-    event.preventDefault();
-    const items = [...menu.querySelectorAll("button:not([hidden])")];
-    const step = event.key === "ArrowDown" ? 1 : items.length - 1;
-    items[(items.indexOf(document.activeElement) + step) % items.length].focus();
-  });
-  menu.addEventListener("toggle", (event) => event.newState === "closed" && menu.contains(document.activeElement) && returnTo?.focus());
 
   const rename = document.getElementById("rename-sheet");
   const remove = document.getElementById("delete-sheet");

@@ -1,0 +1,42 @@
+/** Menus: a popover of buttons (`.menu`, in controls.css) beside the button that opened it. */
+
+const wired = new WeakSet();
+const openers = new WeakMap(); // menu -> the button that gets the focus back
+
+/** Opens `menu` (an element with `popover`) beside `button`. Arrows, Home and End move in it, Esc and Tab leave it. */
+export function openMenu(menu, button) {
+  if (!wired.has(menu)) wire(menu);
+  wired.add(menu);
+  openers.set(menu, button);
+  button.setAttribute("aria-expanded", "true");
+  menu.showPopover();
+  const { left, right, bottom, top } = button.getBoundingClientRect();
+  const { offsetWidth: width, offsetHeight: height } = menu;
+  const x = left + width + 8 > innerWidth ? right - width : left;
+  menu.style.left = `${Math.max(8, Math.min(x, innerWidth - width - 8))}px`;
+  menu.style.top = `${Math.max(8, bottom + height + 12 > innerHeight ? top - height - 4 : bottom + 4)}px`;
+  items(menu)[0]?.focus();
+}
+
+function items(menu) {
+  return [...menu.querySelectorAll("button, a, input")].filter((item) => !item.disabled && item.checkVisibility());
+}
+
+function wire(menu) {
+  menu.addEventListener("keydown", (event) => {
+    if (event.key === "Tab") return menu.hidePopover();
+    const all = items(menu);
+    const at = all.indexOf(document.activeElement);
+    const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
+    if (next === undefined) return undefined;
+    event.preventDefault();
+    return all.at(next % all.length)?.focus();
+  });
+  menu.addEventListener("beforetoggle", (event) => {
+    if (event.newState !== "closed") return;
+    const opener = openers.get(menu);
+    opener?.setAttribute("aria-expanded", "false");
+    // Not where the focus went elsewhere by itself: into a sheet, or to what was clicked.
+    if (menu.contains(document.activeElement)) opener?.focus({ preventScroll: true });
+  });
+}

@@ -1,0 +1,209 @@
+"""Every page of the product in every state that looks different: for the tests of accessibility and of the policy.
+
+A state is a function that brings a window there; its name says what it shows. Add one for each page, sheet or part you add:
+`test_pages_for_everyone.py` then looks at it in light and dark, wide and at 360 px.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from playwright.sync_api import Page, expect
+
+from tests.provider import ProviderProcess, expected_text
+
+from .people import Person, tagged
+from .running import Product
+from .windows import Window
+
+STATES: dict[str, Callable[[Stage], None]] = {}
+SIGNED_OUT: set[str] = set()
+
+
+@dataclass
+class Stage:
+    """A window (of Alice, unless the state is one of nobody's) and the people who can prepare what it shows."""
+
+    window: Window
+    alice: Person
+    bob: Person
+    product: Product
+    provider: ProviderProcess
+
+    @property
+    def page(self) -> Page:
+        return self.window.page
+
+    def session(self, script: str = "words", title: str = "") -> str:
+        """The id of a new session of Alice's, whose model does what the script says."""
+        session = self.alice.new_session(tagged(script))
+        if title:
+            self.alice.http.patch(f"/api/sessions/{session}", json={"title": title})
+        return session
+
+    def open(self, session: str) -> None:
+        self.window.open(f"/s/{session}/")
+        expect(self.page.locator("[data-title]")).to_be_visible()
+        expect(self.page.locator("[data-connection]")).to_be_hidden()
+
+    def answered(self, session: str, question: str = "What is a lease?") -> None:
+        self.alice.wait_for_end(self.alice.asked(session, question))
+
+
+def state(show: Callable[[Stage], None]) -> Callable[[Stage], None]:
+    STATES[show.__name__] = show
+    return show
+
+
+def of_nobody(show: Callable[[Stage], None]) -> Callable[[Stage], None]:
+    """A state in which nobody is signed in."""
+    SIGNED_OUT.add(show.__name__)
+    return state(show)
+
+
+# --- pages beside the sessions ---
+
+
+@of_nobody
+def sign_in(stage: Stage) -> None:
+    stage.window.open("/login/")
+
+
+@of_nobody
+def sign_in_refused(stage: Stage) -> None:
+    stage.window.open("/login/")
+    stage.page.get_by_label("Name", exact=True).fill("alice")
+    stage.page.get_by_label("Password", exact=True).fill("wrong")
+    stage.page.get_by_role("button", name="Sign in").click()
+    expect(stage.page.get_by_role("alert")).to_be_visible()
+
+
+@of_nobody
+def sign_up(stage: Stage) -> None:
+    stage.window.open("/signup/")
+    expect(stage.page.get_by_role("heading", name="Make an account")).to_be_visible()
+
+
+@of_nobody
+def invitation_for_nobody(stage: Stage) -> None:
+    stage.page.goto(_invitation(stage))
+
+
+@state
+def invitation(stage: Stage) -> None:
+    stage.page.goto(_invitation(stage))
+
+
+@state
+def invitation_over(stage: Stage) -> None:
+    stage.window.open(f"/invite/{uuid.uuid4().hex}/")
+
+
+@state
+def not_found(stage: Stage) -> None:
+    stage.window.open(f"/s/{uuid.uuid4()}/")
+    expect(stage.page.get_by_role("heading", name="There is nothing here")).to_be_visible()
+
+
+def _invitation(stage: Stage) -> str:
+    answer = stage.bob.http.post(f"/api/sessions/{stage.bob.new_session()}/invitations", json={"role": "editor"})
+    return str(answer.json()["url"])
+
+
+# --- a session ---
+
+
+@state
+def new_session(stage: Stage) -> None:
+    stage.window.open("/new/")
+
+
+@state
+def session_empty(stage: Stage) -> None:
+    stage.open(stage.session())
+    expect(stage.page.get_by_role("heading", name="Nothing said yet")).to_be_visible()
+
+
+@state
+def session_with_markdown(stage: Stage) -> None:
+    session = stage.session("markdown")
+    stage.answered(session)
+    stage.open(session)
+    expect(stage.page.get_by_role("table").first).to_be_visible()
+
+
+@state
+def session_streaming_with_a_queue(stage: Stage) -> None:
+    session = stage.session("words-n30-hold=20")
+    stage.alice.invite(session, stage.bob)
+    stage.alice.asked(session, "First")
+    stage.alice.ask(session, "Second, which waits")
+    stage.bob.ask(session, "Bob’s question waits as well")
+    stage.open(session)
+    stage.window.expect_answer(expected_text("words-n20"))
+    expect(stage.page.locator(".queued")).to_have_count(2)
+
+
+@state
+def session_failed(stage: Stage) -> None:
+    session = stage.session("words-cut=4")
+    stage.answered(session)
+    stage.open(session)
+    expect(stage.window.note).to_be_visible()
+
+
+@state
+def session_unsent(stage: Stage) -> None:
+    stage.open(stage.session())
+    stage.page.route("**/api/sessions/*/messages", lambda route: route.fulfill(status=503, json={}))
+    stage.window.ask("This can’t be sent")
+    expect(stage.page.get_by_role("button", name="Send again")).to_be_visible()
+    stage.window.complaints.clear()
+
+
+@state
+def session_reading_only(stage: Stage) -> None:
+    session = stage.bob.new_session(tagged("words"))
+    stage.bob.invite(session, stage.alice, role="viewer")
+    stage.bob.wait_for_end(stage.bob.asked(session))
+    stage.open(session)
+    expect(stage.page.get_by_text("You are reading along")).to_be_visible()
+
+
+@state
+def menu_of_a_session(stage: Stage) -> None:
+    stage.open(stage.session())
+    stage.page.get_by_role("button", name="Actions for this session").click()
+    expect(stage.page.get_by_role("menuitem").first).to_be_visible()
+
+
+@state
+def sheet_help(stage: Stage) -> None:
+    stage.open(stage.session())
+    stage.page.locator("[data-thread]").press("?")
+    expect(stage.page.get_by_role("dialog", name="Keys")).to_be_visible()
+
+
+@state
+def sheet_people(stage: Stage) -> None:
+    session = stage.session()
+    stage.alice.invite(session, stage.bob)
+    stage.open(session)
+    stage.page.locator("[data-thread]").press("p")
+    expect(stage.page.get_by_role("dialog", name="People")).to_be_visible()
+
+
+@state
+def sheet_rename(stage: Stage) -> None:
+    menu_of_a_session(stage)
+    stage.page.get_by_role("menuitem", name="Rename").click()
+    expect(stage.page.get_by_role("dialog")).to_be_visible()
+
+
+@state
+def sheet_delete(stage: Stage) -> None:
+    menu_of_a_session(stage)
+    stage.page.get_by_role("menuitem", name="Delete").click()
+    expect(stage.page.get_by_role("dialog")).to_be_visible()

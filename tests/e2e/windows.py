@@ -1,0 +1,96 @@
+"""A real browser, and the windows of the people who use it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+WAIT_MS = 30_000
+ARGUMENTS = [
+    "--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+
+# What the Content-Security-Policy refused is told to the console too, but not by every kind of violation.
+_NOTE_VIOLATIONS = """
+addEventListener("securitypolicyviolation", (event) =>
+  console.error(`CSP: ${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
+"""
+
+
+def executable() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@contextlib.contextmanager
+def chromium(*arguments: str) -> Iterator[Browser]:
+    """A started browser; `executable()` says whether there is one."""
+    expect.set_options(timeout=WAIT_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable(), args=[*ARGUMENTS, *arguments])
+        yield browser
+        browser.close()
+
+
+class Window:
+    """A page of one person, and everything that its console complained about."""
+
+    def __init__(self, context: BrowserContext, url: str) -> None:
+        self.context, self.url = context, url
+        self.complaints: list[str] = []
+        self.page = context.new_page()
+        self.page.set_default_timeout(WAIT_MS)
+        self.page.add_init_script(_NOTE_VIOLATIONS)
+        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, browser: Browser, url: str, name: str = "", **options: Any) -> Iterator[Window]:
+        """A window of its own cookies and storage, signed in as `name` (whose password is the tests' one)."""
+        context = browser.new_context(**options)
+        window = cls(context, url)
+        if name:
+            window.sign_in(name)
+        yield window
+        context.close()
+
+    def open(self, path: str) -> Page:
+        self.page.goto(self.url + path)
+        return self.page
+
+    def sign_in(self, name: str) -> None:
+        self.open("/login/")
+        self.page.get_by_label("Name", exact=True).fill(name)
+        self.page.get_by_label("Password", exact=True).fill("correct horse")
+        self.page.get_by_role("button", name="Sign in").click()
+        expect(self.page.get_by_label("Message", exact=True)).to_be_visible()
+
+    def make_account(self, name: str, button: str) -> None:
+        self.page.get_by_label("Name", exact=True).fill(name)
+        self.page.get_by_label("Password", exact=True).fill("correct horse")
+        self.page.get_by_label("Password again").fill("correct horse")
+        self.page.get_by_role("button", name=button).click()
+
+    @property
+    def composer(self):
+        return self.page.get_by_label("Message", exact=True)
+
+    def ask(self, text: str) -> None:
+        self.composer.fill(text)
+        self.page.get_by_role("button", name="Send", exact=True).click()
+
+    def answer(self, index: int = -1):
+        """The text of an answer, counted among those on the page."""
+        return self.page.locator(".message.is-answer [data-part=body]").nth(index)
+
+    def expect_answer(self, text: str, index: int = -1) -> None:
+        expect(self.answer(index)).to_have_text(text)
+
+    @property
+    def note(self):
+        return self.page.locator(".message.is-answer [data-part=note]").last
