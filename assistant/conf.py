@@ -33,6 +33,25 @@ _DEFAULTS: dict[str, Any] = {
     "ASSISTANT_SLICE": 300.0,
     "ASSISTANT_CONTINUATIONS": 5,
     "ASSISTANT_RESULT_LENGTH": 20_000,
+    "ASSISTANT_VISION_MODELS": [],
+    "ASSISTANT_ATTACHMENT_STORAGE": "default",
+    "ASSISTANT_ATTACHMENT_TYPES": [
+        "image/png",
+        "image/jpeg",
+        "image/gif",
+        "image/webp",
+        "application/pdf",
+        "text/plain",
+    ],
+    "ASSISTANT_ATTACHMENT_MAX_MB": 20.0,
+    "ASSISTANT_ATTACHMENT_MAX_COUNT": 10,
+    "ASSISTANT_ATTACHMENT_MAX_TEXT": 100_000,
+    "ASSISTANT_ATTACHMENT_USER_QUOTA_MB": 2_000.0,
+    "ASSISTANT_ATTACHMENT_SESSION_QUOTA_MB": 1_000.0,
+    "ASSISTANT_ATTACHMENT_KEEP_HOURS": 24.0,
+    "ASSISTANT_BUDGET_TOKENS": 0,
+    "ASSISTANT_BUDGET_COST": 0.0,
+    "ASSISTANT_RATE_LIMIT": 30,
 }
 
 

@@ -32,6 +32,13 @@ def sweep() -> dict[str, int]:
     return recovery.sweep()
 
 
+def sweep_files() -> int:
+    """Scheduled: clears away files that were never sent or that nothing refers to. Returns how many."""
+    from assistant.lifecycle import attaching
+
+    return attaching.sweep()
+
+
 def _start_runner() -> Runner:
     global _runner
     if _runner is None:

@@ -24,9 +24,10 @@ def main() -> None:
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     from daphne.cli import CommandLineInterface  # imports Twisted, which then takes uvloop's loop
 
-    from assistant import backpressure
+    from assistant import backpressure, bodies
 
     backpressure.install()
+    bodies.install()
     sys.argv = ["daphne"]
     CommandLineInterface().run(
         ["-b", options.host, "-p", options.port, "-v", "0", "--access-log", os.devnull,

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from assistant import live, markup
+from assistant.models.attachment import Attachment
 from assistant.models.message import Message, Status
 from assistant.models.participant import Participant, display_name
 from assistant.models.session import ChatSession
@@ -47,7 +48,7 @@ def message_json(message: Message, *, alive: bool | None = None) -> dict[str, An
         "error": {"code": message.error_code, "detail": message.error_detail} if message.error_code else None,
         "stopped_by": _person(message.stopped_by),
         "tool_calls": calls_json(calls, ends),
-        "attachments": [],
+        "attachments": [] if message.is_answer else attachments_json(message),
         "usage": message.usage,
         "created_at": _moment(message.created_at),
         "started_at": _moment(message.started_at),
@@ -99,6 +100,26 @@ def calls_json(calls: list[ToolCall], ends: list[int]) -> list[dict[str, Any]]:
         }
         for call in calls
     ]
+
+
+def attachments_json(message: Message) -> list[dict[str, Any]]:
+    prefetched = "attachments" in getattr(message, "_prefetched_objects_cache", {})
+    attached = message.attachments.all() if prefetched else message.attachments.shown()
+    return [attachment_json(attachment) for attachment in attached]
+
+
+def attachment_json(attachment: Attachment) -> dict[str, Any]:
+    file = attachment.file
+    return {
+        "id": str(attachment.pk),
+        "name": attachment.name,
+        "type": file.type,
+        "size": file.size,
+        "url": f"/api/attachments/{attachment.pk}/file",
+        "width": file.width,
+        "height": file.height,
+        "problem": file.problem or None,
+    }
 
 
 def _drawn(message: Message, calls: list[ToolCall]) -> tuple[list[str], list[int]]:

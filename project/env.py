@@ -55,6 +55,14 @@ def words(name: str, default: list[str]) -> list[str]:
     return default if not raw else [word.strip() for word in raw.split(",") if word.strip()]
 
 
+def some_of(name: str, options: tuple[str, ...]) -> list[str]:
+    """Words out of `options`; all of them where nothing is said."""
+    chosen = words(name, list(options))
+    if wrong := [word for word in chosen if word not in options]:
+        raise ImproperlyConfigured(f"{name} may name {', '.join(options)}; {wrong[0]!r} is none of them.")
+    return chosen
+
+
 def data_dir(name: str, default: Path) -> Path:
     """The folder for everything that this installation keeps, made on first use, readable by its owner only."""
     folder = Path(text(name, str(default))).expanduser().resolve()

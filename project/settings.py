@@ -14,6 +14,7 @@ from project.static_files import weak_etag
 BASE_DIR = Path(__file__).resolve().parent.parent
 ASSISTANT_DATA_DIR = env.data_dir("ASSISTANT_DATA_DIR", BASE_DIR / "var")
 
+ASSISTANT_MEDIA_DIR = env.data_dir("ASSISTANT_MEDIA_DIR", ASSISTANT_DATA_DIR / "media")
 SECRET_KEY = env.secret_key("SECRET_KEY", ASSISTANT_DATA_DIR)
 DEBUG = env.flag("DEBUG")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
@@ -93,7 +94,15 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # What people attach. Never served from here: only through the API, which knows who may read it.
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": ASSISTANT_MEDIA_DIR,
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 # Files are served from the apps that hold them and revalidated on each use: no collectstatic, no stale script.
@@ -137,6 +146,21 @@ ASSISTANT_LEASE = env.number("ASSISTANT_LEASE", 10, least=0.3)
 ASSISTANT_MAX_ATTEMPTS = env.number("ASSISTANT_MAX_ATTEMPTS", 3, least=1, whole=True)
 ASSISTANT_GRACE = env.number("ASSISTANT_GRACE", 5, least=0)
 ASSISTANT_MAX_LENGTH = env.number("ASSISTANT_MAX_LENGTH", 10_000, least=1, whole=True)
+ASSISTANT_VISION_MODELS = env.words("ASSISTANT_VISION_MODELS", [])
+ASSISTANT_ATTACHMENT_MAX_MB = env.number("ASSISTANT_ATTACHMENT_MAX_MB", 20, least=0.001)
+ASSISTANT_ATTACHMENT_MAX_COUNT = env.number("ASSISTANT_ATTACHMENT_MAX_COUNT", 10, least=0, whole=True)
+ASSISTANT_ATTACHMENT_MAX_TEXT = env.number("ASSISTANT_ATTACHMENT_MAX_TEXT", 100_000, least=1, whole=True)
+ASSISTANT_ATTACHMENT_TYPES = env.some_of(
+    "ASSISTANT_ATTACHMENT_TYPES",
+    ("image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "text/plain"),
+)
+ASSISTANT_ATTACHMENT_USER_QUOTA_MB = env.number("ASSISTANT_ATTACHMENT_USER_QUOTA_MB", 2_000, least=0)
+ASSISTANT_ATTACHMENT_SESSION_QUOTA_MB = env.number("ASSISTANT_ATTACHMENT_SESSION_QUOTA_MB", 1_000, least=0)
+ASSISTANT_ATTACHMENT_KEEP_HOURS = env.number("ASSISTANT_ATTACHMENT_KEEP_HOURS", 24, least=0.01)
+FILE_UPLOAD_HANDLERS = ["assistant.uploads.UnnamedFileUploadHandler"]
+ASSISTANT_BUDGET_TOKENS = env.number("ASSISTANT_BUDGET_TOKENS", 0, least=0, whole=True)
+ASSISTANT_BUDGET_COST = env.number("ASSISTANT_BUDGET_COST", 0, least=0)
+ASSISTANT_RATE_LIMIT = env.number("ASSISTANT_RATE_LIMIT", 30, least=0, whole=True)
 ASSISTANT_SIGNUP = env.choice("ASSISTANT_SIGNUP", "closed", ("open", "closed"))
 if ASSISTANT_LEASE < 3 * ASSISTANT_HEARTBEAT:
     raise ImproperlyConfigured(

@@ -6,12 +6,16 @@ import json
 import uuid
 from typing import Any
 
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
+from assistant.lifecycle import asking
 from assistant.models import ApiToken, ChatSession, Participant, WorkerProcess
 from assistant.models.participant import Role
 from tests.acting import answer_of, ask, claimed, finish
+from tests.files import uploaded
 
 CSRF = "c" * 32
 
@@ -32,10 +36,11 @@ class Caller:
                 self.headers["X-CSRFToken"] = CSRF
 
     def __call__(self, method: str, path: str, body: Any = None, raw: bytes | None = None) -> Any:
+        kind = "application/json"
+        if isinstance(body, bytes):  # a form with a file
+            raw, kind = body, MULTIPART_CONTENT
         data = raw if raw is not None else ("" if body is None else json.dumps(body))
-        return self.client.generic(
-            method.upper(), f"/api{path}", data, content_type="application/json", headers=self.headers
-        )
+        return self.client.generic(method.upper(), f"/api{path}", data, content_type=kind, headers=self.headers)
 
 
 class Room:
@@ -57,6 +62,16 @@ class Room:
         finish(claimed(answer, self.worker))
         return f"/messages/{answer.pk}"
 
+    def sent_file(self) -> str:
+        """The path of a file that the owner has sent with a message."""
+        attachment = uploaded(self.cast["owner"], session=self.session)
+        asking.send(self.session, self.cast["owner"], "Read", uuid.uuid4().hex, attachments=[attachment.pk])
+        return f"/attachments/{attachment.pk}"
+
+    def unsent_file(self) -> str:
+        """The path of a file that the owner has uploaded."""
+        return f"/attachments/{uploaded(self.cast['owner']).pk}"
+
     def running(self) -> str:
         """The path of an answer that is waited for."""
         return f"/messages/{answer_of(ask(self.session, self.cast['owner'])).pk}"
@@ -70,6 +85,11 @@ class Room:
 def content() -> dict[str, str]:
     """The body of a send."""
     return {"client_id": uuid.uuid4().hex, "content": "Hello"}
+
+
+def a_form() -> bytes:
+    """The body of an upload."""
+    return encode_multipart(BOUNDARY, {"file": SimpleUploadedFile("a.txt", b"Words.")})
 
 
 def problem(response: HttpResponse, status: int, code: str) -> str:

@@ -41,6 +41,9 @@ def _settle() -> None:
     os.environ["ASSISTANT_DATA_DIR"] = str(FOLDER)
     settings.ASSISTANT_DATA_DIR = FOLDER
     settings.ASSISTANT_MODELS = MODELS
+    settings.ASSISTANT_RATE_LIMIT = 0  # tests are quick; those of the limit set it
+    media: dict[str, Any] = settings.STORAGES["default"]["OPTIONS"]  # type: ignore[index]
+    media["location"] = FOLDER / "media"
     settings.ALLOWED_HOSTS = ["testserver", "localhost"]
     settings.CSRF_TRUSTED_ORIGINS = []
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -17,6 +17,7 @@ DOORS = {
     "assistant.health", "assistant.management", "assistant.page_urls", "assistant.routing", "assistant.serving",
     "assistant.supervisor", "assistant.tasks", "assistant.urls", "assistant.views", "assistant.web",
     "assistant.backpressure", "assistant.interruption", "assistant.telling",
+    "assistant.bodies", "assistant.uploads",
 }  # fmt: skip
 # What stands beside a door and may be imported by other doors.
 CORE = {
@@ -25,6 +26,7 @@ CORE = {
     "assistant.llm", "assistant.markup", "assistant.models", "assistant.pieces", "assistant.presence", "assistant.queue",
     "assistant.runner", "assistant.sidebar", "assistant.slot", "assistant.snapshot",
     "assistant.turn", "assistant.valkey", "assistant.wire",
+    "assistant.sniff",
 }  # fmt: skip
 
 

@@ -16,9 +16,9 @@ from django.test import Client
 from django.urls import get_resolver
 
 from assistant import consumers
-from assistant.models import ChatSession, Invitation, Message, Participant
+from assistant.models import Attachment, ChatSession, Invitation, Message, Participant
 from assistant.models.participant import Role
-from tests.calling import Caller, Room, content, problem
+from tests.calling import Caller, Room, a_form, content, problem
 from tests.sockets import joined, opened, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,6 +42,12 @@ MATRIX = [
     ("post", "/sessions/{session_id}/unarchive", lambda r: f"{r.path}/unarchive", None, (200, 200, 200, 404, 401)),
     ("post", "/sessions/{session_id}/invitations", lambda r: f"{r.path}/invitations",
      lambda: {"role": "viewer"}, (201, 201, 403, 404, 401)),
+    ("post", "/sessions/{session_id}/attachments", lambda r: f"{r.path}/attachments", a_form,
+     (201, 201, 403, 404, 401)),
+    ("post", "/attachments", lambda r: "/attachments", a_form, (201, 201, 201, 201, 401)),
+    ("get", "/attachments/{attachment_id}", lambda r: r.sent_file(), None, (200, 200, 200, 404, 401)),
+    ("get", "/attachments/{attachment_id}/file", lambda r: r.sent_file() + "/file", None, (200, 200, 200, 404, 401)),
+    ("delete", "/attachments/{attachment_id}", lambda r: r.unsent_file(), None, (204, 404, 404, 404, 401)),
     ("get", "/messages/{message_id}", lambda r: r.finished(), None, (200, 200, 200, 404, 401)),
     ("post", "/messages/{message_id}/cancel", lambda r: r.running() + "/cancel", None, (200, 200, 403, 404, 401)),
     ("post", "/messages/{message_id}/retry", lambda r: r.finished() + "/retry", None, (201, 201, 403, 404, 401)),
@@ -95,7 +101,7 @@ def room(cast, worker):
 
 def everything():
     """What a refusal must leave as it was."""
-    tables = (ChatSession, Message, Participant, Invitation)
+    tables = (ChatSession, Message, Participant, Invitation, Attachment)
     return [list(table.objects.order_by("pk").values()) for table in tables]
 
 

@@ -71,8 +71,9 @@ def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     raise error  # for the middleware, which answers it wherever it comes from
 
 
-from assistant.api import invitations, messages, sessions  # noqa: E402
+from assistant.api import attachments, invitations, messages, sessions  # noqa: E402
 
 api.add_router("/", sessions.router, tags=["sessions"])
 api.add_router("/", messages.router, tags=["messages"])
+api.add_router("/", attachments.router, tags=["attachments"])
 api.add_router("/", invitations.router, tags=["invitations"])

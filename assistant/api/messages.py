@@ -36,9 +36,9 @@ def list_messages(
 )
 def send_message(request: HttpRequest, session_id: UUID, payload: schemas.NewMessage) -> Any:
     session = session_for(request, session_id, *WRITERS)
-    if payload.attachments:
-        raise Refused("invalid", "attachments: this installation does not take attachments.", status=422)
-    sent = asking.send(session, user_of(request), payload.content, payload.client_id, payload.model)
+    sent = asking.send(
+        session, user_of(request), payload.content, payload.client_id, payload.model, attachments=payload.attachments
+    )
     reply = sent.reply and wire.message_json_now(sent.reply)
     return Status(201 if sent.is_new else 200, {"message": wire.message_json(sent.message), "reply": reply})
 

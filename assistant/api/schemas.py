@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from ninja import Schema
 from pydantic import AfterValidator, ConfigDict, Field
@@ -91,6 +92,17 @@ class SessionChanges(Input):
     model: Text | None = Field(None, max_length=200)
 
 
+class Attachment(Schema):
+    id: str
+    name: str
+    type: str
+    size: int
+    url: str
+    width: int | None
+    height: int | None
+    problem: str | None
+
+
 class Message(Schema):
     id: str
     session: str
@@ -115,7 +127,7 @@ class Message(Schema):
     error: Problem | None
     stopped_by: Person | None
     tool_calls: list[dict[str, Any]]
-    attachments: list[dict[str, Any]]
+    attachments: list[Attachment]
     usage: dict[str, Any] | None
     created_at: str
     started_at: str | None
@@ -131,7 +143,7 @@ class NewMessage(Input):
     client_id: Text = Field(min_length=1, max_length=100)
     content: Content
     model: Text = Field("", max_length=200)
-    attachments: list[str] = []
+    attachments: list[UUID] = Field([], max_length=100)
 
 
 class Pair(Schema):

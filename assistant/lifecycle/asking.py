@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from assistant import catalogue, conf, events, live, queue, wire
+from assistant.lifecycle import attaching
 from assistant.lifecycle.refusal import Refused
 from assistant.lifecycle.turns import (
     end_turn,
@@ -34,16 +37,25 @@ class Sent:
     is_new: bool  # False: this client_id was sent before; nothing was done
 
 
-def send(session: ChatSession, author: Any, content: str, client_id: str, model: str = "", when: str = "") -> Sent:
+def send(
+    session: ChatSession,
+    author: Any,
+    content: str,
+    client_id: str,
+    model: str = "",
+    when: str = "",
+    attachments: Sequence[UUID] = (),
+) -> Sent:
     """Stores a question, and its pending answer with the job for it.
 
     While an answer is being written, or others wait, `when` (by default the session's own) decides: "queue" waits its
     turn; "steer" does too, unless the running answer takes it along before its next round (`steering.take`);
     "interrupt" stops the running answer, keeps what it has, and is answered at once.
     The same `client_id` of the same author again returns what it made the first time.
-    Raises Refused: empty, too_long, invalid_model, queue_full, not_found.
+    `attachments` are ids of files that the author has uploaded; with one a message needs no text.
+    Raises Refused: empty, too_long, invalid_model, queue_full, not_found, and what `attaching.send_with` raises.
     """
-    content = checked_content(content)
+    content = checked_content(content, may_be_empty=bool(attachments))
     check_model(model)
     with transaction.atomic():
         locked = _lock(session)
@@ -65,6 +77,7 @@ def send(session: ChatSession, author: Any, content: str, client_id: str, model:
             status=Status.PENDING if must_wait else Status.SUCCESS,
             finished_at=None if must_wait else timezone.now(),
         )
+        attaching.send_with(message, attachments)
         touch(locked)
         note_question(locked, author, message.mentions)
         events.message_created(message)
@@ -108,7 +121,7 @@ def _make_way(session: ChatSession, by: Any) -> None:
 
 def edit(message: Message, content: str) -> Message:
     """Changes a question that still waits. Raises Refused (already_promoted, and what `send` raises for content)."""
-    content = checked_content(content)
+    content = checked_content(content, may_be_empty=message.attachments.exists())
     return _change_queued(message, content=content, html=wire.rendered(content))
 
 
@@ -126,6 +139,8 @@ def _change_queued(message: Message, **changes: Any) -> Message:
             session.queue_paused_until = None  # nothing is left that the pause could hold back
             session.save(update_fields=["queue_paused_until"])
             events.session_changed(session)
+        if changes.get("status") == Status.CANCELLED:
+            attaching.release(message)
         events.message_changed(message)
     message.refresh_from_db()
     return message
@@ -209,14 +224,15 @@ def delete(session: ChatSession) -> None:
                 events.stop_turn(answer.worker.group, answer.pk, answer.attempt)
             transaction.on_commit(functools.partial(live.close, answer.pk, answer.attempt))
         events.access_ended(session.pk)
+        attaching.delete_with(locked)
         locked.delete()
 
 
-def checked_content(content: str) -> str:
+def checked_content(content: str, *, may_be_empty: bool = False) -> str:
     """The text as it is stored. Raises Refused: empty, too_long (with the number)."""
     content = content.replace("\x00", "").strip()  # PostgreSQL stores no NUL
     longest = conf.get("ASSISTANT_MAX_LENGTH")
-    if not content:
+    if not content and not may_be_empty:
         raise Refused("empty", "Write something first.", status=422)
     if len(content) > longest:
         raise Refused(

@@ -32,6 +32,7 @@ def open_turn(session: ChatSession, question: Message) -> Message:
         status=Status.PENDING,
         position=question.position + 1,
         reply_to=question,
+        charged_to_id=question.author_id,
         model=question.model or session.model or default_model(),
         parameters=session.parameters,
         system_prompt=SystemPrompt.of(session),

@@ -1,3 +1,4 @@
+from assistant.models.attachment import Attachment, StoredFile
 from assistant.models.invitation import Invitation
 from assistant.models.message import Message, UnfinishedAnswer
 from assistant.models.participant import Participant
@@ -5,16 +6,21 @@ from assistant.models.session import ChatSession
 from assistant.models.system_prompt import SystemPrompt
 from assistant.models.token import ApiToken
 from assistant.models.tool_call import ToolCall
+from assistant.models.usage import Budget, UsageRecord
 from assistant.models.worker import WorkerProcess
 
 __all__ = [
     "ApiToken",
+    "Attachment",
+    "Budget",
     "ChatSession",
     "Invitation",
     "Message",
     "Participant",
+    "StoredFile",
     "SystemPrompt",
     "ToolCall",
     "UnfinishedAnswer",
+    "UsageRecord",
     "WorkerProcess",
 ]

@@ -98,7 +98,10 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
     def shown(self) -> MessageQuerySet:
         """With what the wire needs of each message."""
-        return self.select_related("author", "stopped_by")
+        from assistant.models.attachment import Attachment
+
+        attached = models.Prefetch("attachments", Attachment.objects.shown())
+        return self.select_related("author", "stopped_by").prefetch_related(attached)
 
     def with_calls(self) -> MessageQuerySet:
         """With the tool calls of all of them, in one query: for pages of messages."""
@@ -119,6 +122,10 @@ class Message(models.Model):
     author = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
+    charged_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
+        help_text="Of an answer: whose budget it uses. Who asked, or who wanted another answer.",
+    )  # fmt: skip
     client_id = models.CharField(max_length=100, null=True, blank=True, help_text="Makes a repeated send harmless.")
     reply_to = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="replies")
     when = models.CharField(
