@@ -8,6 +8,7 @@ from django.conf import settings
 
 _DEFAULTS: dict[str, Any] = {
     "ASSISTANT_MODELS": [],
+    "ASSISTANT_FAST_LANE": True,
     "ASSISTANT_TIMEOUT": 60.0,
     "ASSISTANT_DEADLINE": 600.0,
     "ASSISTANT_WORKERS": 2,

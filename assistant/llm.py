@@ -1,5 +1,8 @@
 """The models, through litellm: a stream of typed pieces, and errors in our own categories.
 
+litellm says whom to ask, how, and what an error means. The bytes of OpenAI's protocol are read by `assistant.lane`, which
+costs a tenth; every other provider's by litellm.
+
 This is the only module that imports litellm, and it does so on first use: the import takes seconds and 180 MB, and the
 web server and the management commands never need it. `preload` is for the process that the workers are forked from.
 """
@@ -13,12 +16,14 @@ import logging
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import httpx
 
-from assistant import catalogue, conf, demo
+from assistant import catalogue, conf, demo, lane
 from assistant.pieces import Finish, Fragments, ModelError, Piece, Text, ToolCall, Usage
 
 __all__ = ["COMPLETE", "Finish", "ModelError", "Piece", "Text", "ToolCall", "Usage", "preload", "stream"]
@@ -43,16 +48,113 @@ async def stream(
     the provider's connection at once. Raises ModelError, nothing else.
     """
     litellm = library()
+    question = _Question(model, messages, tools, parameters)
+    try:
+        request = _lane_request(litellm, question) if conf.get("ASSISTANT_FAST_LANE") else None
+        source = _by_lane(litellm, question, request) if request else _by_litellm(litellm, question)
+        async with aclosing(source) as pieces:
+            async for piece in pieces:
+                yield piece
+    except (asyncio.CancelledError, GeneratorExit, ModelError):
+        raise
+    except Exception as error:
+        raise _translated(litellm, error) from error
+
+
+async def close() -> None:
+    """Closes what is kept open for the running loop between two calls."""
+    await lane.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    model: str
+    messages: list[dict[str, Any]]
+    tools: Sequence[dict[str, Any]]
+    parameters: Mapping[str, Any]
+
+
+# --- by the fast lane ---
+
+
+def _lane_request(litellm: Any, question: _Question) -> lane.Request | None:
+    """What litellm would send for a model that speaks OpenAI's protocol, or None: then litellm sends it itself.
+
+    That is so for other providers, for models that OpenAI serves by another protocol, and for whatever is unusual here.
+    """
+    from litellm.main import responses_api_bridge_check
+    from litellm.types.utils import LlmProviders
+    from litellm.utils import ProviderConfigManager
+
+    name, provider, key, base = litellm.get_llm_provider(question.model)
+    if provider != "openai" or litellm.ssl_verify is not True or litellm.headers or litellm.callbacks:
+        return None
+    env = os.environ.get  # in litellm's order
+    base = base or litellm.api_base or env("OPENAI_BASE_URL") or env("OPENAI_API_BASE") or OPENAI_URL
+    key = key or litellm.api_key or litellm.openai_key or env("OPENAI_API_KEY")
+    effort = question.parameters.get("reasoning_effort")
+    served_by, name = responses_api_bridge_check(
+        model=name, custom_llm_provider=provider, tools=question.tools, reasoning_effort=effort, api_base=base
+    )
+    if not key or served_by.get("mode") not in (None, "chat"):
+        return None
+    options = {"stream": True, "stream_options": {"include_usage": True}}
+    if question.parameters:
+        known = litellm.get_optional_params(
+            model=name, custom_llm_provider=provider, drop_params=True, **question.parameters
+        )
+        options = known.pop("extra_body", {}) | known | options
+    if question.tools:
+        options["tools"] = list(question.tools)
+    config = ProviderConfigManager.get_provider_chat_config(model=name, provider=LlmProviders.OPENAI)
+    body = config.transform_request(
+        model=name, messages=question.messages, optional_params=options, litellm_params={}, headers={}
+    )
+    headers = {"Authorization": f"Bearer {key}"}
+    if organization := litellm.organization or env("OPENAI_ORGANIZATION"):
+        headers["OpenAI-Organization"] = organization
+    return lane.Request(f"{base.rstrip('/')}/chat/completions", headers, body)
+
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+async def _by_lane(litellm: Any, question: _Question, request: lane.Request) -> AsyncGenerator[Piece, None]:
+    try:
+        async with aclosing(lane.stream(request, conf.get("ASSISTANT_TIMEOUT"))) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, lane.RawUsage):
+                    yield Usage(_figures(litellm, question.model, piece.figures))
+                else:
+                    yield piece
+    except lane.ProviderError as error:
+        raise _as_litellm_says(litellm, question.model, error) from error
+
+
+def _as_litellm_says(litellm: Any, model: str, error: lane.ProviderError) -> Exception:
+    """litellm's exception for a provider's error: it knows how a hundred of them word theirs."""
+    try:
+        return litellm.exception_type(model=model, original_exception=error, custom_llm_provider="openai")
+    except Exception as mapped:
+        return mapped
+
+
+# --- by litellm ---
+
+LOOP_SHARE_SECONDS = 0.005
+
+
+async def _by_litellm(litellm: Any, question: _Question) -> AsyncGenerator[Piece, None]:
     response: Any = None
     finish: str | None = None
     calls = Fragments()
     yielded_at = time.monotonic()
     try:
         response = await litellm.acompletion(
-            **parameters,
-            **_offer(tools),
-            model=model,
-            messages=messages,
+            **question.parameters,
+            **_offer(question.tools),
+            model=question.model,
+            messages=question.messages,
             stream=True,
             stream_options={"include_usage": True},
             timeout=conf.get("ASSISTANT_TIMEOUT"),  # litellm's is the silence between two reads, not the whole
@@ -67,7 +169,7 @@ async def stream(
                     calls.add(part.index, part.id, part.function.name, part.function.arguments)
                 finish = choice.finish_reason or finish
             if usage := getattr(chunk, "usage", None):
-                yield Usage(_figures(litellm, model, usage))
+                yield Usage(_figures(litellm, question.model, usage.model_dump()))
             if time.monotonic() - yielded_at > LOOP_SHARE_SECONDS:
                 # Chunks that are already here are read without ever waiting: a fast model would starve the others.
                 await asyncio.sleep(0)
@@ -78,17 +180,10 @@ async def stream(
             yield call
         if finish:
             yield Finish(finish)
-    except (asyncio.CancelledError, GeneratorExit, ModelError):
-        raise
-    except Exception as error:
-        raise _translated(litellm, error) from error
     finally:
         # Without this the provider goes on sending until the garbage collector comes by, which may be never.
         if response is not None:
             await _close(response)
-
-
-LOOP_SHARE_SECONDS = 0.005
 
 
 def _offer(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -103,20 +198,20 @@ async def _close(response: Any) -> None:
         logger.debug("Closing a model's stream: %s", error)
 
 
-def _figures(litellm: Any, model: str, usage: Any) -> dict[str, Any]:
+# --- what both have in common ---
+
+
+def _figures(litellm: Any, model: str, usage: Mapping[str, Any]) -> dict[str, Any]:
+    asked, said = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
     try:
         prompt_cost, completion_cost = litellm.cost_per_token(
-            model=model, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens
+            model=model, prompt_tokens=asked, completion_tokens=said
         )
         cost: float | None = prompt_cost + completion_cost
     except Exception:  # litellm knows no price for this model
         cost = None
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
-        "cost": cost,
-    }
+    total = usage.get("total_tokens") or asked + said
+    return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": total, "cost": cost}
 
 
 def _translated(litellm: Any, error: Exception) -> ModelError:
@@ -137,10 +232,12 @@ def _translated(litellm: Any, error: Exception) -> ModelError:
     for code, classes in categories:
         if any(isinstance(one, classes) for one in chain):
             return ModelError(code, raw)
-    if getattr(inner, "status_code", None) == 403:
+    if any(getattr(one, "status_code", None) == 403 for one in chain):
         return ModelError("auth", raw)
-    if getattr(inner, "code", None) == "content_filter":
+    if any(getattr(one, "code", None) == "content_filter" for one in chain):
         return ModelError("content_filtered", raw)
+    if "Missing credentials" in raw:  # there is no key in the environment
+        return ModelError("auth", raw)
     if "LLM Provider NOT provided" in raw:
         return ModelError("invalid_model", raw)
     return ModelError("provider_error", raw)

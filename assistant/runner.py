@@ -28,7 +28,7 @@ from channels.layers import get_channel_layer
 from django.db import InterfaceError, OperationalError
 from django.db.models.functions import Now
 
-from assistant import conf, events, queue, slot, valkey
+from assistant import conf, events, llm, queue, slot, valkey
 from assistant.database import Database
 from assistant.lifecycle import answering, recovery
 from assistant.models.message import Claim
@@ -150,6 +150,7 @@ class Runner:
             logger.warning("The database is away; this worker's lease will run out by itself.")
         events.send_from(None)
         await self._client.aclose()
+        await llm.close()
         self._database.close()
         self._lease.close()
 

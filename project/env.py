@@ -115,7 +115,7 @@ def database(name: str, folder: Path, *, pooled: bool) -> dict[str, Any]:
     options = config.setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", 5)
     if pooled:
-        # Daphne runs each request in a thread of its own, so connections can't be kept per thread.
+        # Daphne has a thread for each request at once: a connection for each of them would be too many.
         options["pool"] = {"min_size": 1, "max_size": 16, "timeout": 10}
     return config
 

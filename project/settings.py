@@ -70,12 +70,11 @@ TEMPLATES = [
     },
 ]
 
-# The web server's threads come and go with their requests, so it pools; everywhere else a thread keeps its connection.
-_pooled = bool(os.environ.get("ASSISTANT_POOL_CONNECTIONS"))
-DATABASES = {
-    "default": env.database("DATABASE_URL", ASSISTANT_DATA_DIR, pooled=_pooled)
-    | {"CONN_MAX_AGE": 0 if _pooled else None}
-}
+# The web server has many threads, so on PostgreSQL it pools; everywhere else a thread keeps its connection.
+_database = env.database(
+    "DATABASE_URL", ASSISTANT_DATA_DIR, pooled=bool(os.environ.get("ASSISTANT_POOL_CONNECTIONS"))
+)
+DATABASES = {"default": _database | {"CONN_MAX_AGE": 0 if "pool" in _database["OPTIONS"] else None}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -137,6 +136,7 @@ if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
 ASSISTANT_EMBEDDED_VALKEY = not env.text("REDIS_URL")
 
 ASSISTANT_MODELS = env.models("ASSISTANT_MODELS")
+ASSISTANT_FAST_LANE = env.flag("ASSISTANT_FAST_LANE", default=True)
 ASSISTANT_TIMEOUT = env.number("ASSISTANT_TIMEOUT", 60, least=0.1)
 ASSISTANT_DEADLINE = env.number("ASSISTANT_DEADLINE", 600, least=0.1)
 ASSISTANT_WORKERS = env.number("ASSISTANT_WORKERS", 2, least=1, whole=True)

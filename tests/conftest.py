@@ -26,7 +26,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection, connections, transaction
 from django.test import TransactionTestCase
 
-from assistant import events, outage, queue, valkey
+from assistant import events, llm, outage, queue, valkey
 from assistant.embedded import command, socket_path
 from assistant.models import ChatSession, Participant, WorkerProcess
 from assistant.models.participant import Role
@@ -141,6 +141,7 @@ def loop() -> Iterator[asyncio.Runner]:
         await asyncio.gather(*rest, return_exceptions=True)
         layer: Any = get_channel_layer()
         await layer.flush()
+        await llm.close()
 
     with asyncio.Runner() as runner:
         yield runner

@@ -1,0 +1,287 @@
+"""The fast lane yields what litellm yields, from the same provider, and loses nothing on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from assistant import lane, llm
+from assistant.pieces import Finish, ModelError, Text, ToolCall, Usage
+from tests.provider import ProviderProcess, expected_text
+
+# litellm trips over its own libraries' warnings, which are errors in these tests.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+QUESTION = [{"role": "user", "content": "Grüße 👋🏽 cafe\u0301?"}]
+WEATHER = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[ProviderProcess]:
+    with ProviderProcess() as provider:
+        yield provider
+
+
+@pytest.fixture
+def provider(running: ProviderProcess, monkeypatch: pytest.MonkeyPatch, settings: Any) -> ProviderProcess:
+    running.reset()
+    monkeypatch.setenv("OPENAI_API_BASE", running.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    settings.ASSISTANT_TIMEOUT = 2.0
+    return running
+
+
+Ask = Callable[..., tuple[list[Any], ModelError | None]]
+
+
+@pytest.fixture
+def ask(loop: asyncio.Runner) -> Ask:
+    """(what came, the error in which it ended)"""
+
+    def ask(model: str, **more: Any) -> tuple[list[Any], ModelError | None]:
+        async def scenario() -> tuple[list[Any], ModelError | None]:
+            pieces: list[Any] = []
+            try:
+                async with aclosing(llm.stream(model, QUESTION, **more)) as stream:
+                    async for piece in stream:
+                        pieces.append(piece)
+            except ModelError as error:
+                return pieces, error
+            return pieces, None
+
+        return loop.run(scenario())
+
+    return ask
+
+
+def text(pieces: list[Any]) -> str:
+    return "".join(piece.text for piece in pieces if isinstance(piece, Text))
+
+
+def by_litellm(settings: Any, ask: Ask, model: str, **more: Any) -> tuple[list[Any], ModelError | None]:
+    settings.ASSISTANT_FAST_LANE = False
+    try:
+        return ask(model, **more)
+    finally:
+        settings.ASSISTANT_FAST_LANE = True
+
+
+@pytest.fixture
+def lane_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes another way fails."""
+    monkeypatch.setattr(llm, "_by_litellm", None)
+
+
+# --- the same as by litellm ---
+
+STREAMS = [
+    "words", "unicode", "unicode-split", "markdown", "words-keepalive=0.05-first=0.2", "words-think=3", "big=64K",
+    "words-finish=length", "words-nodone", "words-finish=none-nodone", "words-n5-usage=70,5", "empty", "blank",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("script", STREAMS)
+def test_text_usage_and_reason_are_those_that_litellm_gives(provider, settings, ask, script):
+    model = f"openai/{script}"
+    fast, error = ask(model)
+    slow, other = by_litellm(settings, ask, model)
+    assert error is None and other is None
+    assert text(fast) == text(slow) == expected_text(model, QUESTION[0]["content"])
+    for kind in (Usage, Finish):
+        assert [p for p in fast if isinstance(p, kind)] == [p for p in slow if isinstance(p, kind)]
+
+
+FAILURES = [
+    "words-silence=5", "words-hang", "words-error=5", "words-bad=5", "words-400", "words-401", "words-403", "words-404",
+    "words-429", "words-quota", "words-500", "words-502", "words-503", "words-context", "words-filter", "words-policy",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("script", FAILURES)
+def test_a_failure_has_the_category_that_litellm_gives_it(provider, settings, ask, script):
+    model = f"openai/{script}"
+    fast, error = ask(model)
+    slow, other = by_litellm(settings, ask, model)
+    assert error is not None and other is not None
+    assert (error.code, text(fast)) == (other.code, text(slow))
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["tool=weather:city:Paris,days:2", "tool=weather-tool=weather-fragment=1", "tool=weather-badargs-preamble=3"],
+)
+def test_calls_of_tools_are_those_that_litellm_gives(provider, settings, ask, script):
+    fast, _ = ask(f"openai/{script}", tools=WEATHER)
+    slow, _ = by_litellm(settings, ask, f"openai/{script}", tools=WEATHER)
+
+    def calls(pieces):
+        return [(p.name, p.arguments) for p in pieces if isinstance(p, ToolCall)]
+
+    assert calls(fast) == calls(slow) != []
+    assert text(fast) == text(slow)
+
+
+def test_the_provider_is_asked_the_same(provider, settings, ask):
+    more = {"tools": WEATHER, "parameters": {"temperature": 0.5, "max_tokens": 77}}
+    ask("openai/words", **more)
+    by_litellm(settings, ask, "openai/words", **more)
+    fast, slow = (request["body"] for request in provider.requests())
+    assert fast == slow
+    assert fast["temperature"] == 0.5 and fast["max_tokens"] == 77 and fast["tools"] == WEATHER
+
+
+# --- who takes it ---
+
+
+def test_openai_models_take_the_lane(provider, ask, lane_alone):
+    pieces, error = ask("openai/words")
+    assert error is None and text(pieces) == expected_text("openai/words", "")
+
+
+@pytest.mark.parametrize(
+    "model", ["anthropic/claude-sonnet-4-5", "openai/o3-pro", "openai/responses/gpt-5", "demo/assistant"]
+)
+def test_what_is_not_openais_chat_protocol_goes_by_litellm(provider, model):
+    question = llm._Question(model, QUESTION, (), {})
+    assert llm._lane_request(llm.library(), question) is None
+
+
+def test_without_a_key_litellm_says_what_is_missing(provider, ask, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    _, error = ask("openai/words")
+    assert error is not None and error.code == "auth"
+
+
+# --- nothing is lost on the way ---
+
+
+@pytest.mark.parametrize("fault", ["cut", "reset"])
+def test_all_that_was_sent_before_the_connection_broke_is_yielded(provider, ask, fault):
+    """However busy the reader's loop is: litellm's own transport drops what it has not been asked for yet."""
+    model = f"openai/paced-n=400-rate=4000-{fault}=300"
+    whole = expected_text("openai/paced-n=300-rate=4000", "")
+    for _ in range(5):
+        pieces, error = ask(model)
+        assert error is not None and error.code == "provider_error"
+        assert text(pieces) == whole
+
+
+def test_a_stream_that_breaks_after_its_reason_is_whole(loop, ask, monkeypatch):
+    async def scenario():
+        async with serving(events(said("All."), finished("stop")), then="abort") as url:
+            return await pieces_from(url)
+
+    assert loop.run(scenario()) == [Text("All."), Finish("stop")]
+
+
+def test_stopping_closes_the_providers_connection(provider, loop):
+    async def scenario():
+        async with aclosing(llm.stream("openai/words-hold=3", QUESTION)) as stream:
+            async for _ in stream:
+                break
+
+    loop.run(scenario())
+    provider.wait_for(lambda it: it.active() == 0)
+
+
+def test_the_connection_is_used_again_and_a_dead_one_replaced(provider, loop, lane_alone):
+    async def scenario():
+        for _ in range(2):
+            async with aclosing(llm.stream("openai/words", QUESTION)) as stream:
+                assert text([piece async for piece in stream])
+        open_now = len(lane._sessions[asyncio.get_running_loop()].connector._conns)
+        await asyncio.to_thread(provider.stop)
+        await asyncio.to_thread(provider.start)
+        async with aclosing(llm.stream("openai/words", QUESTION)) as stream:
+            assert text([piece async for piece in stream])
+        return open_now
+
+    assert loop.run(scenario()) == 1
+
+
+# --- servers with manners of their own ---
+
+
+def said(content: str) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": {"content": content}}]}
+
+
+def finished(reason: str) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+
+
+def events(*chunks: dict[str, Any], line: str = "data: {}\n\n") -> bytes:
+    return "".join(line.replace("{}", json.dumps(chunk)) for chunk in chunks).encode()
+
+
+@asynccontextmanager
+async def serving(body: bytes, kind: str = "text/event-stream", then: str = "close") -> AsyncIterator[str]:
+    """A server that answers every request with `body`, and closes or aborts the connection."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        length = "Content-Length: 100000000\r\n" if then == "abort" else ""
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{length}Connection: close\r\n\r\n".encode() + body)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/chat/completions"
+
+
+async def pieces_from(url: str) -> list[Any]:
+    request = lane.Request(url, {}, {"model": "m", "messages": []})
+    async with aclosing(lane.stream(request, 5.0)) as stream:
+        return [piece async for piece in stream]
+
+
+WHOLE = [said("One"), said(" two"), finished("stop")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        events(*WHOLE, line="data:{}\n\n") + b"data:[DONE]\n\n",
+        events(*WHOLE, line="data: {}\r\n\r\n") + b"data: [DONE]\r\n\r\n",
+        events(*WHOLE, line="data: {}\n"),
+        events(*WHOLE, line=": a comment\nevent: message\nid: 7\ndata: {}\n\n"),
+        events(*WHOLE).rstrip(b"\n"),
+        events({"choices": []}, *WHOLE) + b"data: [DONE]\n\n" + events(said("after the end")),
+    ],
+)
+def test_the_ways_to_write_an_event_are_all_understood(loop, body):
+    async def scenario():
+        async with serving(body) as url:
+            return await pieces_from(url)
+
+    assert loop.run(scenario()) == [Text("One"), Text(" two"), Finish("stop")]
+
+
+def test_an_answer_that_is_no_stream_is_understood(loop):
+    async def scenario():
+        choice = {"index": 0, "message": {"role": "assistant", "content": "Whole."}, "finish_reason": "stop"}
+        body = json.dumps({"choices": [choice], "usage": {"prompt_tokens": 2, "completion_tokens": 1}}).encode()
+        async with serving(body, "application/json") as url:
+            return await pieces_from(url)
+
+    assert loop.run(scenario()) == [
+        Text("Whole."), lane.RawUsage({"prompt_tokens": 2, "completion_tokens": 1}), Finish("stop")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "body", [b'data: {"error": {"message": "no", "code": 429}}\n\n', b"data: 7\n\n", b"data: {\n\n"]
+)
+def test_what_is_no_answer_is_a_providers_error(loop, body):
+    async def scenario():
+        async with serving(body) as url:
+            with pytest.raises(lane.ProviderError) as error:
+                await pieces_from(url)
+            return error.value.status_code
+
+    assert loop.run(scenario()) == (429 if b"429" in body else 502)
