@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from assistant import events, presence, valkey
-from assistant.models.participant import display_name
+from assistant.models.participant import WRITERS, display_name
 from assistant.sidebar import list_snapshot
 from assistant.snapshot import session_exists, snapshot
 from assistant.telling import NO_SUCH_SESSION, REMOVED, TellingConsumer
@@ -51,6 +51,8 @@ class SessionConsumer(TellingConsumer):
 
     async def heard(self, frame: dict[str, Any]) -> bool:
         match frame:
+            case {"type": "typing", "active": bool()} if self.role not in WRITERS:
+                await self.complain("forbidden", "Who only reads along does not type.")
             case {"type": "typing", "active": bool(active)}:
                 await self._tell_typing(active)
             case _:
@@ -59,9 +61,16 @@ class SessionConsumer(TellingConsumer):
 
     async def access_ended(self, event: dict[str, Any]) -> None:
         if event["user_id"] is None:
-            await self.close(NO_SUCH_SESSION)
+            await self.end(NO_SUCH_SESSION)
         elif event["user_id"] == self.user.pk:
-            await self.close(REMOVED)
+            await self.end(REMOVED)
+
+    async def role_changed(self, event: dict[str, Any]) -> None:
+        if event["user_id"] == self.user.pk:
+            self.role = event["role"]
+
+    async def share_ended(self, event: dict[str, Any]) -> None:
+        """Readers by the link are meant."""
 
     async def _tell_presence(self, change: Any) -> None:
         online = await self.database.call_once(change, self.session_id, self.user.pk, self.channel_name)

@@ -158,13 +158,31 @@ def list_changed(participant: Participant) -> None:
     _tell_lists([participant], running=participant.session.messages.running().exists())
 
 
+def participant_gone(type_: str, session_id: UUID, participant: dict[str, Any]) -> None:
+    """`participant` as it was: it is no more."""
+    _on_commit(session_id, encode(type_, participant=participant))
+
+
+def role_changed(session_id: UUID, user_id: int, role: str) -> None:
+    """What that person's open sockets may be asked for from now on."""
+    _to_sockets(session_id, {"type": "role.changed", "user_id": user_id, "role": role})
+
+
+def shared_changed(session_id: UUID, shared: bool) -> None:
+    _on_commit(session_id, encode("session.shared", shared=shared))
+
+
+def share_ended(session_id: UUID) -> None:
+    """Whoever reads along by the session's link is sent away."""
+    _to_sockets(session_id, {"type": "share.ended"})
+
+
 def access_ended(session_id: UUID, user_id: int | None = None) -> None:
     """The session is gone, or (with `user_id`) that person is no longer in it: their sockets close, their lists lose it.
 
     Of a whole session this is told while it still has its participants.
     """
-    group = group_of(session_id)
-    transaction.on_commit(lambda: _run(_send(group, {"type": "access.ended", "user_id": user_id})))
+    _to_sockets(session_id, {"type": "access.ended", "user_id": user_id})
     gone = encode("list.removed", session_id=str(session_id))
     people = Participant.objects.filter(session=session_id).values_list("user_id", flat=True)
     _to_lists(dict.fromkeys(people if user_id is None else [user_id], gone))
@@ -201,6 +219,11 @@ async def send_frame(session_id: UUID | str, frame: str) -> None:
 
 def _on_commit(session_id: UUID, frame: str) -> None:
     transaction.on_commit(lambda: _run(send_frame(session_id, frame)))
+
+
+def _to_sockets(session_id: UUID, event: dict[str, Any]) -> None:
+    group = group_of(session_id)
+    transaction.on_commit(lambda: _run(_send(group, event)))
 
 
 async def _send(group: str, event: dict[str, Any]) -> None:

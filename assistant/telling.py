@@ -120,10 +120,17 @@ class TellingConsumer(AsyncWebsocketConsumer):
         await handler(message)
 
     async def relay(self, event: dict[str, Any]) -> None:
-        await self.send(event["frame"])
+        if self.is_told:
+            await self.send(event["frame"])
+
+    async def end(self, code: int) -> None:
+        """Sends the viewer away for good: what is still on its way to them is not sent any more."""
+        self.is_told = False
+        await self.close(code)
 
     async def viewer_resync(self, event: dict[str, Any]) -> None:
-        await self._resync()
+        if self.is_told:
+            await self._resync()
 
     async def complain(self, code: str, detail: str) -> None:
         await self.send(events.encode("error", code=code, detail=detail))

@@ -26,6 +26,8 @@ from ninja.utils import check_csrf
 
 from assistant import access, conf
 from assistant.forms import AccountForm, SignInForm
+from assistant.lifecycle import people
+from assistant.lifecycle.refusal import Refused
 from assistant.models import ApiToken, ChatSession, Invitation
 
 User = get_user_model()
@@ -198,8 +200,10 @@ def _invite_page(request: HttpRequest, invitation: Invitation, form: AccountForm
 
 
 def _accept(request: HttpRequest, invitation: Invitation) -> HttpResponse:
-    if invitation.accept(request.user) is None:
-        return render(request, "assistant/invite_over.html", status=404)
+    try:
+        people.join(invitation, request.user)
+    except Refused as refusal:
+        return render(request, "assistant/invite_over.html", {"refusal": refusal}, status=refusal.status)
     return redirect("assistant:session", invitation.session_id)
 
 
@@ -210,7 +214,10 @@ def _accept_as_program(request: HttpRequest, token: str, bearer: str) -> HttpRes
     if request.method != "POST":
         return JsonResponse({"code": "method_not_allowed", "detail": "POST accepts an invitation."}, status=405)
     invitation = Invitation.find(token)
-    participant = invitation and invitation.accept(user)
-    if not participant:
+    if invitation is None:
         return JsonResponse({"code": "not_found", "detail": "This invitation is over."}, status=404)
+    try:
+        participant = people.join(invitation, user)
+    except Refused as refusal:
+        return JsonResponse({"code": refusal.code, "detail": refusal.detail}, status=refusal.status)
     return JsonResponse({"session": str(participant.session_id), "participant": participant.as_json()})

@@ -7,6 +7,7 @@ from typing import Any
 
 from assistant import live, markup
 from assistant.models.attachment import Attachment
+from assistant.models.invitation import Invitation
 from assistant.models.message import Message, Status
 from assistant.models.participant import Participant, display_name
 from assistant.models.session import ChatSession
@@ -186,6 +187,19 @@ def own_json(participant: Participant, *, running: bool) -> dict[str, Any]:
             "mentioned": participant.mentioned > participant.read,
             "archived": participant.archived_at is not None,
         }
+    }
+
+
+def invitation_json(invitation: Invitation) -> dict[str, Any]:
+    """An invitation without its link, which only some may see."""
+    return {
+        "id": invitation.pk,
+        "role": invitation.role,
+        "created_by": _person(invitation.created_by),
+        "created_at": _moment(invitation.created_at),
+        "expires_at": _moment(invitation.expires_at),
+        "uses": invitation.uses,
+        "max_uses": invitation.max_uses,
     }
 
 

@@ -8,7 +8,8 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
 
-from assistant.models import ApiToken, Invitation, Participant
+from assistant.lifecycle import people
+from assistant.models import ApiToken, ChatSession, Invitation, Participant
 from assistant.models.participant import Role
 from tests.threads import at_once
 
@@ -70,6 +71,94 @@ def test_the_token_itself_is_not_stored(session, alice):
     invitation, token = Invitation.issue(session, alice, Role.VIEWER)
     stored = Invitation.objects.filter(pk=invitation.pk).values().get()
     assert token not in str(stored)
+    assert invitation.token == Invitation.objects.get().token == token, "but it can be told again"
+
+
+# --- the list of them ---
+
+
+def call(client, method, session, by, path="", body=None):
+    url = f"/api/sessions/{session.pk}/invitations{path}"
+    return getattr(client, method)(url, body or {}, content_type="application/json", headers=bearer(by))
+
+
+def test_an_invitation_has_the_time_and_the_uses_that_were_chosen(client, session, alice, charlie):
+    made = invite(client, session, alice, role="viewer", expires_in=3600, max_uses=1).json()
+    expires_in = datetime.fromisoformat(made["expires_at"]) - timezone.now()
+    assert timedelta(minutes=59) < expires_in < timedelta(hours=1, seconds=1)
+    assert (made["role"], made["max_uses"], made["uses"]) == ("viewer", 1, 0)
+    assert made["created_by"] == {"id": alice.pk, "name": "alice"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"expires_in": 59}, {"expires_in": 31 * 24 * 3600}, {"expires_in": "soon"}, {"expires_in": None},
+     {"max_uses": 0}, {"max_uses": 1001}, {"max_uses": -1}, {"uses": 1}],
+)  # fmt: skip
+def test_time_and_uses_have_bounds(client, session, alice, wrong):
+    assert invite(client, session, alice, **wrong).status_code == 422 and not Invitation.objects.exists()
+
+
+def test_those_that_are_open_are_listed_with_their_links(client, session, alice, bob):
+    first = invite(client, session, alice, role="viewer", max_uses=3).json()
+    second = invite(client, session, bob).json()
+    for over in ({"expires_at": timezone.now()}, {"revoked_at": timezone.now()}, {"max_uses": 1, "uses": 1}):
+        Invitation.objects.filter(pk=invite(client, session, alice).json()["id"]).update(**over)
+    for who in (alice, bob):
+        listed = client.get(f"/api/sessions/{session.pk}/invitations", headers=bearer(who)).json()["invitations"]
+        assert listed == [second, first], "newest first"
+    assert client.get(urlsplit(listed[0]["url"]).path).status_code == 200
+
+
+def test_after_a_change_of_the_secret_key_links_work_but_are_not_told_again(client, session, alice, settings):
+    link = urlsplit(invite(client, session, alice).json()["url"]).path
+    settings.SECRET_KEY = "another"
+    [listed] = client.get(f"/api/sessions/{session.pk}/invitations", headers=bearer(alice)).json()["invitations"]
+    assert listed["url"] is None and client.get(link).status_code == 200
+
+
+def test_the_owner_revokes_any_and_an_editor_their_own(client, session, alice, bob):
+    hers, his, his_other = (invite(client, session, who).json() for who in (alice, bob, bob))
+    refused = call(client, "delete", session, bob, f"/{hers['id']}")
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_yours")
+    for who, made in ((bob, his), (alice, his_other), (alice, hers), (alice, hers)):
+        assert call(client, "delete", session, who, f"/{made['id']}").status_code == 204
+        assert client.get(urlsplit(made["url"]).path).status_code == 404
+    assert call(client, "delete", session, alice, "/999999").status_code == 404
+
+
+def test_an_invitation_is_revoked_in_its_own_session_only(client, session, alice, charlie):
+    elsewhere = ChatSession.objects.create()
+    Participant.objects.create(session=elsewhere, user=charlie, role=Role.OWNER)
+    hers = invite(client, session, alice).json()
+    assert call(client, "delete", elsewhere, charlie, f"/{hers['id']}").status_code == 404
+    assert Invitation.objects.get().revoked_at is None
+
+
+def test_a_session_has_a_bounded_number_of_open_ones(client, session, alice, monkeypatch):
+    monkeypatch.setattr(people, "MOST_OPEN_INVITATIONS", 2)
+    statuses = [invite(client, session, alice).status_code for _ in range(3)]
+    assert statuses == [201, 201, 409]
+    Invitation.objects.filter(pk=Invitation.objects.first().pk).update(revoked_at=timezone.now())
+    assert invite(client, session, alice).status_code == 201
+
+
+@pytest.mark.parametrize("how", ["account closed", "removed", "left", "made a viewer"])
+def test_the_links_of_one_who_may_no_longer_invite_let_nobody_in(client, session, alice, bob, charlie, how):
+    link = f"/invite/{Invitation.issue(session, bob, Role.EDITOR)[1]}/"
+    match how:
+        case "account closed":
+            get_user_model().objects.filter(pk=bob.pk).update(is_active=False)
+        case "removed":
+            people.remove(session, alice, bob.pk)
+        case "left":
+            people.leave(session, bob)
+        case "made a viewer":
+            people.change_role(session, alice, bob.pk, Role.VIEWER)
+    client.force_login(charlie)
+    assert client.get(link).status_code == client.post(link).status_code == 404
+    assert role(session, charlie) is None
+    assert client.get(f"/api/sessions/{session.pk}/invitations", headers=bearer(alice)).json() == {"invitations": []}
 
 
 # --- the page ---

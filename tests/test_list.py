@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from assistant import sidebar
-from assistant.lifecycle import asking, keeping
+from assistant.lifecycle import asking, keeping, people
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Invitation, Participant
 from assistant.models.participant import Role
@@ -63,7 +63,7 @@ def test_who_speaks_has_read(session, alice, bob, worker):
 def test_who_joins_has_nothing_unread(session, alice, charlie):
     ask(session, alice)
     invitation, _ = Invitation.issue(session, alice, Role.EDITOR)
-    invitation.accept(charlie)
+    people.join(invitation, charlie)
     assert unread(charlie, session) == 0
 
 

@@ -12,6 +12,7 @@ Refusals must change nothing. A reader by a share link who calls anything but th
 """
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import get_resolver
 
@@ -48,6 +49,17 @@ MATRIX = [
     ("get", "/attachments/{attachment_id}", lambda r: r.sent_file(), None, (200, 200, 200, 404, 401)),
     ("get", "/attachments/{attachment_id}/file", lambda r: r.sent_file() + "/file", None, (200, 200, 200, 404, 401)),
     ("delete", "/attachments/{attachment_id}", lambda r: r.unsent_file(), None, (204, 404, 404, 404, 401)),
+    ("get", "/sessions/{session_id}/invitations", lambda r: f"{r.path}/invitations", None, (200, 200, 403, 404, 401)),
+    ("delete", "/sessions/{session_id}/invitations/{invitation_id}", lambda r: f"{r.path}/invitations/{invitation(r).pk}",
+     None, (204, 403, 403, 404, 401)),
+    ("get", "/sessions/{session_id}/participants", lambda r: f"{r.path}/participants", None, (200, 200, 200, 404, 401)),
+    ("patch", "/sessions/{session_id}/participants/{user_id}",
+     lambda r: f"{r.path}/participants/{r.cast['viewer'].pk}", lambda: {"role": "editor"}, (200, 403, 403, 404, 401)),
+    ("delete", "/sessions/{session_id}/participants/{user_id}",
+     lambda r: f"{r.path}/participants/{another(r).pk}", None, (204, 403, 403, 404, 401)),
+    ("post", "/sessions/{session_id}/owner", lambda r: f"{r.path}/owner", lambda: {"user": user_id("bob")},
+     (200, 403, 403, 404, 401)),
+    ("post", "/sessions/{session_id}/leave", lambda r: f"{r.path}/leave", None, (409, 204, 204, 404, 401)),
     ("get", "/messages/{message_id}", lambda r: r.finished(), None, (200, 200, 200, 404, 401)),
     ("post", "/messages/{message_id}/cancel", lambda r: r.running() + "/cancel", None, (200, 200, 403, 404, 401)),
     ("post", "/messages/{message_id}/retry", lambda r: r.finished() + "/retry", None, (201, 201, 403, 404, 401)),
@@ -55,7 +67,7 @@ MATRIX = [
     ("delete", "/messages/{message_id}", lambda r: r.waiting(), None, (200, 403, 403, 404, 401)),
 ]  # fmt: skip
 
-CODES = {401: {"not_signed_in"}, 403: {"forbidden", "not_yours"}, 404: {"not_found"}}
+CODES = {409: {"owner_must_hand_over"}, 401: {"not_signed_in"}, 403: {"forbidden", "not_yours"}, 404: {"not_found"}}
 
 #          method, route, path, expected for ROLES (302 leads on, nobody to the sign-in)
 PAGES = [
@@ -66,8 +78,8 @@ PAGES = [
     ("get", "signup/", lambda r: "/signup/", (302, 302, 302, 302, 404)),
     ("get", "login/", lambda r: "/login/", (302, 302, 302, 302, 200)),
     ("post", "logout/", lambda r: "/logout/", (302, 302, 302, 302, 302)),
-    ("get", "invite/<str:token>/", lambda r: invitation(r), (200, 200, 200, 200, 200)),
-    ("post", "invite/<str:token>/", lambda r: invitation(r), (302, 302, 302, 302, 200)),
+    ("get", "invite/<str:token>/", lambda r: f"/invite/{invitation(r).token}/", (200, 200, 200, 200, 200)),
+    ("post", "invite/<str:token>/", lambda r: f"/invite/{invitation(r).token}/", (302, 302, 302, 302, 200)),
     ("get", "healthz", lambda r: "/healthz", (200, 200, 200, 200, 200)),
     ("get", "readyz", lambda r: "/readyz", (200, 200, 200, 200, 200)),
     ("get", "metrics", lambda r: "/metrics", (200, 200, 200, 200, 200)),
@@ -80,13 +92,25 @@ PAGES = [
 FRAMES = [
     ({"type": "ping"}, ("pong", "pong", "pong")),
     ({"type": "sync"}, ("session.snapshot", "session.snapshot", "session.snapshot")),
-    ({"type": "typing", "active": True}, ("typing", "typing", "typing")),
+    ({"type": "typing", "active": True}, ("typing", "typing", "error")),
     ({"type": "nonsense"}, ("error", "error", "error")),
 ]
 
 
 def invitation(room):
-    return f"/invite/{Invitation.issue(room.session, room.cast['owner'], Role.EDITOR)[1]}/"
+    """One that the owner made."""
+    return Invitation.issue(room.session, room.cast["owner"], Role.EDITOR)[0]
+
+
+def another(room):
+    """A further participant."""
+    user, _ = get_user_model().objects.get_or_create(username="dora")
+    Participant.objects.create(session=room.session, user=user, role=Role.EDITOR)
+    return user
+
+
+def user_id(name):
+    return get_user_model().objects.get(username=name).pk
 
 
 @pytest.fixture
@@ -189,7 +213,7 @@ def test_each_frame_for_each_role(room, cast, row, loop):
                 before = len(socket.seen)
                 await socket.send(frame)
                 await socket.until(answer)
-                assert "error" not in {seen["type"] for seen in socket.seen[before:-1]}, role
+                assert {seen["type"] for seen in socket.seen[before:]} - {"presence"} == {answer}, role
 
     loop.run(scenario())
 

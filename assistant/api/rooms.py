@@ -9,9 +9,9 @@ from django.http import Http404, HttpRequest
 from assistant.api.authentication import user_of
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Message
-from assistant.models.participant import Role
+from assistant.models.participant import WRITERS
 
-WRITERS = (Role.OWNER, Role.EDITOR)
+__all__ = ["WRITERS", "message_for", "own_message_for", "session_for"]
 
 
 def session_for(request: HttpRequest, session_id: UUID, *roles: str) -> ChatSession:

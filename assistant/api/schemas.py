@@ -8,6 +8,13 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import AfterValidator, ConfigDict, Field
 
+from assistant.models.invitation import (
+    LIFETIME_SECONDS,
+    LONGEST_LIFETIME_SECONDS,
+    MOST_USES,
+    SHORTEST_LIFETIME_SECONDS,
+)
+
 
 class Input(Schema):
     model_config = ConfigDict(extra="forbid")  # a misspelt field is an error, not silence
@@ -165,11 +172,49 @@ class NewContent(Input):
 
 class NewInvitation(Input):
     role: Literal["editor", "viewer"] = "editor"
+    expires_in: int = Field(
+        LIFETIME_SECONDS, ge=SHORTEST_LIFETIME_SECONDS, le=LONGEST_LIFETIME_SECONDS, description="Seconds."
+    )
+    max_uses: int | None = Field(None, ge=1, le=MOST_USES, description="Null: as many as come.")
 
 
 class Invitation(Schema):
-    url: str
+    id: int
+    url: str | None = Field(description="Null if it can't be told any more (SECRET_KEY was changed since).")
+    role: Literal["editor", "viewer"]
+    created_by: Person
+    created_at: str
     expires_at: str
+    uses: int
+    max_uses: int | None
+
+
+class Invitations(Schema):
+    invitations: list[Invitation]
+
+
+class Participant(Schema):
+    id: int
+    name: str
+    role: Literal["owner", "editor", "viewer"]
+    color: int = Field(description="A hue in degrees, the person's own.")
+
+
+class Participants(Schema):
+    participants: list[Participant]
+
+
+class NewRole(Input):
+    role: Literal["editor", "viewer"]
+
+
+class NewOwner(Input):
+    user: int = Field(ge=1, lt=2**63, description="The id of a participant.")
+
+
+class Share(Schema):
+    shared: bool
+    url: str | None = Field(description="The link, for the owner only.")
 
 
 class Model(Schema):

@@ -1,8 +1,9 @@
 from assistant.models.attachment import Attachment, StoredFile
 from assistant.models.invitation import Invitation
 from assistant.models.message import Message, UnfinishedAnswer
-from assistant.models.participant import Participant
+from assistant.models.participant import Participant, Removal
 from assistant.models.session import ChatSession
+from assistant.models.share import ShareLink
 from assistant.models.system_prompt import SystemPrompt
 from assistant.models.token import ApiToken
 from assistant.models.tool_call import ToolCall
@@ -17,6 +18,8 @@ __all__ = [
     "Invitation",
     "Message",
     "Participant",
+    "Removal",
+    "ShareLink",
     "StoredFile",
     "SystemPrompt",
     "ToolCall",

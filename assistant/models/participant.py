@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from assistant.models.session import ChatSession
@@ -16,6 +17,9 @@ class Role(models.TextChoices):
     OWNER = "owner", "Owner"  # everything, and deleting the session
     EDITOR = "editor", "Editor"  # asks, stops, retries, invites
     VIEWER = "viewer", "Viewer"  # reads along
+
+
+WRITERS = (Role.OWNER, Role.EDITOR)
 
 
 class Participant(models.Model):
@@ -35,7 +39,11 @@ class Participant(models.Model):
     )
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["session", "user"], name="participant_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["session", "user"], name="participant_once"),
+            # Never two. That there is always one is up to `assistant.lifecycle.people`: only a handover ends an owner.
+            models.UniqueConstraint(fields=["session"], condition=Q(role=Role.OWNER), name="one_owner"),
+        ]
         indexes = [models.Index(fields=["user", "session"], name="participant_sessions")]  # for_user
 
     def __str__(self) -> str:
@@ -47,10 +55,24 @@ class Participant(models.Model):
 
     @property
     def may_write(self) -> bool:
-        return self.role in (Role.OWNER, Role.EDITOR)
+        return self.role in WRITERS
 
     def as_json(self) -> dict[str, Any]:
         return {"id": self.user_id, "name": display_name(self.user), "role": self.role, "color": hue(self.user_id)}
+
+
+class Removal(models.Model):
+    """Someone who was removed from a session: no link that is older than this lets them in again."""
+
+    session = models.ForeignKey(ChatSession, on_delete=models.CASCADE, related_name="removals")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    removed_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["session", "user"], name="removal_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} from {self.session}"
 
 
 def display_name(user: Any) -> str:

@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from assistant.models.invitation import digest
+from assistant.models.link import digest
 
 _USE_NOTED_EVERY = timedelta(minutes=1)  # not a write for each request
 

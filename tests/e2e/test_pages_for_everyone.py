@@ -57,7 +57,12 @@ def test_everyone_can_use_the_page(
 ) -> None:
     alice, bob = cast
     kept = None if name in SIGNED_OUT else signed_in
-    options: dict[str, Any] = {"storage_state": kept, "reduced_motion": "reduce", "color_scheme": "light", "viewport": WIDE}
+    options: dict[str, Any] = {
+        "storage_state": kept,
+        "reduced_motion": "reduce",
+        "color_scheme": "light",
+        "viewport": WIDE,
+    }
     with Window.opened(browser, product.url, **options) as window:
         STATES[name](Stage(window, alice, bob, product, provider))
         problems = []
