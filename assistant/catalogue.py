@@ -36,6 +36,11 @@ def default() -> str:
     return entries()[0].id
 
 
+def label(model: str) -> str:
+    """What people call a model: its entry's label, or the last part of its id."""
+    return next((entry.label for entry in entries() if entry.id == model), model.rpartition("/")[2])
+
+
 def offers(model: str) -> bool:
     return any(
         model == entry.id or (entry.id.endswith("*") and model.startswith(entry.id[:-1])) for entry in entries()

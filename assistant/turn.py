@@ -94,7 +94,7 @@ class Turn:
             return None
         finish: str | None = None
         try:
-            async with aclosing(llm.stream(prompt.model, prompt.messages)) as pieces:
+            async with aclosing(llm.stream(prompt.model, prompt.messages, parameters=prompt.parameters)) as pieces:
                 async for piece in pieces:
                     match piece:
                         case llm.Text(text):

@@ -23,10 +23,9 @@ DOORS = {
 CORE = {
     "assistant.answer", "assistant.catalogue", "assistant.conf", "assistant.context", "assistant.database",
     "assistant.demo", "assistant.events", "assistant.failures", "assistant.lifecycle", "assistant.live",
-    "assistant.llm", "assistant.markup", "assistant.models", "assistant.pieces", "assistant.presence", "assistant.queue",
-    "assistant.runner", "assistant.sidebar", "assistant.slot", "assistant.snapshot",
-    "assistant.turn", "assistant.valkey", "assistant.wire",
-    "assistant.sniff",
+    "assistant.llm", "assistant.markup", "assistant.mentions", "assistant.models", "assistant.pieces",
+    "assistant.presence", "assistant.queue", "assistant.runner", "assistant.sidebar", "assistant.slot",
+    "assistant.sniff", "assistant.snapshot", "assistant.turn", "assistant.valkey", "assistant.wire",
 }  # fmt: skip
 
 

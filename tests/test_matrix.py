@@ -63,6 +63,10 @@ MATRIX = [
     ("get", "/messages/{message_id}", lambda r: r.finished(), None, (200, 200, 200, 404, 401)),
     ("post", "/messages/{message_id}/cancel", lambda r: r.running() + "/cancel", None, (200, 200, 403, 404, 401)),
     ("post", "/messages/{message_id}/retry", lambda r: r.finished() + "/retry", None, (201, 201, 403, 404, 401)),
+    ("get", "/messages/{message_id}/settings", lambda r: r.finished() + "/settings", None, (200, 200, 200, 404, 401)),
+    ("post", "/messages/{message_id}/move", lambda r: r.waiting() + "/move", lambda: {"before": None},
+     (200, 403, 403, 404, 401)),
+    ("post", "/messages/{message_id}/send-now", lambda r: r.waiting() + "/send-now", None, (200, 200, 403, 404, 401)),
     ("patch", "/messages/{message_id}", lambda r: r.waiting(), lambda: {"content": "x"}, (200, 403, 403, 404, 401)),
     ("delete", "/messages/{message_id}", lambda r: r.waiting(), None, (200, 403, 403, 404, 401)),
 ]  # fmt: skip

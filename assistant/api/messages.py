@@ -10,8 +10,9 @@ from assistant import wire
 from assistant.api import schemas
 from assistant.api.authentication import user_of
 from assistant.api.rooms import WRITERS, message_for, own_message_for, session_for
-from assistant.lifecycle import asking
+from assistant.lifecycle import asking, ordering
 from assistant.lifecycle.refusal import Refused
+from assistant.models.participant import Role
 from assistant.snapshot import PAGE, page_before
 
 router = Router()
@@ -37,7 +38,13 @@ def list_messages(
 def send_message(request: HttpRequest, session_id: UUID, payload: schemas.NewMessage) -> Any:
     session = session_for(request, session_id, *WRITERS)
     sent = asking.send(
-        session, user_of(request), payload.content, payload.client_id, payload.model, attachments=payload.attachments
+        session,
+        user_of(request),
+        payload.content,
+        payload.client_id,
+        payload.model,
+        payload.when or "",
+        attachments=payload.attachments,
     )
     reply = sent.reply and wire.message_json_now(sent.reply)
     return Status(201 if sent.is_new else 200, {"message": wire.message_json(sent.message), "reply": reply})
@@ -56,6 +63,40 @@ def edit_message(request: HttpRequest, message_id: UUID, payload: schemas.NewCon
 @router.delete("/messages/{message_id}", response=schemas.Message, summary="Withdraw one's own waiting message")
 def withdraw_message(request: HttpRequest, message_id: UUID) -> Any:
     return wire.message_json(asking.withdraw(own_message_for(request, message_id)))
+
+
+@router.post(
+    "/messages/{message_id}/move",
+    response=schemas.Message,
+    summary="Move a waiting message in the queue: one's own, or any as the owner",
+)
+def move_message(request: HttpRequest, message_id: UUID, payload: schemas.Place) -> Any:
+    message = message_for(request, message_id, *WRITERS)
+    if message.session.role_of(user_of(request)) != Role.OWNER:
+        message = own_message_for(request, message_id)
+    return wire.message_json(ordering.move(message, payload.before))
+
+
+@router.post(
+    "/messages/{message_id}/send-now",
+    response=schemas.Pair,
+    summary="Ask a waiting message at once; the running answer is stopped, its text is kept",
+)
+def send_message_now(request: HttpRequest, message_id: UUID) -> Any:
+    sent = ordering.send_now(message_for(request, message_id, *WRITERS), user_of(request))
+    assert sent.reply is not None
+    return {"message": wire.message_json(sent.message), "reply": wire.message_json_now(sent.reply)}
+
+
+@router.get(
+    "/messages/{message_id}/settings", response=schemas.Settings, summary="What an answer was asked with, in full"
+)
+def get_settings(request: HttpRequest, message_id: UUID) -> Any:
+    message = message_for(request, message_id)
+    if not message.is_answer:
+        raise Refused("not_an_answer", "Only an answer was asked for with settings.", 422)
+    prompt = message.system_prompt.text if message.system_prompt else ""
+    return {"model": message.model, "parameters": message.parameters, "system_prompt": prompt}
 
 
 @router.post("/messages/{message_id}/cancel", response=schemas.Message, summary="Stop an answer; its text is kept")

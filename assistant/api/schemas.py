@@ -39,6 +39,9 @@ Content = Annotated[str, AfterValidator(_is_unicode)]
 Text = Annotated[str, AfterValidator(_is_unicode), AfterValidator(_is_plain)]
 
 
+WhenBusy = Literal["queue", "steer", "interrupt"]
+
+
 class Problem(Schema):
     code: str
     detail: str
@@ -63,7 +66,7 @@ class ListedSession(Schema):
     title: str
     model: str | None
     replies: Literal["every", "mention"]
-    when_busy: Literal["queue", "steer", "interrupt"]
+    when_busy: WhenBusy
     services: list[str]
     role: str | None
     running: bool
@@ -89,14 +92,37 @@ class Sessions(Schema):
     has_more: bool
 
 
-class NewSession(Input):
-    title: Text = Field("", max_length=200)
-    model: Text = Field("", max_length=200)
+class Parameters(Input):
+    """What is asked of the model beside the words, by litellm's names; null is the provider's default.
+
+    A model that does not know one of them is not sent it.
+    """
+
+    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
+    top_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
+    max_tokens: int | None = Field(None, ge=1, le=1_000_000, strict=True, description="Of one answer.")
+    reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
+
+
+LONGEST_SYSTEM_PROMPT = 20_000
 
 
 class SessionChanges(Input):
+    """Only what is given is changed, also of the parameters."""
+
     title: Text | None = Field(None, max_length=200)
     model: Text | None = Field(None, max_length=200)
+    system_prompt: Text | None = Field(None, max_length=LONGEST_SYSTEM_PROMPT)
+    parameters: Parameters | None = None
+    replies: Literal["every", "mention"] | None = None
+    when_busy: WhenBusy | None = None
+
+    def settings(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"title"}, exclude_unset=True)
+
+
+class NewSession(SessionChanges):
+    """A session's title and settings; each has a default."""
 
 
 class Attachment(Schema):
@@ -125,7 +151,7 @@ class Message(Schema):
     seq: int
     alive: bool
     reply_to: str | None
-    when: Literal["queue", "steer", "interrupt"] | None
+    when: WhenBusy | None
     taken_by: str | None
     taken_round: int | None
     mentions: list[int]
@@ -151,6 +177,7 @@ class NewMessage(Input):
     content: Content
     model: Text = Field("", max_length=200)
     attachments: list[UUID] = Field([], max_length=100)
+    when: WhenBusy | None = Field(None, description="While an answer is being written; else the session's when_busy.")
 
 
 class Pair(Schema):
@@ -164,6 +191,16 @@ class Reply(Schema):
 
 class Retry(Input):
     model: Text = Field("", max_length=200)
+
+
+class Place(Input):
+    before: UUID | None = Field(None, description="A waiting message's id; null: the end of the queue.")
+
+
+class Settings(Schema):
+    model: str
+    parameters: dict[str, Any]
+    system_prompt: str
 
 
 class NewContent(Input):

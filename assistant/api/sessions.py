@@ -48,12 +48,14 @@ def list_sessions(
 
 @router.post("/sessions", response={201: schemas.Session}, summary="A new session, owned by who makes it")
 def create_session(request: HttpRequest, payload: schemas.NewSession | None = None) -> Any:
-    wanted = payload or schemas.NewSession(title="", model="")
-    asking.check_model(wanted.model)
+    wanted = payload or schemas.NewSession.model_validate({})
+    asking.check_model(wanted.model or "")
     with transaction.atomic():
-        session = ChatSession.objects.create(title=wanted.title.strip() or UNTITLED, model=wanted.model)
+        session = ChatSession.objects.create(title=(wanted.title or "").strip() or UNTITLED)
         owner = Participant.objects.create(session=session, user=user_of(request), role=Role.OWNER)
         session.refresh_from_db()
+        if settings := wanted.settings():
+            asking.change(session, **settings)
         events.list_changed(owner)
     return Status(201, wire.own_json(owner, running=False))
 
@@ -63,13 +65,11 @@ def get_session(request: HttpRequest, session_id: UUID) -> Any:
     return _shown(request, session_for(request, session_id))
 
 
-@router.patch("/sessions/{session_id}", response=schemas.Session, summary="Rename it, or choose its model")
+@router.patch("/sessions/{session_id}", response=schemas.Session, summary="Rename it, or change its settings")
 def change_session(request: HttpRequest, session_id: UUID, payload: schemas.SessionChanges) -> Any:
     session = session_for(request, session_id, *WRITERS)
-    model = payload.model
-    if model is not None:
-        asking.check_model(model)
-    asking.change(session, title=payload.title, model=model)
+    asking.check_model(payload.model or "")
+    asking.change(session, title=payload.title, **payload.settings())
     return _shown(request, session)
 
 

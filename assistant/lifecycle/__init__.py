@@ -1,5 +1,6 @@
 """The verbs that change a message's status. Nothing else does.
 
-`asking` is what people do, `answering` what workers do, `recovery` what is done for the dead. Each verb is one
-transaction around conditional UPDATEs, and says whether it won; the legal edges are `assistant.models.message.EDGES`.
+`asking` is what people do, `ordering` what they do about the queue's order, `steering` what joins a running answer,
+`answering` what workers do, `recovery` what is done for the dead. Each verb is one transaction around conditional
+UPDATEs, and says whether it won; the legal edges are `assistant.models.message.EDGES`.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from assistant import catalogue, conf, events, live, queue, wire
+from assistant import catalogue, conf, events, live, mentions, queue, wire
 from assistant.lifecycle import attaching
 from assistant.lifecycle.refusal import Refused
 from assistant.lifecycle.turns import (
@@ -25,7 +25,8 @@ from assistant.lifecycle.turns import (
     touch,
 )
 from assistant.models.message import Author, Message, Status, next_version
-from assistant.models.session import UNTITLED, ChatSession, WhenBusy
+from assistant.models.participant import display_name
+from assistant.models.session import UNTITLED, ChatSession, Replies, WhenBusy
 
 RETRY_AFTER_SECONDS = 5
 
@@ -50,7 +51,8 @@ def send(
 
     While an answer is being written, or others wait, `when` (by default the session's own) decides: "queue" waits its
     turn; "steer" does too, unless the running answer takes it along before its next round (`steering.take`);
-    "interrupt" stops the running answer, keeps what it has, and is answered at once.
+    "interrupt" stops the running answer, keeps what it has, and is answered at once. Where the session replies only when
+    mentioned, a message that doesn't mention the assistant is no question: it is said at once and waits for nothing.
     The same `client_id` of the same author again returns what it made the first time.
     `attachments` are ids of files that the author has uploaded; with one a message needs no text.
     Raises Refused: empty, too_long, invalid_model, queue_full, not_found, and what `attaching.send_with` raises.
@@ -58,11 +60,12 @@ def send(
     content = checked_content(content, may_be_empty=bool(attachments))
     check_model(model)
     with transaction.atomic():
-        locked = _lock(session)
+        locked = lock(session)
         if before := locked.messages.filter(author=author, client_id=client_id).first():
             return Sent(before, before.replies.order_by("id").first(), is_new=False)
-        when = when or locked.when_busy
-        must_wait = when != WhenBusy.INTERRUPT and _must_wait(locked)
+        is_question = locked.replies == Replies.EVERY or mentions.is_addressed(content, _label(locked, model))
+        when = (when or locked.when_busy) if is_question else ""
+        must_wait = is_question and when != WhenBusy.INTERRUPT and _must_wait(locked)
         locked.last_position += 2
         message = Message.objects.create(
             session=locked,
@@ -73,6 +76,7 @@ def send(
             html=wire.rendered(content),
             model=model,
             when=when,
+            mentions=_people_in(locked, content),
             position=locked.last_position,
             status=Status.PENDING if must_wait else Status.SUCCESS,
             finished_at=None if must_wait else timezone.now(),
@@ -81,18 +85,31 @@ def send(
         touch(locked)
         note_question(locked, author, message.mentions)
         events.message_created(message)
+        reply = None
         if must_wait:
-            reply = None
             if promote_next(locked):  # nothing ran after all: a queue that rested for no reason starts again
                 message.refresh_from_db()
                 reply = message.replies.first()
         else:
             line_up(locked, [message])
-            _make_way(locked, author)
-            reply = open_turn(locked, message)
+            if is_question:
+                make_way(locked, author)
+                reply = open_turn(locked, message)
             message.refresh_from_db()
         events.session_changed(locked, running=True if reply else None)
         return Sent(message, reply, is_new=True)
+
+
+def _label(session: ChatSession, model: str) -> str:
+    return catalogue.label(model or session.model or catalogue.default())
+
+
+def _people_in(session: ChatSession, content: str) -> list[int]:
+    """Ids of the participants whom the text mentions."""
+    if "@" not in content:
+        return []
+    people = [person.user for person in session.participants.select_related("user").order_by("joined_at", "id")]
+    return mentions.people_in(content, [(user.pk, (display_name(user), user.get_username())) for user in people])
 
 
 def _must_wait(session: ChatSession) -> bool:
@@ -111,7 +128,7 @@ def _must_wait(session: ChatSession) -> bool:
     return True
 
 
-def _make_way(session: ChatSession, by: Any) -> None:
+def make_way(session: ChatSession, by: Any) -> None:
     """Ends what keeps a question waiting: the running answer is stopped, a pause is over."""
     stop_answer(session, by)
     if session.queue_paused_until is not None:
@@ -120,9 +137,13 @@ def _make_way(session: ChatSession, by: Any) -> None:
 
 
 def edit(message: Message, content: str) -> Message:
-    """Changes a question that still waits. Raises Refused (already_promoted, and what `send` raises for content)."""
+    """Changes a question that still waits; a question it stays, also without its mention.
+
+    Raises Refused: already_promoted, and what `send` raises for content.
+    """
     content = checked_content(content, may_be_empty=message.attachments.exists())
-    return _change_queued(message, content=content, html=wire.rendered(content))
+    named = _people_in(message.session, content)
+    return _change_queued(message, content=content, html=wire.rendered(content), mentions=named)
 
 
 def withdraw(message: Message) -> Message:
@@ -132,7 +153,7 @@ def withdraw(message: Message) -> Message:
 
 def _change_queued(message: Message, **changes: Any) -> Message:
     with transaction.atomic():
-        session = _lock(message.session)
+        session = lock(message.session)
         if not session.messages.queued().filter(pk=message.pk).update(version=next_version(), **changes):
             raise Refused("already_promoted", "This message is no longer waiting; it can't be changed now.")
         if "status" in changes and not session.messages.queued().exists() and session.queue_paused_until:
@@ -151,7 +172,7 @@ def cancel(message: Message, by: Any) -> Message:
     if not message.is_answer:
         raise Refused("not_an_answer", "Only an answer can be stopped; a waiting message can be withdrawn.", 409)
     with transaction.atomic():
-        session = _lock(message.session)
+        session = lock(message.session)
         row = stop_answer(session, by, message)
         if row is None:
             raise Refused("already_finished", "This answer had already ended.")
@@ -163,7 +184,7 @@ def retry(message: Message, model: str = "") -> Message:
     """A new answer to the question that `message` answers. Raises Refused (session_busy, invalid_model)."""
     check_model(model)
     with transaction.atomic():
-        session = _lock(message.session)
+        session = lock(message.session)
         question = message.reply_to if message.is_answer else message
         if question is not None and question.taken_by is not None:
             question = question.taken_by.reply_to  # it joined in there, and is told along with it
@@ -182,7 +203,7 @@ def retry(message: Message, model: str = "") -> Message:
 def resume(session: ChatSession) -> None:
     """Goes on with a queue that a failure has paused. Harmless otherwise."""
     with transaction.atomic():
-        locked = _lock(session)
+        locked = lock(session)
         locked.queue_paused_until = None
         locked.save(update_fields=["queue_paused_until"])
         promote_next(locked)
@@ -195,29 +216,45 @@ def change(
     title: str | None = None,
     model: str | None = None,
     services: list[str] | None = None,
+    system_prompt: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    replies: str | None = None,
+    when_busy: str | None = None,
 ) -> None:
-    """Renames a session, chooses its model or its services; `session` shows the change. Raises Refused (not_found).
+    """Renames a session or changes its settings; `session` shows the change. Raises Refused (not_found).
 
-    Only what is given is written, on the row as it is under its lock: a send at the same moment keeps what it changed.
+    Only what is given is written, on the row as it is under its lock: a send at the same moment, or a change of something
+    else, keeps what it changed. That holds for each of the `parameters` too: those given are set, None takes one back
+    to the provider's default. What is being written goes on with the settings it began with.
     """
     with transaction.atomic():
-        locked = _lock(session)
-        if title is not None:
-            locked.title = title.strip() or UNTITLED
-        if model is not None:
-            locked.model = model
-        if services is not None:
-            locked.services = list(dict.fromkeys(services))
-        locked.save(update_fields=["title", "model", "services"])
+        locked = lock(session)
+        given = {
+            "title": None if title is None else title.strip() or UNTITLED,
+            "model": model,
+            "services": None if services is None else list(dict.fromkeys(services)),
+            "system_prompt": None if system_prompt is None else system_prompt.strip(),
+            "parameters": None if parameters is None else _merged(locked.parameters, parameters),
+            "replies": replies,
+            "when_busy": when_busy,
+        }
+        changes = {name: value for name, value in given.items() if value is not None}
+        for name, value in changes.items():
+            setattr(locked, name, value)
+        locked.save(update_fields=list(changes))
         events.session_changed(locked)
-    for name in ("title", "model", "services", "version"):
+    for name in (*changes, "version"):
         setattr(session, name, getattr(locked, name))
+
+
+def _merged(parameters: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in {**parameters, **changes}.items() if value is not None}
 
 
 def delete(session: ChatSession) -> None:
     """Deletes a session with all that belongs to it; what is being written there is stopped quietly."""
     with transaction.atomic():
-        locked = _lock(session)
+        locked = lock(session)
         for answer in locked.messages.running().select_related("worker"):
             queue.withdraw(answer.job)
             if answer.worker is not None:
@@ -248,7 +285,8 @@ def check_model(model: str) -> None:
         raise Refused("invalid_model", f"There is no model {model!r} here. GET /api/models lists them.", status=422)
 
 
-def _lock(session: ChatSession) -> ChatSession:
+def lock(session: ChatSession) -> ChatSession:
+    """The session as it is now, locked until the transaction ends. Raises Refused (not_found)."""
     locked = ChatSession.objects.locked(session.pk)
     if locked is None:
         raise Refused("not_found", "This session has been deleted.", status=404)

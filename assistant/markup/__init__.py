@@ -7,10 +7,11 @@ in it at which something else stands. Call `warm()` before forking workers.
 
 from .code import warm
 from .live import LiveBlocks
+from .prose import prose
 from .render import blocks
 from .rounds import RoundBlocks, blocks_by_round
 
 VERSION = 1
 """Grows whenever the HTML of some text changes, so that stored HTML is made again."""
 
-__all__ = ["VERSION", "LiveBlocks", "RoundBlocks", "blocks", "blocks_by_round", "warm"]
+__all__ = ["VERSION", "LiveBlocks", "RoundBlocks", "blocks", "blocks_by_round", "prose", "warm"]

@@ -108,3 +108,34 @@ def test_after_a_failure_the_queue_rests_until_somebody_goes_on(provider: Provid
         )
         assert viewer.wait_for_end(reply["id"])["content"] == expected_text("words-n3")
         assert viewer.view.session["queue_paused_until"] is None
+
+
+def test_sending_one_now_and_interrupting_keep_what_was_written(
+    provider: ProviderProcess, alice: Person, bob: Person
+) -> None:
+    slow, quick = tagged("words-hold=3"), tagged("words-n2")
+    session = alice.new_session(slow)
+    alice.invite(session, bob)
+    with bob.view(session) as viewer:
+        first = alice.asked(session, "one")
+        later, now = (alice.ask(session, text, model=quick)["message"]["id"] for text in ("later", "now"))
+        viewer.wait_for(lambda: viewer.view.messages[first]["content"] == expected_text("words-n3"))
+        sent = bob.http.post(f"/api/messages/{now}/send-now")
+        assert sent.status_code == 200, sent.text
+        stopped = viewer.wait_for_end(first)
+        assert (stopped["status"], stopped["content"]) == ("cancelled", expected_text("words-n3"))
+        assert stopped["stopped_by"]["name"] == "bob"
+        viewer.wait_for(lambda: viewer.view.status(later) == "success")
+        viewer.wait_for(lambda: sum(m["status"] == "success" for m in viewer.view.messages.values()) == 5)
+
+        held = alice.asked(session, "two")
+        viewer.wait_for(lambda: viewer.view.messages[held]["content"] == expected_text("words-n3"))
+        body = {"client_id": "stop!", "content": "three", "model": quick, "when": "interrupt"}
+        answer = bob.http.post(f"/api/sessions/{session}/messages", json=body).json()["reply"]["id"]
+        assert viewer.wait_for_end(answer)["content"] == expected_text("words-n2")
+        assert (viewer.view.status(held), viewer.view.holes) == ("cancelled", 0)
+    asked = [m["content"] for m in alice.messages(session) if m["role"] == "user"]
+    assert asked == ["one", "now", "later", "two", "three"]
+    assert [r["question"].partition(": ")[2] or r["question"] for r in provider.requests(quick)] == [
+        "now", "later", "three",
+    ]  # fmt: skip
