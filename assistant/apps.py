@@ -1,4 +1,8 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db import connections
+from django.db.models.signals import post_migrate
 
 
 class AssistantConfig(AppConfig):
@@ -8,3 +12,14 @@ class AssistantConfig(AppConfig):
 
     def ready(self) -> None:
         from assistant import checks, tasks  # noqa: F401  registers the checks, and the worker's start after the fork
+
+        post_migrate.connect(_install_search, sender=self, dispatch_uid="assistant.search")
+
+
+def _install_search(using: str, **kwargs: Any) -> None:
+    """SQLite loses triggers where Django alters a table; see `assistant.search.sqlite`."""
+    from assistant.search import sqlite
+
+    connection = connections[using]
+    if connection.vendor == "sqlite" and "assistant_message" in connection.introspection.table_names():
+        sqlite.install(connection)

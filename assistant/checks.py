@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from django.db import connection
 
 
 @checks.register()
@@ -38,4 +41,22 @@ def channel_layer_reaches_other_processes(app_configs: Any, **kwargs: Any) -> li
                 id="assistant.E003",
             )
         ]
+    return []
+
+
+@checks.register()
+def sqlite_can_search(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    if connection.vendor != "sqlite":
+        return []
+    with closing(sqlite3.connect(":memory:")) as probe:
+        try:
+            probe.execute("CREATE VIRTUAL TABLE probe USING fts5(content)")
+        except sqlite3.OperationalError:
+            return [
+                checks.Error(
+                    "This Python's SQLite was built without FTS5, which the search needs.",
+                    hint="Use another build of Python, or set DATABASE_URL to a PostgreSQL.",
+                    id="assistant.E004",
+                )
+            ]
     return []

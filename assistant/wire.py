@@ -12,6 +12,7 @@ from assistant.models.message import Message, Status
 from assistant.models.participant import Participant, display_name
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
+from assistant.search import Hit
 
 RESULT_SHOWN = 4_000  # characters of a call's result that viewers are sent; the model is told all of it
 
@@ -200,6 +201,20 @@ def invitation_json(invitation: Invitation) -> dict[str, Any]:
         "expires_at": _moment(invitation.expires_at),
         "uses": invitation.uses,
         "max_uses": invitation.max_uses,
+    }
+
+
+def hit_json(hit: Hit) -> dict[str, Any]:
+    """A message that a search has found, with the words around what was found."""
+    message = hit.message
+    return {
+        "id": str(message.id),
+        "session": {"id": str(message.session_id), "title": message.session.title},
+        "role": message.role,
+        "author": _person(message.author),
+        "model": message.model or None,
+        "created_at": _moment(message.created_at),
+        "snippet": [{"text": piece.text, "mark": piece.mark} for piece in hit.snippet],
     }
 
 

@@ -26,6 +26,7 @@ CORE = {
     "assistant.llm", "assistant.markup", "assistant.mentions", "assistant.models", "assistant.pieces",
     "assistant.presence", "assistant.queue", "assistant.runner", "assistant.sidebar", "assistant.slot",
     "assistant.sniff", "assistant.snapshot", "assistant.turn", "assistant.valkey", "assistant.wire",
+    "assistant.export", "assistant.search", "assistant.titles",
 }  # fmt: skip
 
 

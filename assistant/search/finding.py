@@ -1,0 +1,53 @@
+"""The one interface to search. Who may see what is part of the query: only messages of one's own sessions are looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from assistant.models import ChatSession, Message
+from assistant.search import postgres, sqlite
+from assistant.search.snippet import Piece, snippet
+from assistant.search.words import Term, matches, terms_of
+
+MOST_TITLES = 10_000  # of the newest sessions; titles are short, and compared one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    message: Message  # with its session and author
+    snippet: list[Piece]
+
+
+def find(user: Any, query: str, limit: int, before: UUID | None = None) -> tuple[list[Hit], bool]:
+    """Up to `limit` messages in `user`'s sessions in which all terms of `query` stand, newest first; and if there are more.
+
+    `before`: only those older than that message. What is being written, waits, or was withdrawn is not found.
+    """
+    terms = terms_of(query)
+    if not terms:
+        return [], False
+    backend = postgres if connection.vendor == "postgresql" else sqlite
+    found = (
+        Message.objects.filter(backend.contains(terms), session__participants__user_id=user.pk)
+        .select_related("session", "author")
+        .defer("html", "salvage")
+        .order_by("-id")
+    )
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    rows = list(found[: limit + 1])
+    return [Hit(row, snippet(row.content, terms)) for row in rows[:limit]], len(rows) > limit
+
+
+def find_titles(user: Any, query: str, limit: int) -> list[ChatSession]:
+    """Up to `limit` of `user`'s sessions in whose titles all terms of `query` stand, newest activity first."""
+    terms: list[Term] = terms_of(query)
+    if not terms:
+        return []
+    titles = ChatSession.objects.for_user(user).values_list("pk", "title")[:MOST_TITLES]
+    found = [pk for pk, title in titles if matches(title, terms)][:limit]
+    return list(ChatSession.objects.for_user(user).filter(pk__in=found))
