@@ -1,0 +1,212 @@
+"""The ledger of what models cost: written at the end of each call, read for answers, sessions, users and budgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.functions import Length
+from django.utils import timezone
+
+from assistant import conf, events
+from assistant.lifecycle.refusal import Refused
+from assistant.models.ids import new_id
+from assistant.models.message import UNFINISHED, Message, next_version
+from assistant.models.session import ChatSession
+from assistant.models.usage import Budget, UsageRecord
+
+LETTERS_PER_TOKEN = 4  # what English has on average: for calls whose figures never came
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a model that has ended, well or not."""
+
+    message_id: UUID
+    attempt: int
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None = None  # US dollars; None: not known
+    is_estimate: bool = False
+    error_code: str = ""  # a category of `assistant.failures`, or "stopped"
+    first_token_ms: int | None = None
+    total_ms: int | None = None
+    id: UUID = field(default_factory=new_id)
+
+
+def record(call: Call) -> None:
+    """Adds a call to the ledger. The same call again adds nothing; a message that is gone is charged all the same.
+
+    Where the answer has ended already (it was stopped), its total is brought up to date and told.
+    """
+    with transaction.atomic():
+        message = Message.objects.filter(pk=call.message_id).only("session_id", "charged_to_id", "status").first()
+        UsageRecord.objects.bulk_create([_row(call, message)], ignore_conflicts=True)
+        if message is not None and message.status not in UNFINISHED:
+            changed = Message.objects.filter(pk=message.pk).exclude(status__in=UNFINISHED)
+            if changed.update(usage=total_of(call.message_id), version=next_version()):
+                events.message_changed(message)
+
+
+def _row(call: Call, message: Message | None) -> UsageRecord:
+    return UsageRecord(
+        id=call.id,
+        user_id=message.charged_to_id if message else None,
+        session_id=message.session_id if message else None,
+        message=message,
+        attempt=call.attempt,
+        model=call.model,
+        prompt_tokens=call.prompt_tokens,
+        completion_tokens=call.completion_tokens,
+        cost=None if call.cost is None else Decimal(str(round(call.cost, 8))),
+        is_estimate=call.is_estimate,
+        error_code=call.error_code,
+        first_token_ms=call.first_token_ms,
+        total_ms=call.total_ms,
+    )
+
+
+def record_lost(message: Message) -> None:
+    """Charges the call that a worker was making when it died, in the transaction that recovers its answer.
+
+    Nobody was told its figures; the provider bills them all the same. So they are estimated from the texts: what stood
+    before the answer, and what was written of it beyond the calls that were recorded.
+    """
+    before = message.session.messages.filter(position__lt=message.position)
+    read = before.aggregate(letters=Sum(Length("content")))["letters"] or 0
+    recorded = UsageRecord.objects.filter(message=message, attempt=message.attempt)
+    told = recorded.aggregate(tokens=Sum("completion_tokens"))["tokens"] or 0
+    written = max(0, len(message.content) // LETTERS_PER_TOKEN - told)
+    call = Call(
+        message.pk, message.attempt, message.model, read // LETTERS_PER_TOKEN, written, None, True, "interrupted"
+    )
+    _row(call, message).save(force_insert=True)
+
+
+# --- totals ---
+
+
+def summed(records: QuerySet[UsageRecord]) -> dict[str, Any]:
+    """{"prompt_tokens", "completion_tokens", "total_tokens", "cost", "calls", "is_estimate"} of all of `records`.
+
+    `cost` is what is known of it (null: nothing is); `has_unknown_cost` says whether calls without a price are among them.
+    """
+    found = records.aggregate(
+        prompt=Sum("prompt_tokens"), completion=Sum("completion_tokens"), cost=Sum("cost"), calls=Count("id"),
+        estimates=Count("id", filter=Q(is_estimate=True)), unknown=Count("id", filter=Q(cost=None)),
+    )  # fmt: skip
+    prompt, completion = found["prompt"] or 0, found["completion"] or 0
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "cost": None if found["cost"] is None else float(found["cost"]),
+        "has_unknown_cost": bool(found["unknown"]),
+        "calls": found["calls"],
+        "is_estimate": bool(found["estimates"]),
+    }
+
+
+def total_of(message_id: UUID) -> dict[str, Any] | None:
+    """The usage of one answer, over all its attempts and rounds, or None if it has made no call."""
+    total = summed(UsageRecord.objects.filter(message_id=message_id))
+    return total if total["calls"] else None
+
+
+def by_model(records: QuerySet[UsageRecord]) -> list[dict[str, Any]]:
+    """The same for each model, the one with the most tokens first."""
+    models = sorted(set(records.order_by().values_list("model", flat=True).distinct()))
+    rows = [{"model": model} | summed(records.filter(model=model)) for model in models]
+    return sorted(rows, key=lambda row: -row["total_tokens"])
+
+
+def of_session(session: ChatSession) -> dict[str, Any]:
+    records = UsageRecord.objects.filter(session=session)
+    return summed(records) | {"models": by_model(records)}
+
+
+# --- budgets ---
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a user may use today and has used. None: no limit."""
+
+    tokens: int | None
+    cost: float | None
+    used_tokens: int
+    used_cost: float
+
+    @property
+    def is_spent(self) -> bool:
+        return (self.tokens is not None and self.used_tokens >= self.tokens) or (
+            self.cost is not None and self.used_cost >= self.cost
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "tokens_per_day": self.tokens,
+            "cost_per_day": self.cost,
+            "used_tokens": self.used_tokens,
+            "used_cost": self.used_cost,
+            "is_spent": self.is_spent,
+            "seconds_to_reset": seconds_to_midnight(),
+        }
+
+
+def allowance_of(user_id: int) -> Allowance:
+    tokens, cost = _limits(Budget.objects.filter(user_id=user_id).first())
+    used = UsageRecord.objects.of_day(user_id).aggregate(
+        prompt=Sum("prompt_tokens"), completion=Sum("completion_tokens"), cost=Sum("cost")
+    )
+    return Allowance(tokens, cost, (used["prompt"] or 0) + (used["completion"] or 0), float(used["cost"] or 0))
+
+
+def _limits(own: Budget | None) -> tuple[int | None, float | None]:
+    tokens: int | None = conf.get("ASSISTANT_BUDGET_TOKENS") or None
+    cost: float | None = conf.get("ASSISTANT_BUDGET_COST") or None
+    if own is None:
+        return tokens, cost
+    if own.is_unlimited:
+        return None, None
+    return (
+        tokens if own.tokens_per_day is None else own.tokens_per_day,
+        cost if own.cost_per_day is None else float(own.cost_per_day),
+    )
+
+
+def is_spent(user_id: int | None) -> bool:
+    """Whether the user may ask for nothing more today. Without budgets this is one look for a row of theirs."""
+    if user_id is None:
+        return False
+    if _limits(Budget.objects.filter(user_id=user_id).first()) == (None, None):
+        return False
+    return allowance_of(user_id).is_spent
+
+
+def check_budget(user: Any) -> None:
+    """Raises Refused (over_quota, 429) if `user` has used up what they may use today."""
+    if is_spent(user.pk):
+        wait = seconds_to_midnight()
+        raise Refused("over_quota", f"{SPENT} It begins anew in {_spoken(wait)}.", status=429, retry_after=wait)
+
+
+SPENT = "You have used up your budget for today."
+
+
+def seconds_to_midnight() -> int:
+    """Until the day ends, in the installation's time zone."""
+    now = timezone.localtime()
+    midnight = timezone.make_aware(datetime.combine(now.date() + timedelta(days=1), time.min))
+    return max(1, int((midnight - now).total_seconds()))
+
+
+def _spoken(seconds: int) -> str:
+    hours, minutes = divmod(-(-seconds // 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
