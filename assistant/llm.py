@@ -124,7 +124,7 @@ async def _by_lane(litellm: Any, question: _Question, request: lane.Request) -> 
         async with aclosing(lane.stream(request, conf.get("ASSISTANT_TIMEOUT"))) as pieces:
             async for piece in pieces:
                 if isinstance(piece, lane.RawUsage):
-                    yield Usage(_figures(litellm, question.model, piece.figures))
+                    yield Usage(_figures(question.model, piece.figures))
                 else:
                     yield piece
     except lane.ProviderError as error:
@@ -169,7 +169,7 @@ async def _by_litellm(litellm: Any, question: _Question) -> AsyncGenerator[Piece
                     calls.add(part.index, part.id, part.function.name, part.function.arguments)
                 finish = choice.finish_reason or finish
             if usage := getattr(chunk, "usage", None):
-                yield Usage(_figures(litellm, question.model, usage.model_dump()))
+                yield Usage(_figures(question.model, usage.model_dump()))
             if time.monotonic() - yielded_at > LOOP_SHARE_SECONDS:
                 # Chunks that are already here are read without ever waiting: a fast model would starve the others.
                 await asyncio.sleep(0)
@@ -201,17 +201,31 @@ async def _close(response: Any) -> None:
 # --- what both have in common ---
 
 
-def _figures(litellm: Any, model: str, usage: Mapping[str, Any]) -> dict[str, Any]:
+def _figures(model: str, usage: Mapping[str, Any]) -> dict[str, Any]:
     asked, said = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-    try:
-        prompt_cost, completion_cost = litellm.cost_per_token(
-            model=model, prompt_tokens=asked, completion_tokens=said
-        )
-        cost: float | None = prompt_cost + completion_cost
-    except Exception:  # litellm knows no price for this model
-        cost = None
     total = usage.get("total_tokens") or asked + said
-    return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": total, "cost": cost}
+    return {
+        "prompt_tokens": asked,
+        "completion_tokens": said,
+        "total_tokens": total,
+        "cost": cost(model, asked, said),
+    }
+
+
+def cost(model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+    """What that many tokens of `model` cost in US dollars, or None: litellm knows no price for it."""
+    if model == catalogue.DEMO:
+        return 0.0
+    try:
+        return float(
+            sum(
+                library().cost_per_token(
+                    model=model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens
+                )
+            )
+        )
+    except Exception:
+        return None
 
 
 def _translated(litellm: Any, error: Exception) -> ModelError:

@@ -26,13 +26,16 @@ async def metered(
     model: str,
     messages: Sequence[dict[str, Any]],
     database: Database,
+    user_id: int | None = None,
 ) -> AsyncGenerator[llm.Piece, None]:
     """Passes on the pieces of `stream`, a call of `model` with `messages`. Raises what it raises.
+
+    `user_id` is charged if the message is gone by then; else who it is charged to.
 
     The row is written before the last piece's reader goes on, or before the error arrives. Where the provider sent no
     figures (the call was stopped, or broke) they are estimated from the texts.
     """
-    meter = _Meter(claim, model, messages)
+    meter = _Meter(claim, model, messages, user_id)
     try:
         async with aclosing(stream) as pieces:
             async for piece in pieces:
@@ -58,8 +61,8 @@ async def _write_soon(database: Database, call: usage.Call) -> None:
 
 
 class _Meter:
-    def __init__(self, claim: Claim, model: str, messages: Sequence[dict[str, Any]]) -> None:
-        self._claim, self._model, self._messages = claim, model, messages
+    def __init__(self, claim: Claim, model: str, messages: Sequence[dict[str, Any]], user_id: int | None) -> None:
+        self._claim, self._model, self._messages, self._user_id = claim, model, messages, user_id
         self._began = time.monotonic()
         self._first: float | None = None
         self._letters = 0
@@ -92,6 +95,7 @@ class _Meter:
             cost=figures["cost"],
             is_estimate=self._figures is None,
             error_code=self.error_code,
+            user_id=self._user_id,
             first_token_ms=None if self._first is None else _ms(self._first - self._began),
             total_ms=_ms(time.monotonic() - self._began),
         )

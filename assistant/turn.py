@@ -18,6 +18,7 @@ from assistant.database import Database
 from assistant.failures import sentence
 from assistant.lifecycle import answering
 from assistant.lifecycle.answering import Failure
+from assistant.metering import metered
 from assistant.models.message import Claim
 
 logger = logging.getLogger(__name__)
@@ -94,7 +95,9 @@ class Turn:
             return None
         finish: str | None = None
         try:
-            async with aclosing(llm.stream(prompt.model, prompt.messages, parameters=prompt.parameters)) as pieces:
+            stream = llm.stream(prompt.model, prompt.messages, parameters=prompt.parameters)
+            watched = metered(stream, self.claim, prompt.model, prompt.messages, self._database, prompt.user_id)
+            async with aclosing(watched) as pieces:
                 async for piece in pieces:
                     match piece:
                         case llm.Text(text):

@@ -61,6 +61,8 @@ MATRIX = [
     ("post", "/sessions/{session_id}/owner", lambda r: f"{r.path}/owner", lambda: {"user": user_id("bob")},
      (200, 403, 403, 404, 401)),
     ("post", "/sessions/{session_id}/leave", lambda r: f"{r.path}/leave", None, (409, 204, 204, 404, 401)),
+    ("get", "/sessions/{session_id}/usage", lambda r: f"{r.path}/usage", None, (200, 200, 200, 404, 401)),
+    ("get", "/me/usage", lambda r: "/me/usage", None, (200, 200, 200, 200, 401)),
     ("get", "/messages/{message_id}", lambda r: r.finished(), None, (200, 200, 200, 404, 401)),
     ("post", "/messages/{message_id}/cancel", lambda r: r.running() + "/cancel", None, (200, 200, 403, 404, 401)),
     ("post", "/messages/{message_id}/retry", lambda r: r.finished() + "/retry", None, (201, 201, 403, 404, 401)),

@@ -71,11 +71,12 @@ def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     raise error  # for the middleware, which answers it wherever it comes from
 
 
-from assistant.api import attachments, invitations, messages, people, search, sessions  # noqa: E402
+from assistant.api import attachments, invitations, messages, people, search, sessions, usage  # noqa: E402
 
 api.add_router("/", sessions.router, tags=["sessions"])
 api.add_router("/", messages.router, tags=["messages"])
 api.add_router("/", attachments.router, tags=["attachments"])
 api.add_router("/", people.router, tags=["people"])
+api.add_router("/", usage.router, tags=["usage"])
 api.add_router("/", invitations.router, tags=["invitations"])
 api.add_router("/", search.router, tags=["search"])

@@ -108,5 +108,7 @@ def cancel_message(request: HttpRequest, message_id: UUID) -> Any:
     "/messages/{message_id}/retry", response={201: schemas.Reply}, summary="A new answer to the same question"
 )
 def retry_message(request: HttpRequest, message_id: UUID, payload: schemas.Retry | None = None) -> Any:
-    reply = asking.retry(message_for(request, message_id, *WRITERS), payload.model if payload else "")
+    reply = asking.retry(
+        message_for(request, message_id, *WRITERS), payload.model if payload else "", user_of(request)
+    )
     return Status(201, {"reply": wire.message_json_now(reply)})

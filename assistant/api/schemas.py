@@ -136,6 +136,43 @@ class Attachment(Schema):
     problem: str | None
 
 
+class Usage(Schema):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cost: float | None
+    has_unknown_cost: bool
+    calls: int
+    is_estimate: bool
+
+
+class ModelUsage(Usage):
+    model: str
+
+
+class SessionUsage(Usage):
+    models: list[ModelUsage]
+
+
+class DayUsage(Usage):
+    day: str
+
+
+class Budget(Schema):
+    tokens_per_day: int | None
+    cost_per_day: float | None
+    used_tokens: int
+    used_cost: float
+    is_spent: bool
+    seconds_to_reset: int
+
+
+class OwnUsage(Usage):
+    budget: Budget
+    days: list[DayUsage]
+    models: list[ModelUsage]
+
+
 class Message(Schema):
     id: str
     session: str

@@ -11,6 +11,7 @@ from django.db.models.functions import Coalesce, Now
 
 from assistant import events, live, queue, wire
 from assistant.lifecycle import calls
+from assistant.lifecycle import usage as ledger
 from assistant.lifecycle.turns import end_turn
 from assistant.models.message import Claim, Message, Status, next_version
 from assistant.models.session import ChatSession
@@ -169,7 +170,7 @@ def _end(
             seq=written.seq,
             worker=None,
             is_parked=False,
-            usage=usage,
+            usage=ledger.total_of(message.pk) or usage,  # of all attempts and rounds
             error_code=failure.code if failure else "",
             error_detail=failure.detail[:500] if failure else "",
             finished_at=Now(),

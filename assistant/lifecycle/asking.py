@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,8 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from assistant import catalogue, conf, events, live, mentions, queue, wire
-from assistant.lifecycle import attaching
+from assistant import catalogue, conf, events, live, mentions, queue, rates, wire
+from assistant.lifecycle import attaching, usage
 from assistant.lifecycle.refusal import Refused
 from assistant.lifecycle.turns import (
     end_turn,
@@ -55,7 +56,8 @@ def send(
     mentioned, a message that doesn't mention the assistant is no question: it is said at once and waits for nothing.
     The same `client_id` of the same author again returns what it made the first time.
     `attachments` are ids of files that the author has uploaded; with one a message needs no text.
-    Raises Refused: empty, too_long, invalid_model, queue_full, not_found, and what `attaching.send_with` raises.
+    Raises Refused: empty, too_long, invalid_model, too_fast, over_quota, queue_full, not_found, and what
+    `attaching.send_with` raises.
     """
     content = checked_content(content, may_be_empty=bool(attachments))
     check_model(model)
@@ -64,6 +66,9 @@ def send(
         if before := locked.messages.filter(author=author, client_id=client_id).first():
             return Sent(before, before.replies.order_by("id").first(), is_new=False)
         is_question = locked.replies == Replies.EVERY or mentions.is_addressed(content, _label(locked, model))
+        check_rate(author)
+        if is_question:
+            usage.check_budget(author)
         when = (when or locked.when_busy) if is_question else ""
         must_wait = is_question and when != WhenBusy.INTERRUPT and _must_wait(locked)
         locked.last_position += 2
@@ -180,8 +185,11 @@ def cancel(message: Message, by: Any) -> Message:
     return Message.objects.shown().get(pk=row.pk)
 
 
-def retry(message: Message, model: str = "") -> Message:
-    """A new answer to the question that `message` answers. Raises Refused (session_busy, invalid_model)."""
+def retry(message: Message, model: str = "", by: Any = None) -> Message:
+    """A new answer to the question that `message` answers, at the cost of `by`.
+
+    Raises Refused (session_busy, invalid_model, too_fast, over_quota).
+    """
     check_model(model)
     with transaction.atomic():
         session = lock(message.session)
@@ -192,9 +200,12 @@ def retry(message: Message, model: str = "") -> Message:
             raise Refused("not_answerable", "This message waits to be answered, or was withdrawn.")
         if session.messages.running().exists():
             raise Refused("session_busy", "An answer is being written here already. Wait for it, or stop it.")
+        if by is not None:
+            check_rate(by)
+            usage.check_budget(by)
         if model:
             question.model = model
-        answer = open_turn(session, question)
+        answer = open_turn(session, question, by)
         touch(session)
         events.session_changed(session, running=True)
     return answer
@@ -278,6 +289,15 @@ def checked_content(content: str, *, may_be_empty: bool = False) -> str:
             status=422,
         )
     return content
+
+
+def check_rate(user: Any) -> None:
+    """Raises Refused (too_fast, 429) where `user` asks too often."""
+    limit = conf.get("ASSISTANT_RATE_LIMIT")
+    if wait := rates.take(f"ask:{user.pk}", limit, seconds=60):
+        seconds = math.ceil(wait)
+        detail = f"You may ask {limit} times in a minute. Ask again in {seconds} s."
+        raise Refused("too_fast", detail, status=429, retry_after=seconds)
 
 
 def check_model(model: str) -> None:

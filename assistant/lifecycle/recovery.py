@@ -15,6 +15,7 @@ from django_q.models import OrmQ
 
 from assistant import events, live, queue, wire
 from assistant.failures import sentence
+from assistant.lifecycle import usage
 from assistant.lifecycle.answering import kept
 from assistant.lifecycle.calls import close_calls, ends_of
 from assistant.lifecycle.turns import end_turn, promote_next, take_live_text
@@ -71,6 +72,8 @@ def may_try_again(message: Message) -> bool:
 
 def _requeue(message: Message, died: bool) -> None:
     queue.withdraw(message.job)
+    if died:
+        usage.record_lost(message)
     Message.objects.running().filter(pk=message.pk).update(
         status=Status.PENDING,
         worker=None,
@@ -92,6 +95,8 @@ def _close_live_text(message: Message) -> None:
 
 
 def _abandon(message: Message) -> None:
+    if message.status == Status.PROCESSING:
+        usage.record_lost(message)
     content = kept(message)
     if message.rounds:
         close_calls(message.pk)

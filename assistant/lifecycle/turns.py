@@ -12,6 +12,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from assistant import conf, events, live, queue, wire
+from assistant.failures import sentence
+from assistant.lifecycle import usage
 from assistant.lifecycle.calls import close_calls, ends_of
 from assistant.models.ids import new_id
 from assistant.models.message import Author, Message, Status, next_version
@@ -19,10 +21,11 @@ from assistant.models.session import ChatSession
 from assistant.models.system_prompt import SystemPrompt
 
 
-def open_turn(session: ChatSession, question: Message) -> Message:
+def open_turn(session: ChatSession, question: Message, by: Any = None) -> Message:
     """A pending answer to `question` and the job that delivers it, in the caller's transaction.
 
-    It is written with the session's settings as they are now, also by a later attempt.
+    It is written with the session's settings as they are now, also by a later attempt. It uses the budget of `by`, or of
+    who asked.
     """
     answer_id = new_id()
     answer = Message.objects.create(
@@ -32,7 +35,7 @@ def open_turn(session: ChatSession, question: Message) -> Message:
         status=Status.PENDING,
         position=question.position + 1,
         reply_to=question,
-        charged_to_id=question.author_id,
+        charged_to_id=question.author_id if by is None else by.pk,
         model=question.model or session.model or default_model(),
         parameters=session.parameters,
         system_prompt=SystemPrompt.of(session),
@@ -56,12 +59,42 @@ def promote_next(session: ChatSession) -> Message | None:
     """
     if session.queue_paused_until is not None or session.messages.running().exists():
         return None
-    question = session.messages.queued().first()
-    return None if question is None else promote(session, question)
+    while question := session.messages.queued().first():
+        if not usage.is_spent(question.author_id):
+            return promote(session, question)
+        _leave_queue(session, question)
+        _refuse_turn(session, question)
+    return None
 
 
 def promote(session: ChatSession, question: Message) -> Message:
     """Turns a waiting question into a running one. The caller holds the session's lock, and nothing is running."""
+    _leave_queue(session, question)
+    return open_turn(session, question)
+
+
+def _refuse_turn(session: ChatSession, question: Message) -> None:
+    """An answer that has ended before it began: its author's budget was used up while the question waited.
+
+    No model is called, and it is no failure of the session's: what others ask goes on.
+    """
+    answer = Message.objects.create(
+        session=session,
+        role=Author.ASSISTANT,
+        status=Status.ERROR,
+        position=question.position + 1,
+        reply_to=question,
+        charged_to_id=question.author_id,
+        model=question.model or session.model or default_model(),
+        error_code="over_quota",
+        error_detail=sentence("over_quota"),
+        html=wire.rendered(""),
+        finished_at=timezone.now(),
+    )
+    events.message_created(answer)
+
+
+def _leave_queue(session: ChatSession, question: Message) -> None:
     won = (
         session.messages.queued()
         .filter(pk=question.pk)
@@ -69,7 +102,6 @@ def promote(session: ChatSession, question: Message) -> Message:
     )
     assert won, "the session's lock keeps a withdrawal from coming between"
     events.message_changed(question)
-    return open_turn(session, question)
 
 
 def line_up(session: ChatSession, first: Sequence[Message]) -> None:

@@ -37,6 +37,7 @@ class Call:
     error_code: str = ""  # a category of `assistant.failures`, or "stopped"
     first_token_ms: int | None = None
     total_ms: int | None = None
+    user_id: int | None = None  # who is charged if the message is gone
     id: UUID = field(default_factory=new_id)
 
 
@@ -57,7 +58,7 @@ def record(call: Call) -> None:
 def _row(call: Call, message: Message | None) -> UsageRecord:
     return UsageRecord(
         id=call.id,
-        user_id=message.charged_to_id if message else None,
+        user_id=message.charged_to_id if message else call.user_id,
         session_id=message.session_id if message else None,
         message=message,
         attempt=call.attempt,
@@ -98,7 +99,7 @@ def summed(records: QuerySet[UsageRecord]) -> dict[str, Any]:
     `cost` is what is known of it (null: nothing is); `has_unknown_cost` says whether calls without a price are among them.
     """
     found = records.aggregate(
-        prompt=Sum("prompt_tokens"), completion=Sum("completion_tokens"), cost=Sum("cost"), calls=Count("id"),
+        prompt=Sum("prompt_tokens"), completion=Sum("completion_tokens"), known=Sum("cost"), calls=Count("id"),
         estimates=Count("id", filter=Q(is_estimate=True)), unknown=Count("id", filter=Q(cost=None)),
     )  # fmt: skip
     prompt, completion = found["prompt"] or 0, found["completion"] or 0
@@ -106,7 +107,7 @@ def summed(records: QuerySet[UsageRecord]) -> dict[str, Any]:
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
-        "cost": None if found["cost"] is None else float(found["cost"]),
+        "cost": None if found["known"] is None else float(found["known"]),
         "has_unknown_cost": bool(found["unknown"]),
         "calls": found["calls"],
         "is_estimate": bool(found["estimates"]),
@@ -124,6 +125,23 @@ def by_model(records: QuerySet[UsageRecord]) -> list[dict[str, Any]]:
     models = sorted(set(records.order_by().values_list("model", flat=True).distinct()))
     rows = [{"model": model} | summed(records.filter(model=model)) for model in models]
     return sorted(rows, key=lambda row: -row["total_tokens"])
+
+
+def by_day(records: QuerySet[UsageRecord]) -> list[dict[str, Any]]:
+    """The same for each day that has any, the newest first; {"day": "2026-11-24", ...}."""
+    days = records.order_by("-day").values_list("day", flat=True).distinct()
+    return [{"day": day.isoformat()} | summed(records.filter(day=day)) for day in days]
+
+
+def of_user(user_id: int, days: int) -> dict[str, Any]:
+    """What a user has used in the last `days` days, today among them, and what is left for today."""
+    since = timezone.localdate() - timedelta(days=days - 1)
+    records = UsageRecord.objects.filter(user_id=user_id, day__gte=since)
+    return summed(records) | {
+        "budget": allowance_of(user_id).as_json(),
+        "days": by_day(records),
+        "models": by_model(records),
+    }
 
 
 def of_session(session: ChatSession) -> dict[str, Any]:

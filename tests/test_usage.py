@@ -1,0 +1,347 @@
+"""The ledger: each call of a model is charged once, to who caused it, however it ended; and budgets that hold."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from assistant import llm
+from assistant.database import Database
+from assistant.lifecycle import answering, asking, recovery, usage
+from assistant.lifecycle.refusal import Refused
+from assistant.metering import metered
+from assistant.models import Budget, Message, UsageRecord
+from assistant.models.message import Status
+from tests.acting import answer_of, ask, claimed, fail, finish, kill, now, queued
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FIGURES = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "cost": 0.25}
+
+
+@pytest.fixture
+def spend():
+    """`spend(claim, tokens, cost)`: a call of that claim's has ended."""
+
+    def happen(claim, tokens=15, cost=0.25, **more):
+        call = usage.Call(claim.message_id, claim.attempt, "test/model", tokens, 0, cost, **more)
+        usage.record(call)
+        return call
+
+    return happen
+
+
+@pytest.fixture
+def used(alice):
+    """`used(user, tokens, cost)`: somebody has used that much today."""
+
+    def happen(user, tokens=0, cost=None, **more):
+        return UsageRecord.objects.create(user=user, model="test/model", prompt_tokens=tokens, cost=cost, **more)
+
+    return happen
+
+
+def refused(verb, *args, **kwargs):
+    with pytest.raises(Refused) as caught:
+        verb(*args, **kwargs)
+    return caught.value
+
+
+# --- the ledger ---
+
+
+def test_a_call_is_charged_to_who_asked_and_counted_in_its_session(session, bob, worker, spend):
+    claim = claimed(answer_of(ask(session, bob)), worker)
+    spend(claim)
+    row = UsageRecord.objects.get()
+    assert (row.user, row.session, row.message_id, row.day) == (bob, session, claim.message_id, timezone.localdate())
+    assert usage.of_session(session)["total_tokens"] == 15
+
+
+def test_the_same_call_written_twice_is_one_row(session, alice, worker, spend):
+    call = spend(claimed(answer_of(ask(session, alice)), worker))
+    usage.record(call)
+    assert UsageRecord.objects.count() == 1
+
+
+def test_an_answers_usage_is_that_of_all_its_attempts_and_calls(session, alice, worker, spend):
+    answer = answer_of(ask(session, alice))
+    claim = claimed(answer, worker)
+    spend(claim), spend(claim)
+    answering.hand_over(claim, answering.Written("x", 1))
+    claim = claimed(answer, worker)
+    spend(claim)
+    finish(claim)
+    found = now(answer).usage
+    assert (found["total_tokens"], found["calls"], found["cost"]) == (45, 3, 0.75)
+
+
+def test_who_wants_another_answer_pays_for_it(session, alice, bob, worker, spend):
+    answer = answer_of(ask(session, alice))
+    finish(claimed(answer, worker))
+    spend(claimed(asking.retry(answer, by=bob), worker))
+    assert UsageRecord.objects.get().user == bob
+
+
+def test_a_stopped_answer_learns_of_its_usage_afterwards(session, alice, worker, spend, frames):
+    answer = answer_of(ask(session, alice))
+    claim = claimed(answer, worker)
+    asking.cancel(now(answer), alice)
+    spend(claim)
+    assert now(answer).usage["total_tokens"] == 15
+    assert frames[-1]["message"]["usage"]["total_tokens"] == 15
+
+
+def test_a_cost_that_nobody_knows_is_not_zero(session, alice, worker, spend):
+    claim = claimed(answer_of(ask(session, alice)), worker)
+    spend(claim, cost=None)
+    assert usage.of_session(session)["cost"] is None
+    spend(claim, cost=0.5)
+    total = usage.of_session(session)
+    assert (total["cost"], total["has_unknown_cost"]) == (0.5, True)
+
+
+def test_the_ledger_outlives_the_session_and_still_counts(session, alice, worker, spend, settings):
+    settings.ASSISTANT_BUDGET_TOKENS = 10
+    claim = claimed(answer_of(ask(session, alice)), worker)
+    spend(claim)
+    asking.delete(session)
+    row = UsageRecord.objects.get()
+    assert (row.session, row.message, row.user) == (None, None, alice)
+    assert usage.is_spent(alice.pk)
+
+
+def test_a_call_that_ends_after_its_session_is_charged_all_the_same(session, alice, worker, spend):
+    claim = claimed(answer_of(ask(session, alice)), worker)
+    asking.delete(session)
+    spend(claim, user_id=alice.pk)
+    assert UsageRecord.objects.get().user == alice
+
+
+def test_a_call_that_died_with_its_worker_is_charged_by_estimate(session, alice, worker):
+    answer = answer_of(ask(session, alice, "q" * 400))
+    claim = claimed(answer, worker)
+    answering.checkpoint({claim: answering.Written("a" * 80, 1)})
+    kill(worker)
+    recovery.recover(now(answer))
+    row = UsageRecord.objects.get()
+    assert (row.prompt_tokens, row.completion_tokens, row.is_estimate, row.error_code) == (
+        100,
+        20,
+        True,
+        "interrupted",
+    )
+    assert (row.user, row.attempt) == (alice, 1)
+
+
+def test_a_job_that_was_lost_before_any_call_is_charged_nothing(session, alice, worker):
+    from tests.acting import lose_job
+
+    answer = answer_of(ask(session, alice))
+    lose_job(answer)
+    assert recovery.recover(now(answer)) == "recovered"
+    assert not UsageRecord.objects.exists()
+
+
+# --- measuring a call ---
+
+
+async def _stream(pieces, error=None, hang=False):
+    for piece in pieces:
+        yield piece
+    if error:
+        raise error
+    if hang:
+        await asyncio.sleep(3600)
+
+
+@pytest.fixture
+def measured(session, alice, worker, loop):
+    """`measured(pieces, ...)`: a turn reads this stream; the ledger's row of it."""
+
+    def happen(pieces, *, stop_after=None, **stream):
+        claim = claimed(answer_of(ask(session, alice)), worker)
+        messages = [{"role": "user", "content": "q" * 40}]
+
+        async def turn():
+            database = Database("test")
+            watched = metered(_stream(pieces, **stream), claim, "test/model", messages, database, alice.pk)
+            read = []
+
+            async def reading():
+                async for piece in watched:
+                    read.append(piece)
+
+            task = asyncio.create_task(reading())
+            try:
+                while stop_after is not None and len(read) < stop_after:
+                    await asyncio.sleep(0.01)
+                if stop_after is not None:
+                    task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            finally:
+                database.close()
+
+        loop.run(turn())
+        finish(claim)
+        return UsageRecord.objects.get()
+
+    return happen
+
+
+def test_a_call_that_ends_well_has_the_providers_figures_and_its_times(measured):
+    row = measured([llm.Text("Hello"), llm.Usage(FIGURES), llm.Finish("stop")])
+    assert (row.prompt_tokens, row.completion_tokens, float(row.cost), row.is_estimate) == (10, 5, 0.25, False)
+    assert row.error_code == "" and 0 <= row.first_token_ms <= row.total_ms
+
+
+def test_a_call_that_breaks_off_is_estimated_from_what_came(measured):
+    row = measured([llm.Text("x" * 40)], error=llm.ModelError("provider_error", "raw"))
+    assert (row.prompt_tokens, row.completion_tokens, row.is_estimate) == (10, 10, True)
+    assert row.error_code == "provider_error"
+
+
+def test_a_call_that_was_refused_at_once_costs_nothing(measured):
+    row = measured([], error=llm.ModelError("auth", "raw"))
+    assert (row.prompt_tokens, row.completion_tokens, row.error_code) == (0, 0, "auth")
+
+
+def test_a_call_that_is_stopped_is_estimated(measured):
+    row = measured([llm.Text("x" * 40)], hang=True, stop_after=1)
+    assert (row.prompt_tokens, row.completion_tokens, row.error_code) == (10, 10, "stopped")
+
+
+# --- budgets ---
+
+
+def test_over_the_budget_nothing_is_stored_and_the_refusal_says_when_it_begins_anew(session, alice, settings, used):
+    settings.ASSISTANT_BUDGET_TOKENS = 100
+    used(alice, 99)
+    finish_id = ask(session, alice).message.pk
+    used(alice, 1)
+    refusal = refused(ask, session, alice)
+    assert (refusal.code, refusal.status) == ("over_quota", 429) and 0 < refusal.retry_after <= 86_400
+    assert list(session.messages.filter(role="user").values_list("pk", flat=True)) == [finish_id]
+
+
+def test_a_budget_in_money_counts_money(session, alice, settings, used):
+    settings.ASSISTANT_BUDGET_COST = 1.0
+    used(alice, 10**9, "0.99")
+    ask(session, alice)
+    used(alice, 0, "0.02")
+    assert refused(ask, session, alice).code == "over_quota"
+
+
+def test_yesterday_does_not_count(session, alice, settings, used):
+    settings.ASSISTANT_BUDGET_TOKENS = 100
+    used(alice, 1_000, day=timezone.localdate() - timedelta(days=1))
+    assert not usage.is_spent(alice.pk)
+
+
+@pytest.mark.parametrize(
+    ("own", "spent"),
+    [({"tokens_per_day": 1_000}, False), ({"tokens_per_day": 0}, True), ({"is_unlimited": True}, False), ({}, True)],
+)
+def test_a_user_may_have_a_budget_of_their_own(alice, settings, used, own, spent):
+    settings.ASSISTANT_BUDGET_TOKENS = 100
+    used(alice, 500)
+    Budget.objects.create(user=alice, **own)
+    assert usage.is_spent(alice.pk) is spent
+
+
+def test_a_repeated_send_is_answered_even_over_the_budget(session, alice, settings, used):
+    settings.ASSISTANT_BUDGET_TOKENS = 1
+    first = ask(session, alice, client_id="once")
+    used(alice, 5)
+    assert ask(session, alice, client_id="once").message == first.message
+
+
+def test_a_retry_needs_a_budget_too(session, alice, bob, worker, settings, used):
+    settings.ASSISTANT_BUDGET_TOKENS = 1
+    answer = answer_of(ask(session, alice))
+    finish(claimed(answer, worker))
+    used(bob, 5)
+    assert refused(asking.retry, answer, by=bob).code == "over_quota"
+    assert asking.retry(answer, by=alice)
+
+
+def test_a_waiting_question_whose_author_has_nothing_left_ends_without_a_model(
+    session, alice, bob, worker, settings, used, frames
+):
+    settings.ASSISTANT_BUDGET_TOKENS = 100
+    running = answer_of(ask(session, alice))
+    mine, theirs = ask(session, alice, "mine").message, ask(session, bob, "theirs").message
+    used(alice, 100)
+    finish(claimed(running, worker))
+    refusal = Message.objects.get(reply_to=mine)
+    assert (refusal.status, refusal.error_code, refusal.job) == (Status.ERROR, "over_quota", None)
+    assert now(mine).status == Status.SUCCESS and queued(session) == []
+    assert session.messages.running().get().reply_to == theirs
+    assert str(refusal.pk) in {frame["message"]["id"] for frame in frames if frame["type"] == "message.created"}
+
+
+def test_a_failure_still_rests_the_queue(session, alice, worker):
+    running = answer_of(ask(session, alice))
+    ask(session, alice, "waiting")
+    fail(claimed(running, worker))
+    assert queued(session) == ["waiting"]
+
+
+# --- how often ---
+
+
+def test_too_many_in_a_minute_are_refused_with_the_seconds_to_wait(session, alice, bob, settings):
+    settings.ASSISTANT_RATE_LIMIT = 2
+    ask(session, alice), ask(session, alice, client_id="second")
+    refusal = refused(ask, session, alice)
+    assert (refusal.code, refusal.status) == ("too_fast", 429) and 0 < refusal.retry_after <= 30
+    assert ask(session, alice, client_id="second").is_new is False
+    ask(session, bob)
+    assert session.messages.filter(role="user").count() == 3
+
+
+def test_without_valkey_nobody_is_refused(session, alice, settings, monkeypatch):
+    import redis
+
+    from assistant import rates, valkey
+
+    class Away:
+        def eval(self, *args):
+            raise redis.ConnectionError("away")
+
+    settings.ASSISTANT_RATE_LIMIT = 1
+    monkeypatch.setattr(valkey, "client", Away)
+    assert rates.take("x", 1, 60) == 0 and rates.take("x", 1, 60) == 0
+
+
+def test_a_rate_leaves_nothing_behind_for_long(alice):
+    from assistant import rates, valkey
+
+    rates.take("leaves", 10, 60)
+    assert 0 < valkey.client().pttl(f"{valkey.PREFIX}:rate:leaves") <= 6_000
+
+
+# --- over HTTP ---
+
+
+def test_one_sees_what_one_has_used_and_what_is_left(alice, settings, used, client):
+    settings.ASSISTANT_BUDGET_TOKENS = 100
+    used(alice, 30, "0.5")
+    used(alice, 20, day=timezone.localdate() - timedelta(days=2))
+    client.force_login(alice)
+    found = client.get("/api/me/usage").json()
+    assert (found["total_tokens"], found["cost"], len(found["days"])) == (50, 0.5, 2)
+    assert found["models"][0]["model"] == "test/model"
+    left = found["budget"]
+    assert (left["used_tokens"], left["tokens_per_day"], left["is_spent"]) == (30, 100, False)
+
+
+def test_a_refusal_over_http_says_when_to_come_again(session, alice, settings, used, client):
+    settings.ASSISTANT_BUDGET_TOKENS = 1
+    used(alice, 5)
+    client.force_login(alice)
+    response = client.post(
+        f"/api/sessions/{session.pk}/messages", {"client_id": "1", "content": "x"}, content_type="application/json"
+    )
+    assert (response.status_code, response.json()["code"]) == (429, "over_quota") and int(response["Retry-After"]) > 0
