@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from assistant.markup import LiveBlocks, blocks, code, live, warm
+from assistant.markup import LiveBlocks, blocks, code, live, parse, warm
 
 ROOT = Path(__file__).parents[1]
 TAGS = set(
@@ -25,7 +25,7 @@ TAGS = set(
     )
 )
 ATTRIBUTES = {
-    "a": {"href", "title", "target", "rel"},
+    "a": {"class", "href", "title", "target", "rel"},
     "img": {"src", "alt", "title", "loading"},
     "ol": {"start"},
     "input": {"type", "disabled", "checked", "aria-label"},
@@ -59,7 +59,7 @@ class Page(HTMLParser):
             assert "href" not in found or re.match(r"(https?://|mailto:)[^\s\\]", found["href"] or "", re.I), found
             assert found["target"] == "_blank" and found["rel"] == "noopener noreferrer nofollow"
         elif tag == "img":
-            assert re.match(r"https://|/(?![/\\])", found["src"] or "", re.I), found
+            assert re.match(r"/(?![/\\])", found["src"] or ""), found  # nothing is loaded from elsewhere
             assert not re.search(r"[\s\\]", found["src"] or "")
         elif tag == "input":
             assert found["type"] == "checkbox" and "disabled" in found
@@ -152,10 +152,43 @@ def test_lexer_that_raises_costs_only_the_colours(monkeypatch: pytest.MonkeyPatc
 def test_long_code_is_plain_and_comes_in_parts() -> None:
     source = "x = 'y'\n" * 5000
     html = blocks(f"```python\n{source}```\n")
-    assert len(html) == 5 and "span" not in "".join(html)
-    assert ["code continued" in part for part in html] == [False, True, True, True, True]
+    assert len(html) == 20 and "span" not in "".join(html)
+    assert ["code continued" in part for part in html] == [False] + [True] * 19
     assert Page("".join(html)).text == source
     assert all("<span" in part for part in blocks(f"```python\n{source[:16_000]}```\n"))
+
+
+def test_a_long_list_comes_in_parts_that_go_on_counting() -> None:
+    source = "".join(f"1. item {number} with some words in it\n" for number in range(100))
+    html = blocks(f"Before\n\n{source}\nAfter")
+    parts = html[1:-1]
+    assert len(parts) == 4 and all(len(part) < 2_000 for part in parts)
+    starts = [re.match(r'<ol(?: start="(\d+)")?(?: class="continued")?>', part) for part in parts]
+    items = [part.count("<li>") for part in parts]
+    assert [int(start[1] or 1) for start in starts if start] == [1 + sum(items[:place]) for place in range(4)]
+    assert sum(items) == 100
+    assert ["continued" in part for part in parts] == [False, True, True, True]
+
+
+def test_a_long_table_comes_in_parts_of_the_same_columns() -> None:
+    source = "| a | b |\n|---|:-:|\n" + "".join(f"| row {number} | *{number}* | too many |\n" for number in range(100))
+    parts = blocks(source)
+    assert len(parts) > 2 and sum(part.count("<tr>") for part in parts) == 101
+    assert parts[0].startswith('<div class="table"><table><thead>')
+    for part in parts[1:]:
+        assert part.startswith('<div class="table continued"><table><tbody><tr><td>row')
+        assert part.count('<td class="center">') * 2 == part.count("<td")
+
+
+def test_an_image_elsewhere_is_a_link_that_names_its_host() -> None:
+    assert blocks("![A <cat>](https://example.org/cat.png?a=1&b=2)") == [
+        '<p><a class="image" href="https://example.org/cat.png?a=1&amp;b=2" target="_blank" '
+        'rel="noopener noreferrer nofollow">A &lt;cat&gt; <span class="host">example.org</span></a></p>'
+    ]
+    assert page("![](https://user@evil.example:80/x)").text == "Image evil.example:80"
+    assert page("[![logo](https://a.example/x)](https://b.example/)").text == "logo"
+    assert page("![dot](data:image/png;base64,AAAA)").text == "dot"
+    assert "<img" in blocks("![here](/files/1)")[0]
 
 
 def test_raw_html_is_shown_as_text() -> None:
@@ -392,6 +425,7 @@ def test_drawing_put_off_is_made_up_for(
         patch.setattr(live, "EAGER_CHARACTERS", limit)
         patch.setattr(live, "SHARE", 1)
         patch.setattr(code, "PART_CHARACTERS", limit)
+        patch.setattr(parse, "PART_BYTES", limit)
         assert draw(cut(text, sizes)) == blocks(text)
 
 
@@ -421,6 +455,8 @@ BIG = {
     "prose": "Some words that make a *sentence* of an answer, and `more` of them.\n\n" * 3000,
     "list": "- an item with **some** words in it and more\n" * 4500,
     "fence": "```python\n" + "    value = compute(other, 12)  # why\n" * 5500,
+    "table": "| a | b |\n|---|---|\n" + "| a row | with *some* words |\n" * 6000,
+    "numbered list": "1. an item with **some** words in it\n\n" * 5000,
     "paragraph": "Words that never end in one paragraph, with *emphasis* here. " * 3400,
     "one line of code": "```\n" + "x" * 200_000,
 }

@@ -11,7 +11,7 @@ from .prose import prose
 from .render import blocks
 from .rounds import RoundBlocks, blocks_by_round
 
-VERSION = 1
+VERSION = 2
 """Grows whenever the HTML of some text changes, so that stored HTML is made again."""
 
 __all__ = ["VERSION", "LiveBlocks", "RoundBlocks", "blocks", "blocks_by_round", "prose", "warm"]

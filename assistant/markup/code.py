@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
 
-PART_CHARACTERS = 8_000
+PART_CHARACTERS = 2_000
 """A longer top-level code block becomes several figures, so that each frame of a live answer stays small."""
 
 HIGHLIGHT_CHARACTERS = 20_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from . import code
-from .parse import Block, Definitions, normal, parse
+from .parse import Block, Continuation, Definitions, normal, parse
 from .render import Rendered, clean, render
 
 EAGER_CHARACTERS = 8_000
@@ -23,7 +23,8 @@ class LiveBlocks:
     makes up for it, `finish()` at the latest.
 
     Only the open tail is read again: what stands before the last block that starts after a blank line is
-    settled, because in CommonMark a closed block is never opened again. Link reference definitions are the
+    settled, because in CommonMark a closed block is never opened again; so are the parts of a long list, table or code
+    block before its last one. Link reference definitions are the
     exception: they reach back, so a text that has some is read as a whole each time,
     put off as any long tail is.
     """
@@ -33,6 +34,7 @@ class LiveBlocks:
         self._settled: list[str] = []  # source before the tail
         self._settled_count = 0  # blocks of html that come from it
         self._tail = ""
+        self._continuation: Continuation | None = None  # what the tail goes on with
         self._drawn: list[tuple[bytes, Rendered]] = []  # the tail's blocks, as last drawn
         self._definitions: Definitions = {}
         self._grown = 0  # characters not drawn yet
@@ -71,9 +73,10 @@ class LiveBlocks:
         if self._fence:
             start = len(self.html) - 1
             return self._replace(self._fence.draw(), start)
-        found, definitions = parse(self._tail)
+        found, definitions = parse(self._tail, self._continuation)
         if definitions and self._settled:
             self._tail = "".join(self._settled) + self._tail
+            self._continuation = None
             self._settled, self._settled_count, self._drawn = [], 0, []
             found, definitions = parse(self._tail)
         if definitions != self._definitions:
@@ -117,12 +120,13 @@ class LiveBlocks:
         data = self._tail.encode()
         for index in range(len(found) - 1, 0, -1):
             start = found[index].start
-            if not _is_boundary(data, start):
+            if found[index].continuation is None and not _is_boundary(data, start):
                 continue
             self._settled.append(data[:start].decode())
             self._settled_count += sum(len(rendered.html) for _, rendered in self._drawn[:index])
             self._drawn = self._drawn[index:]
             self._tail = data[start:].decode()
+            self._continuation = found[index].continuation
             return
 
 

@@ -1,6 +1,7 @@
 """Markdown text to top-level blocks of parser events.
 
-It reads as models mean them what pulldown-cmark reads otherwise: tables right after a line of text, amounts
+A long list or table becomes several blocks, so that a live answer draws, and sends, only the last few items or rows of it
+again. It reads as models mean them what pulldown-cmark reads otherwise: tables right after a line of text, amounts
 of money, and TeX's brackets.
 """
 
@@ -20,9 +21,20 @@ _MARKDOWN = Markdown(options=_GFM | Options.ENABLE_MATH)
 Events = list[tuple[Any, Mapping[str, int]]]
 Definitions = dict[str, tuple[str, str]]
 
+PART_BYTES = 1_000
+"""A longer list or table is cut before the first item or row at or past each of these."""
+
 _TABLE_START = re.compile(rb"\n( {0,3}\|[^\n]*)\n( {0,3}\|[-:| \t]*)(?=\n|\Z)")
 _RULE_CELL = re.compile(rb":?-+:?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(slots=True, frozen=True)
+class Continuation:
+    """That a block goes on with the list or table of the block before it."""
+
+    number: int | None = None  # of its first item, if the list has numbers
+    head: str = ""  # the lines of the table's head, without which its rows can't be read
 
 
 @dataclass(slots=True)
@@ -34,6 +46,7 @@ class Block:
     events: Events
     data: bytes  # what the events' ranges count in
     text_end: int  # where the text's last visible character ends in data
+    continuation: Continuation | None = None
 
 
 def normal(text: str) -> str:
@@ -45,14 +58,17 @@ def normal(text: str) -> str:
     return text.replace("\0", "\ufffd")
 
 
-def parse(text: str) -> tuple[list[Block], Definitions]:
-    """Split normal text into its top-level blocks; return them with the link definitions that stand in it."""
+def parse(text: str, continuation: Continuation | None = None) -> tuple[list[Block], Definitions]:
+    """Split normal text into its top-level blocks; return them with the link definitions that stand in it.
+
+    With a continuation the text is the rest of one whose first block went on with a list or table there."""
     definitions = {}
     if "]:" in text:
         found = _MARKDOWN.reference_definitions(text)
         definitions = {_label(name): (link["dest"], link["title"] or "") for name, link in found.items()}
-    data = text.encode()
-    tops = _split(text)
+    head = continuation.head.encode() if continuation else b""
+    data = head + text.encode()
+    tops = _split(data.decode() if head else text)
     cuts = _interrupting_tables(data, tops)
     if cuts:
         pieces = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
@@ -60,14 +76,63 @@ def parse(text: str) -> tuple[list[Block], Definitions]:
         tops = _split(data.decode())
     shifted = [cut + count for count, cut in enumerate(cuts, 1)]
     text_end = len(data.rstrip())
-    result = []
+    result: list[Block] = []
     for start, end, events in tops:
         start = data.rfind(b"\n", 0, start) + 1
-        block = Block(start - bisect_right(shifted, start), data[start:end], events, data, text_end)
-        if b"$" in block.source and _has_money(events, data):
-            _read_without_math(block, start, definitions)
-        result.append(block)
+        block = Block(start, data[start:end], events, data, text_end, None if result else continuation)
+        # What a definition far away means for a part can't be known from the part.
+        parts = _parts(block) if len(block.source) > PART_BYTES and not definitions else [block]
+        for part in parts:
+            if b"$" in part.source and _has_money(part.events, part.data):
+                _read_without_math(part, part.start if part.data is data else 0, definitions)
+            part.start = max(0, part.start - bisect_right(shifted, part.start) - len(head))
+        result += parts
     return result, definitions
+
+
+def _parts(block: Block) -> list[Block]:
+    """Cut a long list or table into blocks that are each parsed by themselves; anything else stays as it is.
+
+    A cut stands where nothing that follows can move it: before an item that isn't indented, or before a row, whose line
+    is whole. All cuts but those after the last one found stay when the text grows."""
+    kind = cast(dict[str, Any], block.events[0][0]).get("Start")
+    if not isinstance(kind, dict) or not kind.keys() & {"List", "Table"}:
+        return [block]
+    wanted = "Item" if "List" in kind else "TableRow"
+    starts = []
+    depth = 0
+    for event, at in block.events:
+        if type(event) is dict:
+            if "Start" in event:
+                if depth == 1 and event["Start"] == wanted:
+                    starts.append(block.data.rfind(b"\n", 0, at["start"]) + 1)
+                depth += 1
+            elif "End" in event:
+                depth -= 1
+    if not starts:
+        return [block]
+    before = block.continuation or Continuation(kind.get("List"))
+    head = before.head.encode() or (block.data[block.start : starts[0]] if "Table" in kind else b"")
+    number = before.number
+    cuts, numbers = [block.start], [number]
+    last = starts[0]
+    for place, start in enumerate(starts):
+        whole = block.data.find(b"\n", start) >= 0 and block.data[start : start + 1] not in b" \t"
+        if start - last >= PART_BYTES and whole:
+            last = start
+            cuts.append(start)
+            numbers.append(None if number is None else number + place)
+    if len(cuts) == 1:
+        return [block]
+    found = []
+    end = block.start + len(block.source)
+    for place, (start, stop) in enumerate(zip(cuts, [*cuts[1:], end], strict=True)):
+        source = (head if place else b"") + block.data[start:stop]
+        text_end = len(source) + 1 if stop < end else block.text_end - start + (len(head) if place else 0)
+        events = _split(source.decode())[0][2]
+        going_on = Continuation(numbers[place], head.decode()) if place else block.continuation
+        found.append(Block(start, source, events, source, text_end, going_on))
+    return found
 
 
 def _split(text: str) -> list[tuple[int, int, Events]]:

@@ -15,7 +15,7 @@ from typing import Any
 import nh3
 
 from . import code
-from .parse import Block, normal, parse, with_tex
+from .parse import Block, Continuation, normal, parse, with_tex
 
 MAX_DEPTH = 48
 """Tags nested deeper are left out, their text stays: the sanitiser's time grows with the depth's square."""
@@ -41,13 +41,16 @@ _CLEANER = nh3.Cleaner(
     },
     set_tag_attribute_values={"input": {"disabled": ""}, "a": {"target": "_blank"}},
     allowed_classes={
-        "div": {"table"},
+        "a": {"image"},
+        "div": {"table", "continued"},
         "figure": {"code", "continued"},
         "li": {"task"},
+        "ol": {"continued"},
         "p": {"raw"},
-        "span": {"math", *code.CLASSES},
+        "span": {"math", "host", *code.CLASSES},
         "td": set(_ALIGNMENTS.values()),
         "th": set(_ALIGNMENTS.values()),
+        "ul": {"continued"},
     },
     link_rel="noopener noreferrer nofollow",
     url_schemes={"http", "https", "mailto"},
@@ -67,14 +70,15 @@ _TAGS = {
 }
 # Browsers drop tabs and newlines inside URLs and read a backslash as a slash: none of them gets through.
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s\\\x00-\x20\x7f]+", re.IGNORECASE)
-_IMAGE = re.compile(r"(?:https://|/(?!/))[^\s\\\x00-\x20\x7f]*", re.IGNORECASE)
+_IMAGE_HERE = re.compile(r"/(?!/)[^\s\\\x00-\x20\x7f]*")
+_IMAGE_ELSEWHERE = re.compile(r"https?://([^\s\\\x00-\x20\x7f/?#]+)[^\s\\\x00-\x20\x7f]*", re.IGNORECASE)
 _BARE_LINK = re.compile(r"(?<![\w/])https?://[^\s<>\"`\x00-\x20\x7f\\]{1,2000}")
 _FENCE = re.compile(rb" {0,3}(`{3,}|~{3,})")
 _FENCE_END = re.compile(rb" {0,3}(`{3,}|~{3,})[ \t\v\f]*")
 
 
 def blocks(text: str) -> list[str]:
-    """Return safe HTML for Markdown, one string per top-level block (a long code block gives several)."""
+    """Return safe HTML for Markdown, one string per top-level block (a long code block, list or table gives several)."""
     found, _ = parse(normal(text))
     return [html for block in found for html in render(block).html]
 
@@ -93,7 +97,7 @@ def render(block: Block) -> Rendered:
     events = block.events
     if b"\\(" in block.source or b"\\[" in block.source:
         events = with_tex(events, block.data)
-    writer = _Writer(block.data, block.text_end)
+    writer = _Writer(block.data, block.text_end, block.continuation)
     for event, at in events:
         writer.write(event, at)
     writer.flush()
@@ -104,9 +108,11 @@ def render(block: Block) -> Rendered:
 class _Writer:
     """Writes one block's events as HTML."""
 
-    def __init__(self, data: bytes, text_end: int) -> None:
+    def __init__(self, data: bytes, text_end: int, continuation: Continuation | None = None) -> None:
         self.data = data
         self.text_end = text_end
+        self._continuation = continuation  # for the first tag, which takes it
+        self._head_at: int | None = None  # where the head begins in out that a continued table doesn't show
         self.out: list[str] = []
         self.figures: list[str] = []
         self.at_end = False
@@ -179,11 +185,16 @@ class _Writer:
         elif tag == "BlockQuote":
             self._open("<blockquote>", "</blockquote>")
         elif tag == "List":
-            start = "<ul>\n" if value is None else "<ol>\n" if value == 1 else f'<ol start="{int(value)}">\n'
-            self._open(start, "</ul>" if value is None else "</ol>")
+            going_on, name = self._taken_continuation(), "ul" if value is None else "ol"
+            number = going_on.number if going_on else value
+            numbered = "" if number is None or number == 1 else f' start="{int(number)}"'
+            marked = ' class="continued"' if going_on else ""
+            self._open(f"<{name}{numbered}{marked}>\n", f"</{name}>")
         elif tag == "Table":
             self._aligned = value
-            self._open('<div class="table"><table>', "</tbody></table></div>")
+            going_on = self._taken_continuation()
+            self._open(f'<div class="table{" continued" if going_on else ""}"><table>', "</tbody></table></div>")
+            self._head_at = len(self.out) if going_on else None
         elif tag == "TableCell":
             self._column += 1
             side = _ALIGNMENTS.get(self._aligned[self._column]) if self._column < len(self._aligned) else None
@@ -205,6 +216,10 @@ class _Writer:
         else:
             self._open("", "")
 
+    def _taken_continuation(self) -> Continuation | None:
+        taken, self._continuation = self._continuation, None
+        return taken
+
     def _end(self, tag: Any, at: Mapping[str, int]) -> None:
         end = self._closers.pop()
         if self._code:
@@ -214,14 +229,13 @@ class _Writer:
         elif self._image and len(self._closers) == self._image[2]:
             src, title, _, start = self._image
             self._image = None
-            alt = "".join(self.out[start:])
-            if _IMAGE.fullmatch(src):
-                alt = alt.replace('"', "&quot;")
-                alt = f'<img src="{escape(src)}" alt="{alt}"{title} loading="lazy">'
-            self.out[start:] = [alt]
+            self.out[start:] = [_image(src, "".join(self.out[start:]), title, in_link=self._links > 0)]
         elif tag == "Item":
             self._items.pop()
         self.out.append(end)
+        if tag == "TableHead" and self._head_at is not None:
+            self.out[self._head_at :] = ["<tbody>"]
+            self._head_at = None
 
     def _end_code(self, at: Mapping[str, int]) -> None:
         assert self._code
@@ -263,6 +277,21 @@ class _Writer:
 
 def _title(link: Mapping[str, Any]) -> str:
     return f' title="{escape(link["title"])}"' if link["title"] else ""
+
+
+def _image(src: str, alt: str, title: str, *, in_link: bool) -> str:
+    """An image of this site, or a link to one elsewhere, with its host. `alt` is escaped text.
+
+    The page loads nothing from elsewhere: an image's address could carry off what stands in the conversation. One follows
+    a link knowingly. `data:` images are left out, too: they are of no use in a text and can be of any size."""
+    if _IMAGE_HERE.fullmatch(src):
+        alt = alt.replace('"', "&quot;")
+        return f'<img src="{escape(src)}" alt="{alt}"{title} loading="lazy">'
+    found = _IMAGE_ELSEWHERE.fullmatch(src)
+    if in_link or not found:
+        return alt or "image"
+    host = escape(found[1].rpartition("@")[2])
+    return f'<a class="image" href="{escape(src)}"{title}>{alt or "Image"} <span class="host">{host}</span></a>'
 
 
 def _linked(text: str) -> str:
