@@ -112,6 +112,7 @@ def test_gfm_is_drawn_one_string_per_top_level_block() -> None:
         "<blockquote><p>quoted</p></blockquote>",
     ]
     assert blocks("") == blocks(" \n\n") == []
+    assert blocks("-" * 3_000) == ["<hr>"]
 
 
 @pytest.mark.parametrize("before", ["", "Two lines\nof text:\n", "Text:\n\n"])
@@ -171,7 +172,9 @@ def test_a_long_list_comes_in_parts_that_go_on_counting() -> None:
 
 
 def test_a_long_table_comes_in_parts_of_the_same_columns() -> None:
-    source = "| a | b |\n|---|:-:|\n" + "".join(f"| row {number} | *{number}* | too many |\n" for number in range(100))
+    source = "| a | b |\n|---|:-:|\n" + "".join(
+        f"| row {number} | *{number}* | too many |\n" for number in range(100)
+    )
     parts = blocks(source)
     assert len(parts) > 2 and sum(part.count("<tr>") for part in parts) == 101
     assert parts[0].startswith('<div class="table"><table><thead>')

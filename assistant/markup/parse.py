@@ -95,7 +95,8 @@ def _parts(block: Block) -> list[Block]:
 
     A cut stands where nothing that follows can move it: before an item that isn't indented, or before a row, whose line
     is whole. All cuts but those after the last one found stay when the text grows."""
-    kind = cast(dict[str, Any], block.events[0][0]).get("Start")
+    first = block.events[0][0]  # a string for a rule
+    kind = first.get("Start") if isinstance(first, dict) else None
     if not isinstance(kind, dict) or not kind.keys() & {"List", "Table"}:
         return [block]
     wanted = "Item" if "List" in kind else "TableRow"

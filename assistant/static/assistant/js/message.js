@@ -1,5 +1,6 @@
 /** Draws one message. The markup is `_message.html`; live text changes only the blocks that changed. */
 
+import { drawBlocks } from "./blocks.js";
 import { clone, flash, part, setHidden, setText, copyText } from "./parts.js";
 import { isOpen } from "./state.js";
 import { fullTime, shortTime, span } from "./times.js";
@@ -22,17 +23,17 @@ export function makeMessage({ message }) {
 }
 
 /**
- * `entry` is {message, versions}; `context` {now, isLast, mayWrite, hue, modelLabel, askedBy}. Cheap where nothing changed.
+ * `entry` is {message, versions}; `context` {now, isLast, mayWrite, author, hue, modelLabel, askedBy}.
  */
 export function drawMessage(element, entry, context) {
   const { message, versions } = entry;
-  const before = drawn.get(element) ?? { blocks: [] };
+  const before = drawn.get(element) ?? {};
   const isSettled = !isOpen(message) && !message.outbox;
-  const mark = `${versions?.length} ${context.isLast} ${context.mayWrite} ${context.isBusy} ${context.author}`;
+  const mark = `${versions?.length} ${context.isLast} ${context.mayWrite} ${context.author}`;
   if (isSettled && before.message === message && before.mark === mark) return;
   if (before.message !== message || before.mark !== mark) {
     drawHead(element, message, context);
-    drawBody(element, message, before.blocks);
+    const slots = before.message?.html === message.html && before.slots ? before.slots : drawBody(element, message, before.slots);
     drawNote(element, message);
     drawActions(element, entry, context);
     element.classList.toggle("is-last", context.isLast);
@@ -40,7 +41,7 @@ export function drawMessage(element, entry, context) {
     element.classList.toggle("is-sending", message.outbox?.status === "sending");
     if (isOpen(message)) element.setAttribute("aria-busy", "true");
     else element.removeAttribute("aria-busy");
-    drawn.set(element, { message, mark, blocks: message.html ?? [] });
+    drawn.set(element, { message, mark, slots });
   }
   drawStatus(element, message, context);
 }
@@ -58,33 +59,21 @@ function drawHead(element, message, { author, hue }) {
   }
 }
 
-function drawBody(element, message, before) {
+/** Returns what `drawBlocks` wants back the next time. */
+function drawBody(element, message, slots) {
   const body = part(element, "body");
   const blocks = message.html ?? [];
-  if (!blocks.length) {
+  const isPlain = !blocks.length;
+  if (isPlain) {
     if (body.textContent !== message.content) body.textContent = message.content;
     body.classList.add("message-plain");
-    return;
+    return undefined;
   }
   if (body.classList.contains("message-plain")) {
     body.classList.remove("message-plain");
     body.textContent = "";
-    before = [];
   }
-  while (body.children.length > blocks.length) body.lastElementChild.remove();
-  blocks.forEach((html, index) => {
-    if (html === before[index] && body.children[index]) return;
-    let block = body.children[index];
-    if (!block) body.append((block = clone("block-template")));
-    block.innerHTML = html; // made and sanitised by the server (assistant/markup.py)
-    finishBlock(block);
-  });
-}
-
-/** What the server's HTML can't hold: working buttons, and places that keys can scroll. */
-function finishBlock(block) {
-  for (const figure of block.querySelectorAll("figure.code:not(.continued)")) figure.append(clone("code-copy-template"));
-  for (const scrolling of block.querySelectorAll("pre, .table")) scrolling.tabIndex = 0;
+  return drawBlocks(body, blocks, slots);
 }
 
 function drawNote(element, message) {
@@ -128,14 +117,13 @@ function statusText(message, { now, modelLabel, askedBy }) {
   return message.content ? `Writing${whom} · ${since}` : `Waiting for the first words${whom} · ${since}`;
 }
 
-function drawActions(element, { message, versions }, { mayWrite, isBusy }) {
+function drawActions(element, { message, versions }, { mayWrite }) {
   const isAnswer = message.role === "assistant";
   const ended = !isOpen(message);
   const failed = message.status === "error" || message.status === "cancelled";
   setHidden(part(element, "copy"), Boolean(message.outbox) || !ended || !message.content);
   const retry = part(element, "retry");
   setHidden(retry, !(isAnswer && ended && mayWrite));
-  retry.disabled = isBusy;
   setText(part(element, "retry-label"), failed ? "Retry" : "Answer again");
   const pager = part(element, "versions");
   const many = versions?.length > 1;
@@ -152,11 +140,6 @@ function drawActions(element, { message, versions }, { mayWrite, isBusy }) {
 
 /** The copy button of a block of code. */
 export async function copyCode(button) {
-  let text = button.closest("figure").querySelector("pre").textContent;
-  // A very long block of code comes as several figures, each in a block of its own.
-  let block = button.closest(".block").nextElementSibling;
-  for (; block?.firstElementChild?.matches("figure.continued"); block = block.nextElementSibling) {
-    text += block.querySelector("pre").textContent;
-  }
+  const text = button.closest("figure").querySelector("pre").textContent;
   flash(button, (await copyText(text.replace(/\n$/, ""))) ? "Copied" : "Could not copy");
 }

@@ -2,10 +2,11 @@
 
 import { api } from "./api.js";
 import { copyCode, drawMessage, makeMessage } from "./message.js";
+import { labels } from "./models.js";
 import { notice, orNotice } from "./notices.js";
 import { copyText, flash, part, reconcile, setHidden } from "./parts.js";
 import { keepPlace } from "./scroll.js";
-import { hueOf, mayWrite, oldest, questionOf, running, thread } from "./state.js";
+import { hueOf, isOpen, mayWrite, oldest, questionOf, running, thread } from "./state.js";
 
 const LOAD_OLDER_WITHIN_PX = 600;
 
@@ -14,51 +15,76 @@ export function showMessages({ store, sessionId, modelLabel, outbox, stop }) {
   const list = document.querySelector("[data-messages]");
   const older = document.querySelector("[data-older]");
   const welcome = document.querySelector("[data-welcome]");
-  const place = keepPlace({ box, content: list, button: document.querySelector("[data-to-bottom]") });
+  const place = keepPlace({ box, content: list, button: document.querySelector("[data-to-bottom]"), find: standingAt });
   const elements = new Map();
   let entries = [];
-  let firstId = null;
-  let lastText = "";
+  let epoch = []; // what each message's look depends on besides itself
+  let last = null; // {id, length, status} of the newest message
   let isLoading = false;
 
   store.paint((state) => {
-    entries = [...thread(state), ...state.outbox.map((entry) => ({ message: unsent(state, entry), versions: null }))];
-    const first = entries[0]?.message.id ?? null;
-    if (firstId && first !== firstId) place.above(draw);
-    else draw();
-    firstId = first;
+    const before = entries;
+    entries = thread(state);
+    if (state.outbox.length) entries = [...entries, ...state.outbox.map((entry) => ({ message: unsent(state, entry), versions: null }))];
+    draw(state, before);
     setHidden(welcome, !state.ready || entries.length > 0);
     setHidden(older, !state.hasMore);
-    const last = entries.at(-1)?.message;
-    const text = `${last?.id} ${last?.content.length} ${last?.status}`;
-    if (lastText && text !== lastText) place.grew();
-    lastText = text;
+    list.classList.toggle("is-busy", Boolean(running(state)));
+    tellGrowth(before);
+  });
 
-    function draw() {
-      const now = Date.now();
-      const isBusy = Boolean(running(state));
-      const may = mayWrite(state);
+  function draw(state, before) {
+    const now = Date.now();
+    const may = mayWrite(state);
+    const epochBefore = epoch;
+    epoch = [may, state.participants, labels()];
+    const all = epoch.some((part, index) => part !== epochBefore[index]);
+    const newest = entries.length - 1;
+    const drawOne = (element, entry, index) => {
+      const { message } = entry;
+      const isAnswer = message.role === "assistant";
+      const label = isAnswer ? modelLabel(message.model) : "";
+      drawMessage(element, entry, {
+        now,
+        mayWrite: may,
+        isLast: index === newest,
+        author: isAnswer ? label : (message.author?.name ?? "Someone"),
+        hue: isAnswer || !message.author ? null : hueOf(state, message.author.id),
+        modelLabel: label,
+        askedBy: isAnswer && isOpen(message) ? (questionOf(state, message)?.author?.name ?? "") : "",
+      });
+    };
+    const isSame = entries.length === before.length && entries.every((e, i) => e === before[i] || e.message.id === before[i].message.id);
+    if (!isSame) {
+      let index = 0;
       reconcile(list, entries, {
         elements,
         key: ({ message }) => message.id,
         make: makeMessage,
-        draw: (element, entry) => {
-          const { message } = entry;
-          const isAnswer = message.role === "assistant";
-          drawMessage(element, entry, {
-            now,
-            isBusy,
-            mayWrite: may,
-            isLast: entry === entries[entries.length - 1],
-            author: isAnswer ? modelLabel(message.model) : (message.author?.name ?? "Someone"),
-            hue: isAnswer || !message.author ? null : hueOf(state, message.author.id),
-            modelLabel: modelLabel(message.model),
-            askedBy: isAnswer ? (questionOf(state, message)?.author?.name ?? "") : "",
-          });
-        },
+        draw: (element, entry) => drawOne(element, entry, index++),
       });
+      return;
     }
-  });
+    entries.forEach((entry, index) => {
+      if (all || entry !== before[index] || isOpen(entry.message)) drawOne(elements.get(entry.message.id), entry, index);
+    });
+  }
+
+  function tellGrowth(before) {
+    const newest = entries.at(-1)?.message;
+    const now = newest && { id: newest.id, length: newest.content.length, status: newest.status };
+    if (last && now && (now.id !== last.id || now.length !== last.length || now.status !== last.status)) {
+      const known = new Set(now.id === last.id ? [] : before.slice(-60).map(({ message }) => message.id));
+      place.grew(now.id === last.id ? 0 : entries.slice(-60).filter(({ message }) => !known.has(message.id)).length);
+    }
+    last = now ?? null;
+  }
+
+  /** The block or message that stands at this height of the window. */
+  function standingAt(y) {
+    const message = firstBelow([...list.children], y);
+    return firstBelow([...(message?.querySelectorAll(".block") ?? [])], y) ?? message;
+  }
 
   async function loadOlder() {
     const before = oldest(store.state);
@@ -101,8 +127,10 @@ export function showMessages({ store, sessionId, modelLabel, outbox, stop }) {
   };
 
   async function again(message) {
+    if (running(store.state)) return notice("An answer is being written. Wait for its end, or stop it first.");
     const answer = await orNotice(() => api.retry(message.id));
     if (answer) store.dispatch({ type: "message.created", message: answer.reply });
+    return undefined;
   }
 
   function turn({ message, versions }, by, element) {
@@ -125,9 +153,22 @@ export function showMessages({ store, sessionId, modelLabel, outbox, stop }) {
     if (!next) return;
     next.focus({ preventScroll: true });
     next.scrollIntoView({ block: "nearest" });
+    place.moved();
   }
 
   return { toEnd: place.toEnd, step };
+}
+
+/** The first of these elements, which stand below each other, that reaches below the height `y`. */
+function firstBelow(elements, y) {
+  let from = 0;
+  let to = elements.length;
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (elements[middle].getBoundingClientRect().bottom > y) to = middle;
+    else from = middle + 1;
+  }
+  return elements[from];
 }
 
 /** A message that the server doesn't have yet, in the shape of one. */

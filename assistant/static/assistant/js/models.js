@@ -11,6 +11,11 @@ export function modelLabel(id) {
   return known.models.find((model) => model.id === name)?.label ?? name?.split("/").at(-1) ?? "the assistant";
 }
 
+/** The same object until the labels change. */
+export function labels() {
+  return known;
+}
+
 export async function loadModels() {
   try {
     known = await api.models();

@@ -1,18 +1,46 @@
-/** Keeps the reader's place: at the end while they are there, where they are otherwise. */
+/**
+ * Keeps the reader's place: at the end while they are there; else what they are reading stays where it is, whatever is
+ * added above, grows, or is laid out anew. (The browser's own scroll anchoring is off: not every browser has it, and two
+ * would move twice.) How much came while they read further up stands on the button to the end.
+ */
 
 const NEAR_PX = 24;
 
-export function keepPlace({ box, content, button }) {
+/** `find(y)` gives the element that stands at this height of the window, which is held on to. */
+export function keepPlace({ box, content, button, find }) {
+  const label = button.querySelector("[data-part=label]");
   let isAtEnd = true;
   let lastTop = 0;
+  let anchor = null; // {element, top}: `top` below the upper edge of the box
+  let came = 0; // messages since the end was left
 
   const distance = () => box.scrollHeight - box.clientHeight - box.scrollTop;
 
-  function toEnd() {
+  function hold() {
+    const edge = box.getBoundingClientRect().top;
+    const element = isAtEnd ? null : find(edge);
+    anchor = element && { element, top: element.getBoundingClientRect().top - edge };
+  }
+
+  function arrive() {
     isAtEnd = true;
+    came = 0;
+    button.hidden = true;
+  }
+
+  function toEnd() {
+    arrive();
     box.scrollTop = box.scrollHeight;
     lastTop = box.scrollTop;
-    button.hidden = true;
+  }
+
+  function keep() {
+    if (isAtEnd) return toEnd();
+    if (!anchor?.element.isConnected) return hold();
+    const moved = anchor.element.getBoundingClientRect().top - box.getBoundingClientRect().top - anchor.top;
+    if (Math.abs(moved) >= 1) box.scrollTop += moved;
+    lastTop = box.scrollTop;
+    return undefined;
   }
 
   box.addEventListener(
@@ -21,19 +49,17 @@ export function keepPlace({ box, content, button }) {
       const left = distance();
       // Moving up, however little, is a wish to stay; the end is reached only by going there.
       if (box.scrollTop < lastTop - 1 && left > 4) isAtEnd = false;
-      else if (left < NEAR_PX) isAtEnd = true;
-      if (isAtEnd) button.hidden = true;
+      else if (left < NEAR_PX) arrive();
       lastTop = box.scrollTop;
+      hold();
     },
     { passive: true },
   );
 
-  new ResizeObserver(() => {
-    if (isAtEnd) toEnd();
-  }).observe(content);
-  new ResizeObserver(() => {
-    if (isAtEnd) toEnd();
-  }).observe(box);
+  // After the layout and before it is painted: nobody sees the jump.
+  const watch = new ResizeObserver(keep);
+  watch.observe(content);
+  watch.observe(box);
 
   button.addEventListener("click", () => {
     toEnd();
@@ -42,16 +68,18 @@ export function keepPlace({ box, content, button }) {
 
   return {
     toEnd,
-    /** Something was added at the end: shows the button to one who reads further up. */
-    grew: () => {
-      if (!isAtEnd && distance() > NEAR_PX) button.hidden = false;
+    /** Something was added at the end, `messages` of them whole messages: tells one who reads further up. */
+    grew(messages) {
+      if (isAtEnd || distance() <= NEAR_PX) return;
+      came += messages;
+      label.textContent = came === 0 ? "New text below" : came === 1 ? "1 new message" : `${came} new messages`;
+      button.hidden = false;
     },
-    /** Runs `change`, which adds above, and leaves what is in view where it is. */
-    above(change) {
-      const left = box.scrollHeight - box.scrollTop;
-      change();
-      if (!isAtEnd) box.scrollTop = box.scrollHeight - left;
+    /** Where one stands has been changed on purpose: a message was jumped to. */
+    moved() {
+      isAtEnd = distance() < NEAR_PX;
       lastTop = box.scrollTop;
+      hold();
     },
   };
 }

@@ -205,17 +205,23 @@ function newer(held, incoming, at) {
 }
 
 function merged(state, incoming, at) {
-  let messages = state.messages;
+  const { messages } = state;
+  const places = incoming.length > 2 ? new Map(messages.map(({ id }, index) => [id, index])) : null;
+  const copy = messages.slice();
+  let isChanged = false;
+  let isMoved = false;
   for (const message of incoming) {
     if (!message) continue;
-    const index = indexOf(messages, message.id);
-    const held = messages[index];
-    const next = newer(held, message, at);
-    if (next === held) continue;
-    messages = index < 0 ? [...messages, next] : spliced(messages, index, next);
-    if (index < 0 || next.position !== held.position) messages = [...messages].sort(order);
+    const index = places ? (places.get(message.id) ?? -1) : indexOf(copy, message.id);
+    const next = newer(copy[index], message, at);
+    if (next === copy[index]) continue;
+    isChanged = true;
+    isMoved ||= index < 0 || next.position !== copy[index].position;
+    if (index < 0) places?.set(message.id, copy.length);
+    copy[index < 0 ? copy.length : index] = next;
   }
-  return messages === state.messages ? state : { ...state, messages };
+  if (isMoved) copy.sort(order);
+  return isChanged ? { ...state, messages: copy } : state;
 }
 
 function replaced(state, index, message) {
@@ -262,22 +268,28 @@ export function isOpen(message) {
   return message.status === "pending" || message.status === "processing";
 }
 
-/** The messages of the conversation in order: one entry per question and per answer, whose versions are one entry. */
+const alone = new WeakMap(); // message -> its entry: the same object as long as the message is the same
+
+/**
+ * The messages of the conversation in order: one entry per question and per answer, whose versions are one entry.
+ * An entry of one message is the same object each time, so that a view sees at a glance that there is nothing to draw.
+ */
 export function thread(state) {
   const entries = [];
   for (const message of state.messages) {
-    if (message.role === "user") {
-      if (message.status === "pending" || message.status === "cancelled") continue; // queued, or withdrawn
-      entries.push({ message, versions: null });
+    const isQuestion = message.role === "user";
+    if (isQuestion && (message.status === "pending" || message.status === "cancelled")) continue; // queued, or withdrawn
+    if (!isQuestion && !entries.length && state.hasMore) continue; // its question isn't loaded yet
+    const last = entries[entries.length - 1];
+    if (!isQuestion && last?.versions && message.reply_to && last.message.reply_to === message.reply_to) {
+      const versions = [...last.versions, message];
+      const chosen = state.chosen[message.reply_to];
+      entries[entries.length - 1] = { message: versions.find(({ id }) => id === chosen) ?? message, versions };
       continue;
     }
-    if (!entries.length && state.hasMore) continue; // its question isn't loaded yet
-    const last = entries[entries.length - 1];
-    if (last?.versions && message.reply_to && last.message.reply_to === message.reply_to) last.versions.push(message);
-    else entries.push({ message, versions: [message] });
-    const entry = entries[entries.length - 1];
-    const chosen = state.chosen[message.reply_to];
-    entry.message = entry.versions.find((version) => version.id === chosen) ?? entry.versions[entry.versions.length - 1];
+    let entry = alone.get(message);
+    if (!entry) alone.set(message, (entry = { message, versions: isQuestion ? null : [message] }));
+    entries.push(entry);
   }
   return entries;
 }
