@@ -43,7 +43,7 @@ def prompt_for(claim: Claim) -> Prompt | None:
         return None
     relevant = Q(position__lte=answer.reply_to.position) | Q(taken_by__reply_to=answer.reply_to)
     before = answer.session.messages.filter(relevant).select_related("author")
-    said = before.filter(status__in=(Status.SUCCESS, Status.ERROR, Status.CANCELLED))
+    said = before.filter(status__in=(Status.SUCCESS, Status.ERROR, Status.CANCELLED)).current()
     kept = [m for m in said if m.is_answer or m.status == Status.SUCCESS]
     authors = {m.author_id for m in kept if not m.is_answer}
     is_named = len(authors) > 1

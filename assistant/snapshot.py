@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+
+from django.db.models import Q
 
 from assistant import outage, wire
 from assistant.lifecycle import recovery
 from assistant.models import ChatSession, Message
+from assistant.models.message import MessageQuerySet
 
 PAGE = 50
 
@@ -40,15 +44,41 @@ def snapshot(session_id: UUID, user: Any) -> dict[str, Any] | None:
     }
 
 
-def page_before(session: ChatSession, before: Message | None, limit: int) -> tuple[list[Message], bool]:
-    """Up to `limit` messages before `before` (or the newest), oldest first, and whether older ones exist."""
-    rows = session.messages.shown().with_calls().select_related("session").order_by("-position", "-id")
+@dataclass(frozen=True, slots=True)
+class Page:
+    messages: list[Message]  # oldest first
+    has_more: bool  # there are older ones
+    has_newer: bool
+
+
+def page_before(session: ChatSession, before: Message | None, limit: int) -> Page:
+    """Up to `limit` messages before `before` (or the newest)."""
+    rows = _rows(session).order_by("-position", "-id")
     if before is not None:
-        older = rows.filter(position__lt=before.position)
-        same = rows.filter(position=before.position, id__lt=before.pk)
-        rows = (older | same).order_by("-position", "-id")
+        rows = rows.filter(Q(position__lt=before.position) | Q(position=before.position, pk__lt=before.pk))
     found = list(rows[: limit + 1])
-    return list(reversed(found[:limit])), len(found) > limit
+    return Page(found[:limit][::-1], has_more=len(found) > limit, has_newer=before is not None)
+
+
+def page_after(session: ChatSession, after: Message, limit: int) -> Page:
+    """Up to `limit` messages after `after`."""
+    rows = _rows(session).in_order()
+    found = list(
+        rows.filter(Q(position__gt=after.position) | Q(position=after.position, pk__gt=after.pk))[: limit + 1]
+    )
+    return Page(found[:limit], has_more=True, has_newer=len(found) > limit)
+
+
+def page_around(session: ChatSession, around: Message, limit: int) -> Page:
+    """`around` with about half of `limit` messages before it and as many after it."""
+    older = page_before(session, around, (limit - 1) // 2)
+    newer = page_after(session, around, limit // 2)
+    middle = list(_rows(session).filter(pk=around.pk))
+    return Page([*older.messages, *middle, *newer.messages], older.has_more, newer.has_newer)
+
+
+def _rows(session: ChatSession) -> MessageQuerySet:
+    return session.messages.shown().with_calls().select_related("session")
 
 
 def session_exists(session_id: UUID) -> bool:

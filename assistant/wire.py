@@ -41,6 +41,7 @@ def message_json(message: Message, *, alive: bool | None = None) -> dict[str, An
         "seq": message.seq,
         "alive": alive,
         "reply_to": str(message.reply_to_id) if message.reply_to_id else None,
+        "superseded_by": str(message.superseded_by_id) if message.superseded_by_id else None,
         "when": message.when or None,
         "taken_by": str(message.taken_by_id) if message.taken_by_id else None,
         "taken_round": message.taken_round,

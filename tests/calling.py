@@ -62,6 +62,10 @@ class Room:
         finish(claimed(answer, self.worker))
         return f"/messages/{answer.pk}"
 
+    def question(self) -> str:
+        """The path of the owner's question, which is being answered."""
+        return f"/messages/{ask(self.session, self.cast['owner']).message.pk}"
+
     def sent_file(self) -> str:
         """The path of a file that the owner has sent with a message."""
         attachment = uploaded(self.cast["owner"], session=self.session)

@@ -71,7 +71,16 @@ def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     raise error  # for the middleware, which answers it wherever it comes from
 
 
-from assistant.api import attachments, invitations, messages, people, search, sessions, usage  # noqa: E402
+from assistant.api import (  # noqa: E402
+    attachments,
+    invitations,
+    keeping,
+    messages,
+    people,
+    search,
+    sessions,
+    usage,
+)
 
 api.add_router("/", sessions.router, tags=["sessions"])
 api.add_router("/", messages.router, tags=["messages"])
@@ -79,4 +88,5 @@ api.add_router("/", attachments.router, tags=["attachments"])
 api.add_router("/", people.router, tags=["people"])
 api.add_router("/", usage.router, tags=["usage"])
 api.add_router("/", invitations.router, tags=["invitations"])
+api.add_router("/", keeping.router, tags=["keeping"])
 api.add_router("/", search.router, tags=["search"])

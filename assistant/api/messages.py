@@ -12,22 +12,42 @@ from assistant.api.authentication import user_of
 from assistant.api.rooms import WRITERS, message_for, own_message_for, session_for
 from assistant.lifecycle import asking, ordering
 from assistant.lifecycle.refusal import Refused
+from assistant.models import ChatSession
 from assistant.models.participant import Role
-from assistant.snapshot import PAGE, page_before
+from assistant.snapshot import PAGE, Page, page_after, page_around, page_before
 
 router = Router()
 
 
 @router.get("/sessions/{session_id}/messages", response=schemas.Messages, summary="A page of messages, oldest first")
 def list_messages(
-    request: HttpRequest, session_id: UUID, before: UUID | None = None, limit: int = Query(PAGE, ge=1, le=200)
+    request: HttpRequest,
+    session_id: UUID,
+    before: UUID | None = None,
+    after: UUID | None = None,
+    around: UUID | None = None,
+    limit: int = Query(PAGE, ge=1, le=200),
 ) -> Any:
     session = session_for(request, session_id)
-    anchor = session.messages.filter(pk=before).first() if before else None
-    if before and anchor is None:
-        raise Refused("invalid", "before: there is no such message in this session.", status=422)
-    messages, has_more = page_before(session, anchor, limit)
-    return {"messages": [wire.message_json_now(message) for message in messages], "has_more": has_more}
+    page = _page(session, {"before": before, "after": after, "around": around}, limit)
+    return {
+        "messages": [wire.message_json_now(message) for message in page.messages],
+        "has_more": page.has_more,
+        "has_newer": page.has_newer,
+    }
+
+
+def _page(session: ChatSession, anchors: dict[str, UUID | None], limit: int) -> Page:
+    given = [(name, message_id) for name, message_id in anchors.items() if message_id]
+    if not given:
+        return page_before(session, None, limit)
+    if len(given) > 1:
+        raise Refused("invalid", "before, after, around: give one of them.", status=422)
+    [(name, message_id)] = given
+    anchor = session.messages.filter(pk=message_id).first()
+    if anchor is None:
+        raise Refused("invalid", f"{name}: there is no such message in this session.", status=422)
+    return {"before": page_before, "after": page_after, "around": page_around}[name](session, anchor, limit)
 
 
 @router.post(

@@ -188,6 +188,7 @@ class Message(Schema):
     seq: int
     alive: bool
     reply_to: str | None
+    superseded_by: str | None
     when: WhenBusy | None
     taken_by: str | None
     taken_round: int | None
@@ -207,6 +208,7 @@ class Message(Schema):
 class Messages(Schema):
     messages: list[Message]
     has_more: bool
+    has_newer: bool
 
 
 class NewMessage(Input):
@@ -238,6 +240,12 @@ class Settings(Schema):
     model: str
     parameters: dict[str, Any]
     system_prompt: str
+
+
+class Resent(Input):
+    client_id: Text = Field(min_length=1, max_length=100)
+    content: Content
+    model: Text = Field("", max_length=200)
 
 
 class NewContent(Input):

@@ -193,11 +193,14 @@ def retry(message: Message, model: str = "", by: Any = None) -> Message:
     check_model(model)
     with transaction.atomic():
         session = lock(message.session)
-        question = message.reply_to if message.is_answer else message
+        # As it is under the lock: it may have been asked anew since it was looked for.
+        question = session.messages.filter(pk=message.reply_to_id or message.pk).first()
         if question is not None and question.taken_by is not None:
             question = question.taken_by.reply_to  # it joined in there, and is told along with it
         if question is None or question.status != Status.SUCCESS:
             raise Refused("not_answerable", "This message waits to be answered, or was withdrawn.")
+        if question.superseded_by_id is not None:
+            raise Refused("not_answerable", "This question was asked anew, in other words. Answer that one again.")
         if session.messages.running().exists():
             raise Refused("session_busy", "An answer is being written here already. Wait for it, or stop it.")
         if by is not None:

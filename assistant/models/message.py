@@ -107,6 +107,10 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """With the tool calls of all of them, in one query: for pages of messages."""
         return self.prefetch_related("tool_calls__decided_by")
 
+    def current(self) -> MessageQuerySet:
+        """Without questions that their authors have asked anew, and the answers to those."""
+        return self.filter(Q(reply_to=None) | Q(reply_to__superseded_by=None), superseded_by=None)
+
     def in_order(self) -> MessageQuerySet:
         return self.order_by("position", "id")
 
