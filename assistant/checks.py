@@ -10,6 +10,9 @@ from django.conf import settings
 from django.core import checks
 from django.db import connection
 
+from assistant import conf
+from assistant.tools import registry
+
 
 @checks.register()
 def queue_is_in_our_database(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
@@ -28,6 +31,25 @@ def queue_is_in_our_database(app_configs: Any, **kwargs: Any) -> list[checks.Che
             checks.Error("Q_CLUSTER['sync'] can't be used: a turn needs a worker process.", id="assistant.E002")
         )
     return found
+
+
+@checks.register()
+def tools_can_be_had(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Each setting about tools names what there is."""
+    try:
+        registry.hook_of(conf.get("ASSISTANT_USER_CONTEXT"))
+        missing = registry.unknown(conf.get("ASSISTANT_SERVICES"))
+    except registry.WrongTools as error:
+        return [checks.Error(str(error), id="assistant.E004")]
+    if missing:
+        return [
+            checks.Error(
+                f"ASSISTANT_SERVICES: there is no service {missing[0]!r}.",
+                hint=f"There are: {', '.join(registry.services())}.",
+                id="assistant.E004",
+            )
+        ]
+    return []
 
 
 @checks.register()

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q
 
 from assistant import conf
+from assistant.history import ChatMessage, lines_of_rounds
 from assistant.models.message import Author, Claim, Message, Status
 from assistant.models.participant import display_name
 from assistant.models.session import Replies
-
-ChatMessage = dict[str, str]
+from assistant.tools import registry
 
 SEVERAL_PEOPLE = (
     "Several people talk with you here. Each of their messages begins with the name of its author and a colon, which "
@@ -28,39 +29,81 @@ class Prompt:
     messages: list[ChatMessage]  # OpenAI's chat format: {"role", "content"}
     user_id: int | None  # who asked
     parameters: Mapping[str, Any] = field(default_factory=dict)  # by litellm's names: temperature, max_tokens, ...
+    services: tuple[str, ...] = ()  # names of the services whose tools the model may use
+    user: Any = None  # who asked
+    user_context: Mapping[str, Any] = field(default_factory=dict)  # what the project says of them
+    continuations: int = 0  # how often this answer went on in a fresh job
 
 
 def prompt_for(claim: Claim) -> Prompt | None:
     """The prompt for the answer that `claim` holds, or None if the message is gone.
 
     Each question before it with what joined it while it was answered and the newest answer that has text; then the
-    question that it answers. Where several people have spoken, each question begins with its author's name.
+    question that it answers, and the rounds of tool calls that are done. Where several people have spoken, each question
+    begins with its author's name.
     """
-    answer = (
-        Message.objects.filter(pk=claim.message_id).select_related("reply_to", "session", "system_prompt").first()
-    )
+    related = ("reply_to__author", "session", "system_prompt")
+    answer = Message.objects.filter(pk=claim.message_id).with_calls().select_related(*related).first()
     if answer is None or answer.reply_to is None:
         return None
     relevant = Q(position__lte=answer.reply_to.position) | Q(taken_by__reply_to=answer.reply_to)
-    before = answer.session.messages.filter(relevant).select_related("author")
+    before = answer.session.messages.filter(relevant).with_calls().select_related("author")
     said = before.filter(status__in=(Status.SUCCESS, Status.ERROR, Status.CANCELLED)).current()
     kept = [m for m in said if m.is_answer or m.status == Status.SUCCESS]
     authors = {m.author_id for m in kept if not m.is_answer}
     is_named = len(authors) > 1
     messages = _newest_answers(_in_order(kept, answer))
-    lines = [_line(m, named=is_named) for m in messages]
-    system = _system(answer, is_named=is_named)
+    services = tuple(answer.session.services)
+    asker = answer.reply_to.author
+    user_context = registry.user_context(asker, answer.session)
+    lines = _lines([*messages, answer], named=is_named, with_calls=bool(services))
+    system = _system(answer, user_context, is_named=is_named)
     prompt: list[ChatMessage] = [{"role": "system", "content": system}] if system else []
-    return Prompt(answer.model, prompt + lines, answer.reply_to.author_id, answer.parameters)
+    return Prompt(
+        answer.model,
+        prompt + lines,
+        answer.reply_to.author_id,
+        answer.parameters,
+        services,
+        asker,
+        user_context,
+        answer.continuations,
+    )
 
 
-def _system(answer: Message, *, is_named: bool) -> str:
+def _lines(messages: list[Message], *, named: bool, with_calls: bool) -> list[ChatMessage]:
+    """What is said of `messages`, the last of which is the answer that is being written.
+
+    What an answer took along stands behind the round that it joined. Where no tools are offered any more, earlier
+    answers are told without their calls: some providers take no calls of tools that they aren't told of.
+    """
+    running = messages[-1]
+    told = {m.pk: m for m in messages if m.is_answer and m.rounds and (with_calls or m is running)}
+    joined: dict[UUID, dict[int, list[ChatMessage]]] = {pk: {} for pk in told}
+    used_ids: set[str] = set()
+    lines: list[ChatMessage] = []
+    for message in messages:
+        taker = told.get(message.taken_by_id) if message.taken_by_id else None
+        if taker is not None and message.taken_round:
+            at = min(message.taken_round, taker.rounds)
+            joined[taker.pk].setdefault(at, []).append(_line(message, named=named))
+        elif message.pk in told:
+            calls = list(message.tool_calls.all())
+            content = message.content if message is not running else message.content[: calls[-1].at]
+            lines += lines_of_rounds(content, calls, joined[message.pk], used_ids)
+        elif message is not running:
+            lines.append(_line(message, named=named))
+    return lines
+
+
+def _system(answer: Message, user_context: Mapping[str, Any], *, is_named: bool) -> str:
     """One system message, for some providers take only one: the installation's, the session's, who is speaking."""
     parts = [
         conf.get("ASSISTANT_SYSTEM_PROMPT"),
         answer.system_prompt.text if answer.system_prompt else "",
         SEVERAL_PEOPLE if is_named else "",
         ONLY_WHEN_MENTIONED if is_named and answer.session.replies == Replies.MENTION else "",
+        str(user_context.get("about", "")),
     ]
     return "\n\n".join(part for part in parts if part)
 

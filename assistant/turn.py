@@ -6,8 +6,9 @@ import asyncio
 import enum
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis.asyncio
@@ -16,19 +17,42 @@ from assistant import conf, context, llm, report
 from assistant.answer import Answer
 from assistant.database import Database
 from assistant.failures import sentence
-from assistant.lifecycle import answering
+from assistant.lifecycle import answering, rounds, steering
 from assistant.lifecycle.answering import Failure
 from assistant.metering import metered
 from assistant.models.message import Claim
+from assistant.models.tool_call import Approval, ToolCall
+from assistant.tools import calls, registry
+from assistant.tools.declare import Offered
 
 logger = logging.getLogger(__name__)
 
 OBEY_SECONDS = 10.0
 
 
+WITHOUT_TOOLS = (
+    "You have used up the rounds of tools that one answer may have. Answer now with what you know, without any tool, and "
+    "say what is left undone."
+)
+
+
 class Stop(enum.Enum):
     LOST = "lost"  # the row is no longer ours: stopped, deleted or taken over. Nothing is written.
+    LET_GO = "let go"  # we have put it down in order: it waits for an approval, or goes on in a fresh job
     HAND_OVER = "hand over"  # this process is stopping: the turn goes back to the queue with what it has
+
+
+TOO_MANY_ROUNDS = (
+    "The model went on asking for tools and gave no answer. What it did is kept; ask for less at once, or try again."
+)
+
+
+@dataclass(slots=True)
+class _Said:
+    """What one request to the model brought, beside its text."""
+
+    calls: list[llm.ToolCall] = field(default_factory=list)
+    finish: str | None = None
 
 
 class Turn:
@@ -47,16 +71,18 @@ class Turn:
         self.answer = Answer(claim, client, on_doubt)
         self._database = database
         self._on_sick = on_sick
-        self._usage: dict[str, Any] | None = None
+        self._usage: dict[str, Any] | None = None  # of the last request; the ledger has all
+        self._rounds = len(claim.ends)  # rounds of tool calls that are stored
         self.stored_seq = 0  # what the last checkpoint stored
         self.is_ending = False
         self._prompt: context.Prompt | None = None
+        self._tools: Mapping[str, Offered] = {}
         self._stop: Stop | None = None
         self._talk = asyncio.create_task(self._converse(), name=f"turn {claim.message_id}")
 
     def stop(self, why: Stop) -> None:
         """Ends the turn early. A turn that has begun its ending is left to it; the row decides."""
-        if self.is_ending or self._stop is Stop.LOST:
+        if self.is_ending or self._stop in (Stop.LOST, Stop.LET_GO):
             return
         if why is Stop.HAND_OVER and self._talk.done():
             return  # it has a whole answer
@@ -88,28 +114,115 @@ class Turn:
             logger.exception("Turn %s could not be ended; the next heartbeats put it back.", self.claim.message_id)
 
     async def _converse(self) -> Failure | None:
-        """Asks the model and writes what it sends. Returns None if that makes a whole answer."""
-        prompt = self._prompt = await self._database.call(context.prompt_for, self.claim)
-        if prompt is None:
+        """Asks the model, runs the tools that it calls, and asks again, until it has answered.
+
+        Returns None if that makes a whole answer, or if there is nothing left for this attempt to do (`_stop` says why).
+        """
+        while True:
+            if not await self._settle_calls():  # those of the last round, or what an earlier attempt has left of them
+                return None
+            prompt = self._prompt = await self._next_prompt()
+            if prompt is None:
+                self._stop = Stop.LOST
+                return None
+            is_last = False
+            if self._is_slice_used_up:
+                is_last = prompt.continuations >= conf.get("ASSISTANT_CONTINUATIONS")
+                if not is_last:
+                    gone = await self._database.call(rounds.continue_later, self.claim, self.answer.written)
+                    self._stop = Stop.LET_GO if gone else Stop.LOST
+                    return None
+            self._tools = registry.offered(prompt.services)
+            try:
+                said = await self._ask(prompt, is_last)
+            except llm.ModelError as error:
+                self._report(error.code, error.raw, error)
+                return Failure(error.code, error.detail)
+            if said.finish not in llm.COMPLETE or not said.calls:
+                return self._judge(said.finish)
+            if is_last:
+                return self._judge_last()
+            if not await self._open_round(said.calls):
+                return None
+
+    async def _next_prompt(self) -> context.Prompt | None:
+        """What the model is sent now. What people said meanwhile joins behind the results of the last round."""
+        if self._rounds:
+            await self._database.call(steering.take, self.claim, self._rounds)
+        return await self._database.call(context.prompt_for, self.claim)
+
+    @property
+    def _is_slice_used_up(self) -> bool:
+        """Whether this job has done its share: others wait for the worker, and a deploy must not wait for us."""
+        here = self._rounds - len(self.claim.ends)
+        if not here:
+            return False
+        return here >= conf.get("ASSISTANT_ROUNDS") or self.seconds >= conf.get("ASSISTANT_SLICE")
+
+    async def _ask(self, prompt: context.Prompt, is_last: bool) -> _Said:
+        """One request to the model. Its text is written as it comes. Raises ModelError."""
+        functions = [tool.function for tool in self._tools.values()]
+        messages, parameters = prompt.messages, dict(prompt.parameters)
+        if is_last:
+            messages = [*messages, {"role": "system", "content": WITHOUT_TOOLS}]
+            parameters |= {"tool_choice": "none"} if functions else {}
+        said = _Said()
+        stream = llm.stream(prompt.model, messages, tools=functions, parameters=parameters)
+        watched = metered(stream, self.claim, prompt.model, messages, self._database, prompt.user_id)
+        async with aclosing(watched) as pieces:
+            async for piece in pieces:
+                match piece:
+                    case llm.Text(text):
+                        self.answer.write(text)
+                    case llm.ToolCall():
+                        said.calls.append(piece)
+                    case llm.Usage(figures):
+                        self._usage = figures
+                    case llm.Finish(reason):
+                        said.finish = reason
+        return said
+
+    async def _open_round(self, asked: list[llm.ToolCall]) -> bool:
+        """Stores what the model wrote and asked for. False: the answer is no longer ours."""
+        written = await self.answer.end_round()
+        new = [calls.new_call(call, self._tools) for call in asked]
+        number = self._rounds + 1
+        if not await self._database.call(rounds.open_round, self.claim, written, number, new):
             self._stop = Stop.LOST
-            return None
-        finish: str | None = None
-        try:
-            stream = llm.stream(prompt.model, prompt.messages, parameters=prompt.parameters)
-            watched = metered(stream, self.claim, prompt.model, prompt.messages, self._database, prompt.user_id)
-            async with aclosing(watched) as pieces:
-                async for piece in pieces:
-                    match piece:
-                        case llm.Text(text):
-                            self.answer.write(text)
-                        case llm.Usage(figures):
-                            self._usage = figures
-                        case llm.Finish(reason):
-                            finish = reason
-        except llm.ModelError as error:
-            self._report(error.code, error.raw, error)
-            return Failure(error.code, error.detail)
-        return self._judge(finish)
+            return False
+        self._rounds = number
+        return True
+
+    async def _settle_calls(self) -> bool:
+        """Gives each call that has no result yet its result. False: this attempt is over, `_stop` says why."""
+        while self._rounds and (waiting := await self._database.call(rounds.open_calls, self.claim)):
+            ready = [call for call in waiting if call.approval != Approval.ASKED]
+            if ready:
+                is_ours = await self._run_calls(ready)
+            else:
+                parked = await self._database.call(rounds.park, self.claim, self.answer.written)
+                is_ours = parked is not None
+                if parked:
+                    self._stop = Stop.LET_GO
+                    return False
+            if not is_ours:
+                self._stop = Stop.LOST
+                return False
+        return True
+
+    async def _run_calls(self, ready: list[ToolCall]) -> bool:
+        """Runs calls side by side; each outcome is stored as soon as it is there. False: the answer is no longer ours."""
+        prompt = self._prompt or await self._database.call(context.prompt_for, self.claim)
+        if prompt is None or not await self._database.call(rounds.begin_calls, self.claim, ready):
+            return False
+        bench = calls.Bench(self.claim, registry.offered(prompt.services), calls.context_of(self.claim, prompt))
+        held = []
+
+        async def settle(call: ToolCall, outcome: rounds.Outcome) -> None:
+            held.append(await self._database.call(rounds.settle, self.claim, call, outcome))
+
+        await bench.run(ready, settle)
+        return all(held)
 
     def _report(self, code: str, raw: str, error: Exception | None) -> None:
         asked = self._prompt
@@ -135,8 +248,12 @@ class Turn:
             return Failure("incomplete_response", sentence("incomplete_response"))
         return None
 
+    def _judge_last(self) -> Failure | None:
+        """The model was asked to answer without tools, and asked for tools."""
+        return None if not self.answer.is_blank else Failure("incomplete_response", TOO_MANY_ROUNDS)
+
     async def _end(self, failure: Failure | None) -> None:
-        if self._stop is Stop.LOST:
+        if self._stop in (Stop.LOST, Stop.LET_GO):
             await self.answer.discard()
             return
         # The last piece is sent before the ending is told, so viewers have the whole partial text before an error.

@@ -161,6 +161,15 @@ FILE_UPLOAD_HANDLERS = ["assistant.uploads.UnnamedFileUploadHandler"]
 ASSISTANT_BUDGET_TOKENS = env.number("ASSISTANT_BUDGET_TOKENS", 0, least=0, whole=True)
 ASSISTANT_BUDGET_COST = env.number("ASSISTANT_BUDGET_COST", 0, least=0)
 ASSISTANT_RATE_LIMIT = env.number("ASSISTANT_RATE_LIMIT", 30, least=0, whole=True)
+ASSISTANT_TOOLS = env.words(
+    "ASSISTANT_TOOLS",
+    ["assistant.tools.clock", "assistant.tools.calculator", "assistant.tools.recall", "assistant.tools.web"],
+)
+ASSISTANT_SERVICES = env.words("ASSISTANT_SERVICES", [])
+ASSISTANT_USER_CONTEXT = env.text("ASSISTANT_USER_CONTEXT")
+ASSISTANT_ROUNDS = env.number("ASSISTANT_ROUNDS", 8, least=1, whole=True)
+ASSISTANT_SLICE = env.number("ASSISTANT_SLICE", ASSISTANT_DEADLINE / 2, least=0.1)
+ASSISTANT_CONTINUATIONS = env.number("ASSISTANT_CONTINUATIONS", 5, least=0, whole=True)
 ASSISTANT_SIGNUP = env.choice("ASSISTANT_SIGNUP", "closed", ("open", "closed"))
 if ASSISTANT_LEASE < 3 * ASSISTANT_HEARTBEAT:
     raise ImproperlyConfigured(

@@ -11,7 +11,8 @@ from django.http import HttpResponse
 from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
-from assistant.lifecycle import asking
+from assistant.lifecycle import asking, rounds
+from assistant.lifecycle.answering import Written
 from assistant.models import ApiToken, ChatSession, Participant, WorkerProcess
 from assistant.models.participant import Role
 from tests.acting import answer_of, ask, claimed, finish
@@ -75,6 +76,13 @@ class Room:
     def unsent_file(self) -> str:
         """The path of a file that the owner has uploaded."""
         return f"/attachments/{uploaded(self.cast['owner']).pk}"
+
+    def asked(self) -> str:
+        """The path of a tool call that waits for somebody's approval."""
+        claim = claimed(answer_of(ask(self.session, self.cast["owner"])), self.worker)
+        new = rounds.NewCall("c", "wipe", "{}", "Delete everything", needs_approval=True)
+        assert rounds.open_round(claim, Written("", 0), 1, [new]) and rounds.park(claim, Written("", 0))
+        return f"/tool-calls/{rounds.open_calls(claim)[0].pk}"
 
     def running(self) -> str:
         """The path of an answer that is waited for."""

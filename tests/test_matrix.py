@@ -17,7 +17,7 @@ from django.test import Client
 from django.urls import get_resolver
 
 from assistant import consumers
-from assistant.models import Attachment, ChatSession, Invitation, Message, Participant
+from assistant.models import Attachment, ChatSession, Invitation, Message, Participant, ToolCall
 from assistant.models.participant import Role
 from tests.calling import Caller, Room, a_form, content, problem
 from tests.sockets import joined, opened, token_of
@@ -72,6 +72,9 @@ MATRIX = [
     ("post", "/messages/{message_id}/move", lambda r: r.waiting() + "/move", lambda: {"before": None},
      (200, 403, 403, 404, 401)),
     ("post", "/messages/{message_id}/send-now", lambda r: r.waiting() + "/send-now", None, (200, 200, 403, 404, 401)),
+    ("get", "/tools", lambda r: "/tools", None, (200, 200, 200, 200, 401)),
+    ("post", "/tool-calls/{call_id}/approve", lambda r: r.asked() + "/approve", None, (200, 200, 403, 404, 401)),
+    ("post", "/tool-calls/{call_id}/deny", lambda r: r.asked() + "/deny", None, (200, 200, 403, 404, 401)),
     ("patch", "/messages/{message_id}", lambda r: r.waiting(), lambda: {"content": "x"}, (200, 403, 403, 404, 401)),
     ("delete", "/messages/{message_id}", lambda r: r.waiting(), None, (200, 403, 403, 404, 401)),
 ]  # fmt: skip
@@ -134,7 +137,7 @@ def room(cast, worker):
 
 def everything():
     """What a refusal must leave as it was."""
-    tables = (ChatSession, Message, Participant, Invitation, Attachment)
+    tables = (ChatSession, Message, ToolCall, Participant, Invitation, Attachment)
     return [list(table.objects.order_by("pk").values()) for table in tables]
 
 

@@ -79,6 +79,7 @@ from assistant.api import (  # noqa: E402
     people,
     search,
     sessions,
+    tools,
     usage,
 )
 
@@ -90,3 +91,4 @@ api.add_router("/", usage.router, tags=["usage"])
 api.add_router("/", invitations.router, tags=["invitations"])
 api.add_router("/", keeping.router, tags=["keeping"])
 api.add_router("/", search.router, tags=["search"])
+api.add_router("/", tools.router, tags=["tools"])

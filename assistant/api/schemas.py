@@ -107,6 +107,23 @@ class Parameters(Input):
 LONGEST_SYSTEM_PROMPT = 20_000
 
 
+class ToolKind(Schema):
+    name: str
+    title: str
+    needs_approval: bool
+
+
+class Service(Schema):
+    name: str
+    title: str
+    description: str
+    tools: list[ToolKind]
+
+
+class Services(Schema):
+    services: list[Service]
+
+
 class SessionChanges(Input):
     """Only what is given is changed, also of the parameters."""
 
@@ -116,6 +133,7 @@ class SessionChanges(Input):
     parameters: Parameters | None = None
     replies: Literal["every", "mention"] | None = None
     when_busy: WhenBusy | None = None
+    services: list[Text] | None = Field(None, max_length=100)
 
     def settings(self) -> dict[str, Any]:
         return self.model_dump(exclude={"title"}, exclude_unset=True)

@@ -50,6 +50,7 @@ def list_sessions(
 def create_session(request: HttpRequest, payload: schemas.NewSession | None = None) -> Any:
     wanted = payload or schemas.NewSession.model_validate({})
     asking.check_model(wanted.model or "")
+    asking.check_services(wanted.services or [], [])
     with transaction.atomic():
         session = ChatSession.objects.create(title=(wanted.title or "").strip() or UNTITLED)
         owner = Participant.objects.create(session=session, user=user_of(request), role=Role.OWNER)
@@ -69,6 +70,7 @@ def get_session(request: HttpRequest, session_id: UUID) -> Any:
 def change_session(request: HttpRequest, session_id: UUID, payload: schemas.SessionChanges) -> Any:
     session = session_for(request, session_id, *WRITERS)
     asking.check_model(payload.model or "")
+    asking.check_services(payload.services or [], session.services)
     asking.change(session, title=payload.title, **payload.settings())
     return _shown(request, session)
 

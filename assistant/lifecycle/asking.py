@@ -28,6 +28,7 @@ from assistant.lifecycle.turns import (
 from assistant.models.message import Author, Message, Status, next_version
 from assistant.models.participant import display_name
 from assistant.models.session import UNTITLED, ChatSession, Replies, WhenBusy
+from assistant.tools import registry
 
 RETRY_AFTER_SECONDS = 5
 
@@ -306,6 +307,13 @@ def check_rate(user: Any) -> None:
 def check_model(model: str) -> None:
     if model and not catalogue.offers(model):
         raise Refused("invalid_model", f"There is no model {model!r} here. GET /api/models lists them.", status=422)
+
+
+def check_services(names: list[str], held: list[str]) -> None:
+    """Raises Refused for a service that there isn't. One that the session holds since there was one may stay."""
+    unknown = [name for name in registry.unknown(names) if name not in held]
+    if unknown:
+        raise Refused("invalid_service", f"There is no service {unknown[0]!r} here. GET /api/tools lists them.", 422)
 
 
 def lock(session: ChatSession) -> ChatSession:

@@ -42,15 +42,15 @@ class Outcome:
     summary: str = ""
 
 
-def open_round(claim: Claim, written: Written, number: int, calls: Sequence[NewCall]) -> list[ToolCall] | None:
-    """Stores round `number` (from 1): the text up to here and the calls. None: the answer is no longer this claim's.
+def open_round(claim: Claim, written: Written, number: int, calls: Sequence[NewCall]) -> bool:
+    """Stores round `number` (from 1): the text up to here and the calls. False: the answer is no longer this claim's.
 
     Done twice it is done once: a commit's answer may have been lost.
     """
     with transaction.atomic():
-        text = {"content": written.content, "seq": written.seq, "salvage": "", "rounds": number}
-        if not _held(claim, **text):
-            return None
+        text = {"content": written.content, "seq": written.seq, "salvage": ""}
+        if not _held(claim, **text, rounds=number):
+            return False
         if not ToolCall.objects.filter(message_id=claim.message_id, round=number).exists():
             ToolCall.objects.bulk_create(
                 ToolCall(
@@ -69,7 +69,7 @@ def open_round(claim: Claim, written: Written, number: int, calls: Sequence[NewC
                 for place, call in enumerate(calls)
             )
             events.tool_calls_changed(claim.message_id)
-    return open_calls(claim)
+    return True
 
 
 def open_calls(claim: Claim) -> list[ToolCall]:
@@ -89,7 +89,7 @@ def begin_calls(claim: Claim, calls: Sequence[ToolCall]) -> bool:
 
 
 def settle(claim: Claim, call: ToolCall, outcome: Outcome) -> bool:
-    """Gives a call its one result. False: the answer is no longer this claim's, or the call has its result already."""
+    """Gives a call its one result; the first counts. False: the answer is no longer this claim's, nothing was written."""
     with transaction.atomic():
         if not _held(claim):
             return False
@@ -99,7 +99,7 @@ def settle(claim: Claim, call: ToolCall, outcome: Outcome) -> bool:
         )
         if won:
             events.tool_calls_changed(claim.message_id)
-    return bool(won)
+    return True
 
 
 def park(claim: Claim, written: Written) -> bool | None:

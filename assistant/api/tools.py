@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpRequest
+from ninja import Router
+
+from assistant import wire
+from assistant.api import schemas
+from assistant.api.authentication import user_of
+from assistant.api.rooms import WRITERS, message_for
+from assistant.lifecycle import approving
+from assistant.models import ToolCall
+from assistant.tools import registry
+
+router = Router()
+
+
+@router.get(
+    "/tools", response=schemas.Services, summary="The services that a session can switch on, with their tools"
+)
+def list_tools(request: HttpRequest) -> Any:
+    return {"services": [_shown(service) for service in registry.services().values()]}
+
+
+@router.post("/tool-calls/{call_id}/approve", response=schemas.Message, summary="Allow a call that waits for it")
+def approve_call(request: HttpRequest, call_id: UUID) -> Any:
+    return wire.message_json(approving.decide(_call_for(request, call_id), user_of(request), allow=True))
+
+
+@router.post("/tool-calls/{call_id}/deny", response=schemas.Message, summary="Deny a call: it is not run")
+def deny_call(request: HttpRequest, call_id: UUID) -> Any:
+    return wire.message_json(approving.decide(_call_for(request, call_id), user_of(request), allow=False))
+
+
+def _call_for(request: HttpRequest, call_id: UUID) -> ToolCall:
+    """A call in one of the user's sessions, which they may decide about. Raises Http404, Refused (403)."""
+    call = ToolCall.objects.select_related("message__reply_to").filter(pk=call_id).first()
+    if call is None:
+        raise Http404
+    message_for(request, call.message_id, *WRITERS)
+    return call
+
+
+def _shown(service: Any) -> dict[str, Any]:
+    tools = [tool.offered for tool in service.tools]
+    return {
+        "name": service.name,
+        "title": service.title,
+        "description": service.description,
+        "tools": [{"name": tool.name, "title": tool.title, "needs_approval": tool.needs_approval} for tool in tools],
+    }

@@ -1,0 +1,93 @@
+"""An answer that was written in rounds, as the model is told of it again. Pure.
+
+Whatever the rows hold, what comes out is what a provider accepts: each call stands in an assistant's message and is
+followed at once by its one result; ids are unique, names well-formed, arguments are JSON objects. A round is told whole or
+not at all, so half a pair can't be sent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from assistant.models.tool_call import ToolCall
+
+ChatMessage = dict[str, Any]
+
+NO_RESULT = "There is no result of this call. It is not known whether it took effect."
+_NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+def lines_of_rounds(
+    content: str,
+    calls: Sequence[ToolCall],
+    joined: Mapping[int, Sequence[ChatMessage]],
+    used_ids: set[str],
+) -> list[ChatMessage]:
+    """The messages that an answer with the text `content` and these calls (in order) is told as.
+
+    `joined`: by round, what people said that the answer took along after it. `used_ids` are the ids of calls in the same
+    prompt; those given here are added. The text after the last round comes last, if it isn't blank.
+    """
+    lines: list[ChatMessage] = []
+    start = 0
+    for number, group in groupby(calls, key=lambda call: call.round):
+        of_round = list(group)
+        end = max(start, of_round[0].at)
+        lines += _round(content[start:end].strip(), of_round, used_ids)
+        lines += joined.get(number, ())
+        start = end
+    if rest := content[start:].strip():
+        lines.append({"role": "assistant", "content": rest})
+    return lines
+
+
+def _round(text: str, calls: Sequence[ToolCall], used_ids: set[str]) -> list[ChatMessage]:
+    ids = [_id_of(call, used_ids) for call in calls]
+    asked = [
+        {
+            "id": id_,
+            "type": "function",
+            "function": {"name": _name_of(call), "arguments": _arguments_of(call)},
+        }
+        for id_, call in zip(ids, calls, strict=True)
+    ]
+    answered = [
+        {"role": "tool", "tool_call_id": id_, "content": call.result or NO_RESULT}
+        for id_, call in zip(ids, calls, strict=True)
+    ]
+    return [{"role": "assistant", "content": text or None, "tool_calls": asked}, *answered]
+
+
+def _id_of(call: ToolCall, used: set[str]) -> str:
+    """The provider's own id, for some keep in it what they thought; one of ours where it is missing or not unique."""
+    id_ = call.call_id if call.call_id and call.call_id not in used else f"call_{call.pk.hex}"
+    used.add(id_)
+    return id_
+
+
+def _name_of(call: ToolCall) -> str:
+    return _NOT_IN_A_NAME.sub("_", call.name)[:64] or "unknown"
+
+
+def _arguments_of(call: ToolCall) -> str:
+    """As the model wrote them, if that is a JSON object: some providers read it, and refuse a history in which it isn't."""
+    return call.arguments if arguments_of(call.arguments) is not None and call.arguments.strip() else "{}"
+
+
+def arguments_of(written: str) -> dict[str, Any] | None:
+    """What a model wrote as the arguments of a call, or None if it is no JSON object. Nothing at all means none."""
+    if not written.strip():
+        return {}
+    try:
+        found = json.loads(written, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON.")

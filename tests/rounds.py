@@ -1,0 +1,94 @@
+"""A whole turn in the tests' own process: a claim, a loop, the scripted provider over HTTP, and tools that tests make."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+from assistant import valkey
+from assistant.database import Database
+from assistant.models import Message, ToolCall
+from assistant.models.message import Claim
+from assistant.tools import Service
+from assistant.turn import Stop, Turn
+from tests.acting import claimed, now
+
+MODULE = "tests.tools_of_this_test"
+
+
+def offer(settings: Any, monkeypatch: Any, *services: Service) -> None:
+    """Makes a module of these services and names it in ASSISTANT_TOOLS."""
+    from assistant.tools import registry
+
+    module = types.ModuleType(MODULE)
+    for service in services:
+        setattr(module, service.name, service)
+    monkeypatch.setitem(sys.modules, MODULE, module)
+    settings.ASSISTANT_TOOLS = [MODULE]
+    registry._services.cache_clear()
+
+
+def run_turn(loop: asyncio.Runner, claim: Claim, meanwhile: Callable[[Turn], Any] | None = None) -> None:
+    """Runs the claim's turn to its end. `meanwhile(turn)` is awaited beside it."""
+
+    async def scenario() -> None:
+        client, database = valkey.async_client(), Database("test")
+        turn = Turn(claim, database, client, on_doubt=lambda: None, on_sick=lambda: None)
+        running = asyncio.create_task(turn.run())
+        if meanwhile:
+            await meanwhile(turn)
+        await asyncio.wait_for(running, 60)
+        await client.aclose()
+        database.close()
+
+    loop.run(scenario())
+
+
+def run_to_the_end(loop: asyncio.Runner, answer: Message, worker: Any, most: int = 20) -> Message:
+    """Claims and runs the answer again as long as it has a job; returns it as it stands then."""
+    for _ in range(most):
+        row = now(answer)
+        if row.status != "pending" or row.job is None:
+            return row
+        run_turn(loop, claimed(row, worker))
+    raise AssertionError(f"It does not end: {now(answer)}")
+
+
+def hand_over(turn: Turn) -> None:
+    turn.stop(Stop.HAND_OVER)
+
+
+def calls(answer: Message) -> list[tuple[str, str]]:
+    """(name, status) of its calls in order."""
+    return list(ToolCall.objects.filter(message_id=answer.pk).in_order().values_list("name", "status"))
+
+
+def check_request(body: dict[str, Any]) -> None:
+    """Whether a provider would take this request: the rules of OpenAI's chat format about calls and their results."""
+    import json
+    import re
+
+    waiting: list[str] = []
+    seen: set[str] = set()
+    for line in body["messages"]:
+        role = line["role"]
+        if role == "tool":
+            assert waiting and line["tool_call_id"] == waiting.pop(0), "a result without its call, or out of order"
+            assert isinstance(line["content"], str) and line["content"]
+            continue
+        assert not waiting, f"calls without results: {waiting}"
+        if asked := line.get("tool_calls"):
+            assert role == "assistant"
+            for call in asked:
+                assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", call["function"]["name"])
+                assert isinstance(json.loads(call["function"]["arguments"]), dict)
+                assert call["id"] and call["id"] not in seen, "the same id twice"
+                seen.add(call["id"])
+                waiting.append(call["id"])
+        else:
+            assert line["content"], "an empty message"
+    assert not waiting, f"calls without results: {waiting}"
+    assert body["messages"][-1]["role"] != "assistant"
