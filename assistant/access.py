@@ -1,15 +1,28 @@
-"""Who is asking: a browser's session cookie, or `Authorization: Bearer TOKEN`."""
+"""Who is asking: a browser's session cookie, or `Authorization: Bearer TOKEN`. And whether that still holds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.http.request import split_domain_port, validate_host
+from django.utils import timezone
 
-from assistant.models import ApiToken
+from assistant.models import ApiToken, Participant, ShareLink
+from assistant.models.link import digest
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a socket came in with: the hash of an API token, or the key of a browser's sign-in."""
+
+    kind: str  # "token" or "cookie"
+    key: str
 
 
 def bearer(header: str) -> str | None:
@@ -31,6 +44,40 @@ def socket_user(scope: dict[str, Any]) -> Any | None:
         return None
     user = scope.get("user")
     return user if user is not None and user.is_authenticated and user.is_active else None
+
+
+def socket_credential(scope: dict[str, Any]) -> Credential | None:
+    """By what `socket_user` knew the user."""
+    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    if token := bearer(headers.get(b"authorization", "")):
+        return Credential("token", digest(token))
+    key = getattr(scope.get("session"), "session_key", None)
+    return Credential("cookie", key) if key and _keeps_sign_ins_in_the_database() else None
+
+
+def still_valid(credentials: set[Credential]) -> set[Credential]:
+    """Those whose token was not revoked, and whose sign-in has not ended."""
+    keys = {kind: {c.key for c in credentials if c.kind == kind} for kind in ("token", "cookie")}
+    tokens = ApiToken.objects.filter(token_digest__in=keys["token"]).values_list("token_digest", flat=True)
+    cookies = Session.objects.filter(session_key__in=keys["cookie"], expire_date__gt=timezone.now())
+    found = {Credential("token", key) for key in (tokens if keys["token"] else ())}
+    return found | {
+        Credential("cookie", key) for key in (cookies.values_list("pk", flat=True) if keys["cookie"] else ())
+    }
+
+
+def roles(session_ids: set[UUID]) -> dict[tuple[UUID, int], str]:
+    """(session, user) to role, of all participants of these sessions whose account is not closed."""
+    rows = Participant.objects.filter(session_id__in=session_ids, user__is_active=True)
+    return {(row[0], row[1]): row[2] for row in rows.values_list("session_id", "user_id", "role")}
+
+
+def open_links(link_ids: set[int]) -> set[int]:
+    return set(ShareLink.objects.open().filter(pk__in=link_ids).values_list("pk", flat=True)) if link_ids else set()
+
+
+def _keeps_sign_ins_in_the_database() -> bool:
+    return settings.SESSION_ENGINE.rpartition(".")[2] in ("db", "cached_db")
 
 
 def is_own_origin(origin: str, host: str) -> bool:

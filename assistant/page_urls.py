@@ -15,4 +15,5 @@ urlpatterns = [
     path("login/", views.SignIn.as_view(), name="login"),
     path("logout/", views.SignOut.as_view(), name="logout"),
     path("invite/<str:token>/", views.invite, name="invite"),
+    path("shared/<str:token>/", views.shared, name="shared"),
 ]

@@ -8,40 +8,68 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from assistant import outage, wire
+from assistant import outage, public, wire
 from assistant.lifecycle import recovery
-from assistant.models import ChatSession, Message
+from assistant.models import ChatSession, Message, Participant, ShareLink
 from assistant.models.message import MessageQuerySet
 
 PAGE = 50
 
 
 def snapshot(session_id: UUID, user: Any) -> dict[str, Any] | None:
-    """The fields of `session.snapshot` (without `online`), or None if `user` takes no part in the session.
+    """The fields of `session.snapshot` (without who is here), or None if `user` takes no part in the session.
 
     Nothing is shown as loading unchecked: a running answer that has lost its job or its worker is recovered first, by
     compare-and-set, so a join never harms an answer that somebody else's worker is really writing.
     """
-    session = ChatSession.objects.for_user(user).filter(pk=session_id).first()
-    if session is None:
+    mine = Participant.objects.filter(session=session_id, user=user, user__is_active=True)
+    you = mine.select_related("session", "user").first()
+    if you is None:
         return None
+    session = you.session
+    _recover(session)
+    participants = session.participants.select_related("user").order_by("joined_at", "id")
+    messages, has_more = _newest(session)
+    return {
+        "session": wire.session_json(session, you.role, running=_is_running(messages)),
+        "you": you.as_json(),
+        "participants": [p.as_json() for p in participants],
+        "shared": ShareLink.objects.filter(session=session).exists(),
+        "messages": messages,
+        "has_more": has_more,
+    }
+
+
+def shared_snapshot(link_id: int, token: str) -> dict[str, Any] | None:
+    """The same for who reads along by the link that `token` opens; None if it was revoked."""
+    link = ShareLink.objects.open().select_related("session").filter(pk=link_id).first()
+    if link is None:
+        return None
+    _recover(link.session)
+    messages, has_more = _newest(link.session)
+    shown = public.messages(messages, token)
+    return {
+        "session": public.session(wire.session_json(link.session, public.READER, running=_is_running(messages))),
+        "you": {"id": None, "name": None, "role": public.READER, "color": None},
+        "participants": public.authors(shown),
+        "messages": shown,
+        "has_more": has_more,
+    }
+
+
+def _recover(session: ChatSession) -> None:
     for answer in session.messages.running():
         if not outage.was_recent() and not answer.is_alive():
             recovery.recover(answer)
-    participants = list(session.participants.select_related("user").order_by("joined_at", "id"))
-    you = next(p for p in participants if p.user_id == user.pk)
-    newest = list(
-        session.messages.shown().with_calls().select_related("session").order_by("-position", "-id")[: PAGE + 1]
-    )
-    messages = [wire.message_json_now(message) for message in reversed(newest[:PAGE])]
-    running = any(m["role"] == "assistant" and m["status"] in ("pending", "processing") for m in messages)
-    return {
-        "session": wire.session_json(session, you.role, running=running),
-        "you": you.as_json(),
-        "participants": [p.as_json() for p in participants],
-        "messages": messages,
-        "has_more": len(newest) > PAGE,
-    }
+
+
+def _newest(session: ChatSession) -> tuple[list[dict[str, Any]], bool]:
+    page = page_before(session, None, PAGE)
+    return [wire.message_json_now(message) for message in page.messages], page.has_more
+
+
+def _is_running(messages: list[dict[str, Any]]) -> bool:
+    return any(m["role"] == "assistant" and m["status"] in ("pending", "processing") for m in messages)
 
 
 @dataclass(frozen=True, slots=True)

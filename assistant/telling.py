@@ -37,6 +37,11 @@ class TellingConsumer(AsyncWebsocketConsumer):
     is_subscribed = False
     is_told = False  # it has had its first snapshot, and was not refused since
 
+    async def authorise(self) -> int | None:
+        """Finds out who is there; returns the code to close with if nobody is."""
+        self.user = await self.database.call_once(access.socket_user, self.scope)
+        return NOT_SIGNED_IN if self.user is None else None
+
     def group(self) -> str:
         """The channel group of what is viewed. Called once the user is known."""
         raise NotImplementedError
@@ -59,9 +64,9 @@ class TellingConsumer(AsyncWebsocketConsumer):
         self.database = database_of_this_process()
         await self.accept()  # a refusal is told by the close code, which needs an accepted socket
         try:
-            self.user = await self.database.call_once(access.socket_user, self.scope)
-            if self.user is None:
-                await self.close(NOT_SIGNED_IN)
+            refused = await self.authorise()
+            if refused is not None:
+                await self.close(refused)
                 return
             # Subscribe first, then read: what changes in between arrives afterwards, and the viewer knows it for old.
             await self.channel_layer.group_add(self.group(), self.channel_name)
@@ -103,7 +108,7 @@ class TellingConsumer(AsyncWebsocketConsumer):
             case {"type": "ping"}:
                 await self.send('{"type":"pong"}')
             case {"type": "sync"}:
-                await self._resync()
+                await self.sync()
             case {"type": str(type_)}:
                 if not (frame and type_ in self.hears and await self.heard(frame)):
                     await self.complain(
@@ -119,9 +124,17 @@ class TellingConsumer(AsyncWebsocketConsumer):
             raise ValueError(f"No handler for message type {message['type']}")
         await handler(message)
 
+    async def sync(self) -> None:
+        """What a client asks for when it has missed something."""
+        await self._resync()
+
     async def relay(self, event: dict[str, Any]) -> None:
         if self.is_told:
             await self.send(event["frame"])
+
+    async def credential_ended(self, event: dict[str, Any]) -> None:
+        """Signed out, or the token was revoked. A browser that has signed in anew meanwhile comes again, and in."""
+        await self.end(TRY_AGAIN)
 
     async def end(self, code: int) -> None:
         """Sends the viewer away for good: what is still on its way to them is not sent any more."""

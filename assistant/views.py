@@ -25,6 +25,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from ninja.utils import check_csrf
 
 from assistant import access, conf
+from assistant.api.reading import link_for
 from assistant.forms import AccountForm, SignInForm
 from assistant.lifecycle import people
 from assistant.lifecycle.refusal import Refused
@@ -221,3 +222,22 @@ def _accept_as_program(request: HttpRequest, token: str, bearer: str) -> HttpRes
     except Refused as refusal:
         return JsonResponse({"code": refusal.code, "detail": refusal.detail}, status=refusal.status)
     return JsonResponse({"session": str(participant.session_id), "participant": participant.as_json()})
+
+
+# --- reading along ---
+
+
+@require_GET
+@never_cache
+def shared(request: HttpRequest, token: str) -> HttpResponse:
+    """A session as anybody sees it who has its share link. No search engine may list it, and it says nothing of you."""
+    try:
+        link = link_for(token)
+        response = render(request, "assistant/shared.html", {"session": link.session, "token": token})
+    except Http404:
+        response = render(request, "assistant/shared_over.html", status=404)
+    except Refused as refusal:
+        response = render(request, "assistant/shared_over.html", {"refusal": refusal}, status=refusal.status)
+        response["Retry-After"] = str(refusal.retry_after)
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    return response

@@ -62,6 +62,7 @@ async def opened(session_id, *headers, path=None):
     """An accepted socket with these headers."""
     from project.asgi import application
 
+    await asyncio.to_thread(events.flush, SECONDS)  # what was done before is not news
     path = path or f"/ws/sessions/{session_id}/"
     communicator = WebsocketCommunicator(application, path, headers=[(b"host", b"testserver"), *headers])
     accepted, _ = await communicator.connect(SECONDS)
@@ -78,6 +79,14 @@ async def joined(session, header):
     async with opened(session.pk, header) as socket:
         assert (await socket.frame())["type"] == "session.snapshot"
         await socket.until("presence")
+        yield socket
+
+
+@asynccontextmanager
+async def reading(session, token):
+    """The socket of a reader by the session's share link, who has had the snapshot. It hears nothing of presence."""
+    async with opened(session.pk, path=f"/ws/shared/{token}/") as socket:
+        assert (await socket.frame())["type"] == "session.snapshot"
         yield socket
 
 

@@ -1,7 +1,6 @@
 """The live text in Valkey: appended by one attempt, read whole at any moment, sealed by a stop, gone by itself."""
 
 import threading
-import time
 import uuid
 
 import pytest
@@ -200,18 +199,6 @@ def test_without_valkey_reading_and_discarding_say_nothing_and_writing_says_so(m
 
     with pytest.raises(valkey.Unavailable):
         loop.run(scenario())
-
-
-def test_presence_expires_by_itself(message_id, monkeypatch):
-    from assistant import presence
-
-    assert presence.enter(message_id, 7, "socket") == [7]
-    assert presence.enter(message_id, 7, "another") == [7]
-    assert presence.leave(message_id, 7, "socket") == [7]
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 60)  # its server died without a word
-    assert presence.enter(message_id, 8, "socket") == [8]
-    assert 0 < valkey.client().ttl(f"{valkey.PREFIX}:online:{message_id.hex}") <= 60
 
 
 def test_a_seal_before_the_first_delta_lets_none_be_written(message_id, writing):

@@ -6,21 +6,26 @@ Whoever adds an endpoint or a page adds its row here, or `test_the_matrix_has_..
   a fresh `Room`, where Alice owns, Bob edits and Vera views; give it a way of its own to make what it needs), a function
   that makes the body or None, and the status expected for ROLES in their order.
 - any other URL: a row in PAGES with its route in Django, in the same way; it is opened with the browser's cookie.
-- a frame that clients may send: a row in FRAMES.
+- a frame that clients may send: a row in FRAMES; a frame that the socket tells: an entry in TOLD.
 
 Refusals must change nothing. A reader by a share link who calls anything but the link's own URLs is nobody.
 """
+
+import re
+from pathlib import Path
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import get_resolver
 
-from assistant import consumers
+from assistant import consumers, events, public, wire
+from assistant.lifecycle import people
 from assistant.models import Attachment, ChatSession, Invitation, Message, Participant, ToolCall
 from assistant.models.participant import Role
+from tests.acting import answer_of, ask
 from tests.calling import Caller, Room, a_form, content, problem
-from tests.sockets import joined, opened, token_of
+from tests.sockets import joined, opened, reading, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,6 +67,13 @@ MATRIX = [
      lambda r: f"{r.path}/participants/{another(r).pk}", None, (204, 403, 403, 404, 401)),
     ("post", "/sessions/{session_id}/owner", lambda r: f"{r.path}/owner", lambda: {"user": user_id("bob")},
      (200, 403, 403, 404, 401)),
+    ("get", "/sessions/{session_id}/share", lambda r: f"{r.path}/share", None, (200, 200, 200, 404, 401)),
+    ("post", "/sessions/{session_id}/share", lambda r: f"{r.path}/share", None, (201, 403, 403, 404, 401)),
+    ("delete", "/sessions/{session_id}/share", lambda r: shared(r) and f"{r.path}/share", None,
+     (204, 403, 403, 404, 401)),
+    ("get", "/shared/{token}/messages", lambda r: f"/shared/{shared(r)}/messages", None, (200, 200, 200, 200, 200)),
+    ("get", "/shared/{token}/attachments/{attachment_id}/file",
+     lambda r: f"/shared/{shared(r)}{r.sent_file()}/file", None, (200, 200, 200, 200, 200)),
     ("post", "/sessions/{session_id}/leave", lambda r: f"{r.path}/leave", None, (409, 204, 204, 404, 401)),
     ("get", "/sessions/{session_id}/usage", lambda r: f"{r.path}/usage", None, (200, 200, 200, 404, 401)),
     ("get", "/me/usage", lambda r: "/me/usage", None, (200, 200, 200, 200, 401)),
@@ -92,6 +104,7 @@ PAGES = [
     ("post", "logout/", lambda r: "/logout/", (302, 302, 302, 302, 302)),
     ("get", "invite/<str:token>/", lambda r: f"/invite/{invitation(r).token}/", (200, 200, 200, 200, 200)),
     ("post", "invite/<str:token>/", lambda r: f"/invite/{invitation(r).token}/", (302, 302, 302, 302, 200)),
+    ("get", "shared/<str:token>/", lambda r: f"/shared/{shared(r)}/", (200, 200, 200, 200, 200)),
     ("get", "healthz", lambda r: "/healthz", (200, 200, 200, 200, 200)),
     ("get", "readyz", lambda r: "/readyz", (200, 200, 200, 200, 200)),
     ("get", "metrics", lambda r: "/metrics", (200, 200, 200, 200, 200)),
@@ -100,18 +113,23 @@ PAGES = [
     ("get", "api/", lambda r: "/api/", (404, 404, 404, 404, 404)),
 ]  # fmt: skip
 
-#          what a client sends, the type of frame that answers it for owner, editor and viewer
+#          what a client sends, the type of frame that answers it for owner, editor, viewer and a reader by the link
 FRAMES = [
-    ({"type": "ping"}, ("pong", "pong", "pong")),
-    ({"type": "sync"}, ("session.snapshot", "session.snapshot", "session.snapshot")),
-    ({"type": "typing", "active": True}, ("typing", "typing", "error")),
-    ({"type": "nonsense"}, ("error", "error", "error")),
+    ({"type": "ping"}, ("pong", "pong", "pong", "pong")),
+    ({"type": "sync"}, ("session.snapshot",) * 4),
+    ({"type": "typing", "active": True}, ("typing", "typing", "error", "error")),
+    ({"type": "nonsense"}, ("error",) * 4),
 ]
 
 
 def invitation(room):
     """One that the owner made."""
     return Invitation.issue(room.session, room.cast["owner"], Role.EDITOR)[0]
+
+
+def shared(room):
+    """The token of the session's share link."""
+    return people.share(room.session, room.cast["owner"])[0].token
 
 
 def another(room):
@@ -217,19 +235,59 @@ def test_who_takes_no_part_is_sent_away_by_the_socket(room, cast, role, code, lo
 @pytest.mark.parametrize("row", FRAMES, ids=lambda row: row[0]["type"])
 def test_each_frame_for_each_role(room, cast, row, loop):
     frame, answers = row
-    headers = {role: token_of(cast[role]) for role in ROLES[:3]}
+    sockets = [joined(room.session, token_of(cast[role])) for role in ROLES[:3]]
+    sockets.append(reading(room.session, shared(room)))
 
     async def scenario():
-        for role, answer in zip(ROLES, answers, strict=False):
-            async with joined(room.session, headers[role]) as socket:
+        for one, answer in zip(sockets, answers, strict=True):
+            async with one as socket:
                 before = len(socket.seen)
                 await socket.send(frame)
                 await socket.until(answer)
-                assert {seen["type"] for seen in socket.seen[before:]} - {"presence"} == {answer}, role
+                assert {seen["type"] for seen in socket.seen[before:]} - {"presence"} == {answer}
 
     loop.run(scenario())
 
 
+# What the socket of a session tells, and whether it reaches a reader by the link too: what was said, and nothing else.
+TOLD = {
+    "session.snapshot": False,  # readers are sent one of their own
+    "session.updated": True,
+    "session.shared": False,
+    "message.created": True,
+    "message.updated": True,
+    "message.delta": True,
+    "message.reset": True,
+    "message.tool_calls": True,
+    "message.tool_status": False,
+    "participant.joined": False,
+    "participant.updated": False,
+    "participant.left": False,
+    "participant.removed": False,
+    "presence": False,
+    "typing": False,
+}
+
+
+def test_of_what_is_told_only_what_was_said_reaches_readers(room, worker):
+    answer = answer_of(ask(room.session, room.cast["owner"]))
+    fields = {
+        "message": wire.message_json(answer), "session": wire.session_json(room.session, None, running=False),
+        "message_id": str(answer.pk), "version": 1, "tool_calls": [],
+    }  # fmt: skip
+    passed = {type_ for type_ in TOLD if public.frame(events.encode(type_, **fields), "token")}
+    assert passed == {type_ for type_, reaches in TOLD.items() if reaches}
+
+
+def test_the_matrix_has_every_frame_that_is_told():
+    """Whoever tells something new says here whether it is for the session's people only."""
+    code = "".join(path.read_text() for path in Path(consumers.__file__).parent.rglob("*.py"))
+    found = set(re.findall(r"""["']((?:session|message|participant)\.[a-z_]+)["']""", code))
+    assert found | {"presence", "typing"} == set(TOLD)
+
+
 def test_the_matrix_has_every_frame():
     """Whoever teaches the socket a frame says here who may send it."""
-    assert consumers.SessionConsumer.hears == {frame["type"] for frame, _ in FRAMES} - {"nonsense"}
+    known = {frame["type"] for frame, _ in FRAMES} - {"nonsense"}
+    assert consumers.SessionConsumer.hears == known
+    assert consumers.ReaderConsumer.hears <= known and consumers.ListConsumer.hears <= known

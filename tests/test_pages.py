@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
+from assistant.lifecycle import people
 from assistant.models import ChatSession, Invitation, Participant
 from assistant.models.participant import Role
 from tests.acting import ask
@@ -142,7 +143,8 @@ def test_the_page_needs_no_more_queries_for_more_sessions(client, session, alice
 def every_page(client, session, alice, monkeypatch):
     """(what, response) of every page there is, as nobody and as somebody, in good and in bad times."""
     token = Invitation.issue(session, alice, Role.EDITOR)[1]
-    for url in ("/login/", "/signup/", f"/invite/{token}/", "/invite/over/", "/nowhere/"):
+    shared = f"/shared/{people.share(session, alice)[0].token}/"
+    for url in ("/login/", "/signup/", f"/invite/{token}/", "/invite/over/", "/nowhere/", shared, "/shared/over/"):
         yield url, client.get(url)
     yield "errors", client.post("/login/", {"username": "x"})
     yield "400", client.get("/", headers={"host": "evil.example"})
@@ -270,6 +272,8 @@ def test_every_file_of_script_and_style_is_used_by_a_page(client, session, alice
     used = {
         url for path in ("/new/", f"/s/{session.pk}/") for url in loaded_by(client, html_of(client.get(path)))
     } | set(loaded_by(Client(), html_of(Client().get("/login/"))))
+    shared = f"/shared/{people.share(session, alice)[0].token}/"
+    used |= set(loaded_by(Client(), html_of(Client().get(shared))))
     there = {
         f"/static/{path}"
         for finder in finders.get_finders()

@@ -77,8 +77,10 @@ from assistant.api import (  # noqa: E402
     keeping,
     messages,
     people,
+    reading,
     search,
     sessions,
+    sharing,
     tools,
     usage,
 )
@@ -88,6 +90,8 @@ api.add_router("/", messages.router, tags=["messages"])
 api.add_router("/", attachments.router, tags=["attachments"])
 api.add_router("/", people.router, tags=["people"])
 api.add_router("/", usage.router, tags=["usage"])
+api.add_router("/", sharing.router, tags=["sharing"])
+api.add_router("/", reading.router, tags=["sharing"])
 api.add_router("/", invitations.router, tags=["invitations"])
 api.add_router("/", keeping.router, tags=["keeping"])
 api.add_router("/", search.router, tags=["search"])

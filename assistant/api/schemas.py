@@ -312,6 +312,11 @@ class NewOwner(Input):
     user: int = Field(ge=1, lt=2**63, description="The id of a participant.")
 
 
+class SharedMessages(Schema):
+    messages: list[dict[str, Any]] = Field(description="Messages with the fields that are public.")
+    has_more: bool
+
+
 class Share(Schema):
     shared: bool
     url: str | None = Field(description="The link, for the owner only.")

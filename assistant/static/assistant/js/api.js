@@ -56,6 +56,7 @@ export const api = {
   invite: (id, role) => call("POST", `sessions/${at(id)}/invitations`, { role }),
   models: () => call("GET", "models"),
   older: (id, before) => call("GET", `sessions/${at(id)}/messages?before=${at(before)}&limit=50`),
+  olderShared: (token, before) => call("GET", `shared/${at(token)}/messages?before=${at(before)}&limit=50`),
   send: (id, { client_id, content }) => call("POST", `sessions/${at(id)}/messages`, { client_id, content }),
   cancel: (messageId) => call("POST", `messages/${at(messageId)}/cancel`),
   retry: (messageId) => call("POST", `messages/${at(messageId)}/retry`),

@@ -8,7 +8,8 @@ const REASONS = {
   4404: "This session is gone.",
 };
 
-export function showConnection({ store }) {
+/** `reasons`: what the codes mean that end a connection for good. `reassurance` is added while it is away. */
+export function showConnection({ store, reasons = REASONS, reassurance = " What you write is kept." }) {
   const line = document.querySelector("[data-connection]");
   const text = line.querySelector("[data-part=text]");
   const way = line.querySelector("[data-part=way]");
@@ -27,11 +28,11 @@ export function showConnection({ store }) {
     line.classList.toggle("is-gone", connection === "gone");
     text.textContent =
       connection === "gone"
-        ? (REASONS[closed] ?? "The connection was closed.")
+        ? (reasons[closed] ?? "The connection was closed.")
         : connection === "offline"
-          ? "Offline. What you write is kept and sent later."
+          ? `Offline.${reassurance}`
           : ready
-            ? "Connecting again… What you write is kept."
+            ? `Connecting again…${reassurance}`
             : "Connecting…";
     way.hidden = connection !== "gone";
     way.textContent = closed === 4401 ? "Sign in" : "Go to your sessions";

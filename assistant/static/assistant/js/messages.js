@@ -10,7 +10,8 @@ import { hueOf, isOpen, mayWrite, oldest, questionOf, running, thread } from "./
 
 const LOAD_OLDER_WITHIN_PX = 600;
 
-export function showMessages({ store, sessionId, modelLabel, outbox, stop }) {
+/** loadOlder(id) resolves to a page of what stands before that message. Who only reads has no `outbox` and no `stop`. */
+export function showMessages({ store, modelLabel, loadOlder, outbox = null, stop = () => {} }) {
   const box = document.querySelector("[data-thread]");
   const list = document.querySelector("[data-messages]");
   const older = document.querySelector("[data-older]");
@@ -86,12 +87,12 @@ export function showMessages({ store, sessionId, modelLabel, outbox, stop }) {
     return firstBelow([...(message?.querySelectorAll(".block") ?? [])], y) ?? message;
   }
 
-  async function loadOlder() {
+  async function loadMore() {
     const before = oldest(store.state);
     if (isLoading || !store.state.hasMore || !before) return;
     isLoading = true;
     try {
-      const page = await api.older(sessionId, before);
+      const page = await loadOlder(before);
       store.dispatch({ type: "ui.older", messages: page.messages, has_more: page.has_more });
     } catch (error) {
       notice(error.message);
@@ -100,8 +101,8 @@ export function showMessages({ store, sessionId, modelLabel, outbox, stop }) {
     }
   }
 
-  older.addEventListener("click", loadOlder);
-  box.addEventListener("scroll", () => box.scrollTop < LOAD_OLDER_WITHIN_PX && loadOlder(), { passive: true });
+  older.addEventListener("click", loadMore);
+  box.addEventListener("scroll", () => box.scrollTop < LOAD_OLDER_WITHIN_PX && loadMore(), { passive: true });
 
   list.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-do]");

@@ -56,7 +56,13 @@ const sidebar = showSidebar({
 
 // --- what is shown ---
 
-const messages = showMessages({ store, sessionId, modelLabel, outbox, stop });
+const messages = showMessages({
+  store,
+  modelLabel,
+  loadOlder: (before) => api.older(sessionId, before),
+  outbox,
+  stop,
+});
 showQueue({ store, sessionId });
 showPeople({ store, sessionId });
 showConnection({ store });

@@ -11,6 +11,8 @@ export const empty = {
   you: null,
   participants: [],
   online: [],
+  readers: 0, // how many read along by the session's link
+  shared: false, // whether there is such a link
   typing: {}, // user id -> {name, until}
   messages: [], // by position, then id
   hasMore: false, // older ones than these exist
@@ -44,7 +46,8 @@ const steps = {
   "participant.updated": participant,
   "participant.left": participantGone,
   "participant.removed": participantGone,
-  presence: (state, { online }) => ({ ...state, online: online ?? [] }),
+  presence: (state, { online, readers }) => ({ ...state, online: online ?? [], readers: readers ?? 0 }),
+  "session.shared": (state, { shared }) => ({ ...state, shared }),
   typing,
   connection: (state, { status, code }) =>
     state.connection === status ? state : { ...state, connection: status, closed: code ?? null },
@@ -96,6 +99,8 @@ function snapshot(state, frame) {
     you: frame.you ?? state.you,
     participants: frame.participants ?? [],
     online: frame.online ?? [],
+    readers: frame.readers ?? 0,
+    shared: Boolean(frame.shared),
     messages,
     hasMore,
     outbox: unanswered(state.outbox, messages, frame.you ?? state.you),
@@ -329,7 +334,7 @@ export function pausedFor(state, now) {
 }
 
 export function mayWrite(state) {
-  return state.you?.role !== "viewer";
+  return state.you?.role !== "viewer" && state.you?.role !== "reader";
 }
 
 export function hueOf(state, userId) {

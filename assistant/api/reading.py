@@ -1,0 +1,65 @@
+"""For whoever has a session's share link, signed in or not: the link authorises, so a cookie or a token adds nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import Query, Router
+
+from assistant import conf, public, rates, wire
+from assistant.api import schemas
+from assistant.api.attachments import file_response
+from assistant.lifecycle.refusal import Refused
+from assistant.models import Attachment, ShareLink
+from assistant.snapshot import PAGE, page_before
+
+router = Router()
+
+
+@router.get(
+    "/shared/{token}/messages",
+    auth=None,
+    response=schemas.SharedMessages,
+    summary="A page of what was said, oldest first; `before` is the id of a message that was shown",
+)
+def list_shared(
+    request: HttpRequest, token: str, before: UUID | None = None, limit: int = Query(PAGE, ge=1, le=200)
+) -> Any:
+    session = link_for(token).session
+    anchor = session.messages.filter(pk=before).first() if before else None
+    if before and anchor is None:
+        raise Refused("invalid", "before: there is no such message in this session.", status=422)
+    page = page_before(session, anchor, limit)
+    shown = public.messages([wire.message_json_now(message) for message in page.messages], token)
+    return {"messages": shown, "has_more": page.has_more}
+
+
+@router.get(
+    "/shared/{token}/attachments/{attachment_id}/file", auth=None, summary="The bytes of a file that was sent"
+)
+def get_shared_file(request: HttpRequest, token: str, attachment_id: UUID, small: bool = False) -> HttpResponse:
+    sent = Attachment.objects.shown().filter(
+        session=link_for(token).session, message__status="success", file__written_at__isnull=False
+    )
+    attachment = sent.filter(pk=attachment_id).first()
+    if attachment is None:
+        raise Http404
+    return file_response(attachment, small=small)
+
+
+def link_for(token: str) -> ShareLink:
+    """The open link. Raises Http404, Refused (too_many_requests)."""
+    link = ShareLink.find(token)
+    if link is None:
+        raise Http404
+    if wait := rates.take(f"share:{link.pk}", conf.get("ASSISTANT_SHARE_RATE"), seconds=60):
+        raise Refused(
+            "too_many_requests",
+            "Too many people read along just now. Try again in a while.",
+            status=429,
+            retry_after=math.ceil(wait),
+        )
+    return link
