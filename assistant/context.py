@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from assistant import conf
+from assistant import attached, conf, llm
 from assistant.history import ChatMessage, lines_of_rounds
 from assistant.models.message import Author, Claim, Message, Status
 from assistant.models.participant import display_name
@@ -47,7 +47,7 @@ def prompt_for(claim: Claim) -> Prompt | None:
     if answer is None or answer.reply_to is None:
         return None
     relevant = Q(position__lte=answer.reply_to.position) | Q(taken_by__reply_to=answer.reply_to)
-    before = answer.session.messages.filter(relevant).with_calls().select_related("author")
+    before = answer.session.messages.filter(relevant).with_calls().with_files().select_related("author")
     said = before.filter(status__in=(Status.SUCCESS, Status.ERROR, Status.CANCELLED)).current()
     kept = [m for m in said if m.is_answer or m.status == Status.SUCCESS]
     authors = {m.author_id for m in kept if not m.is_answer}
@@ -56,7 +56,9 @@ def prompt_for(claim: Claim) -> Prompt | None:
     services = tuple(answer.session.services)
     asker = answer.reply_to.author
     user_context = registry.user_context(asker, answer.session)
-    lines = _lines([*messages, answer], named=is_named, with_calls=bool(services))
+    sees = attached.has_images(messages) and llm.sees(answer.model)
+    files = attached.parts_of(messages, sees=sees)
+    lines = _lines([*messages, answer], files, named=is_named, with_calls=bool(services))
     system = _system(answer, user_context, is_named=is_named)
     prompt: list[ChatMessage] = [{"role": "system", "content": system}] if system else []
     return Prompt(
@@ -71,8 +73,8 @@ def prompt_for(claim: Claim) -> Prompt | None:
     )
 
 
-def _lines(messages: list[Message], *, named: bool, with_calls: bool) -> list[ChatMessage]:
-    """What is said of `messages`, the last of which is the answer that is being written.
+def _lines(messages: list[Message], files: Mapping[Any, Any], *, named: bool, with_calls: bool) -> list[ChatMessage]:
+    """What is said of `messages`, the last of which is the answer that is being written; `files` are their parts.
 
     What an answer took along stands behind the round that it joined. Where no tools are offered any more, earlier
     answers are told without their calls: some providers take no calls of tools that they aren't told of.
@@ -86,13 +88,13 @@ def _lines(messages: list[Message], *, named: bool, with_calls: bool) -> list[Ch
         taker = told.get(message.taken_by_id) if message.taken_by_id else None
         if taker is not None and message.taken_round:
             at = min(message.taken_round, taker.rounds)
-            joined[taker.pk].setdefault(at, []).append(_line(message, named=named))
+            joined[taker.pk].setdefault(at, []).append(_line(message, files, named=named))
         elif message.pk in told:
             calls = list(message.tool_calls.all())
             content = message.content if message is not running else message.content[: calls[-1].at]
             lines += lines_of_rounds(content, calls, joined[message.pk], used_ids)
         elif message is not running:
-            lines.append(_line(message, named=named))
+            lines.append(_line(message, files, named=named))
     return lines
 
 
@@ -125,8 +127,8 @@ def _newest_answers(messages: list[Message]) -> list[Message]:
     return [m for m in messages if not m.is_answer or answered.get(m.reply_to_id) == m.pk]
 
 
-def _line(message: Message, *, named: bool) -> ChatMessage:
+def _line(message: Message, files: Mapping[Any, Any], *, named: bool) -> ChatMessage:
     if message.role == Author.ASSISTANT:
         return {"role": "assistant", "content": message.content}
     name = f"{display_name(message.author)}: " if named and message.author else ""
-    return {"role": "user", "content": name + message.content}
+    return {"role": "user", "content": attached.content(name + message.content, files.get(message.pk, ()))}

@@ -48,6 +48,8 @@ async def stream(
     the provider's connection at once. Raises ModelError, nothing else.
     """
     litellm = library()
+    if not sees(model):
+        messages = _without_images(messages)
     question = _Question(model, messages, tools, parameters)
     try:
         request = _lane_request(litellm, question) if conf.get("ASSISTANT_FAST_LANE") else None
@@ -226,6 +228,28 @@ def cost(model: str, prompt_tokens: int, completion_tokens: int) -> float | None
         )
     except Exception:
         return None
+
+
+def sees(model: str) -> bool:
+    """Whether `model` takes images: litellm knows it of many, ASSISTANT_VISION_MODELS names others (`*` at the end: all
+    ids that begin so)."""
+    for name in conf.get("ASSISTANT_VISION_MODELS"):
+        if model == name or (name.endswith("*") and model.startswith(name[:-1])):
+            return True
+    try:
+        return bool(library().supports_vision(model=model))
+    except Exception:
+        return False
+
+
+def _without_images(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A prompt that was made for a model that sees, for one that doesn't (it fell back to it)."""
+    return [_as_text(message) if isinstance(message.get("content"), list) else message for message in messages]
+
+
+def _as_text(message: dict[str, Any]) -> dict[str, Any]:
+    texts = [part.get("text") or "[you can't see this image]" for part in message["content"]]
+    return message | {"content": "\n\n".join(texts)}
 
 
 def _translated(litellm: Any, error: Exception) -> ModelError:

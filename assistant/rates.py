@@ -50,4 +50,4 @@ def _ask(what: str, limit: int, seconds: float, *, counts: bool) -> float:
     except valkey.Unavailable as error:
         logger.warning("Rates are not limited while Valkey is away (%s).", error)
         return 0.0
-    return int(answer) / 1000  # type: ignore[arg-type]
+    return int(answer) / 1000

@@ -13,7 +13,7 @@ from typing import Any
 
 import redis.asyncio
 
-from assistant import conf, context, llm, report
+from assistant import attached, conf, context, llm, report
 from assistant.answer import Answer
 from assistant.database import Database
 from assistant.failures import sentence
@@ -149,6 +149,7 @@ class Turn:
         """What the model is sent now. What people said meanwhile joins behind the results of the last round."""
         if self._rounds:
             await self._database.call(steering.take, self.claim, self._rounds)
+        await attached.prepare(self.claim, self._database)
         return await self._database.call(context.prompt_for, self.claim)
 
     @property

@@ -27,7 +27,7 @@ CORE = {
     "assistant.presence", "assistant.queue", "assistant.runner", "assistant.sidebar", "assistant.slot",
     "assistant.sniff", "assistant.snapshot", "assistant.turn", "assistant.valkey", "assistant.wire",
     "assistant.export", "assistant.search", "assistant.titles",
-    "assistant.metering", "assistant.rates",
+    "assistant.attached", "assistant.extraction", "assistant.metering", "assistant.rates",
 }  # fmt: skip
 
 

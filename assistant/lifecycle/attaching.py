@@ -190,7 +190,7 @@ def delete_unused(files: Iterable[int]) -> int:
     deleted = 0
     for file in StoredFile.objects.unused().filter(pk__in=list(files)):
         try:
-            for key in filter(None, (file.key, file.small_key)):
+            for key in filter(None, (file.key, file.usual_small_key, file.small_key)):
                 storage().delete(key)
             deleted += bool(StoredFile.objects.unused().filter(pk=file.pk).delete()[0])
         except Exception:

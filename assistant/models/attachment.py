@@ -66,6 +66,10 @@ class StoredFile(models.Model):
         return self.key
 
     @property
+    def usual_small_key(self) -> str:
+        return f"{self.key}-small"
+
+    @property
     def is_image(self) -> bool:
         return self.type in IMAGES
 
@@ -83,6 +87,9 @@ class AttachmentQuerySet(models.QuerySet["Attachment"]):
     def shown(self) -> AttachmentQuerySet:
         """With what the wire needs of the file, and without its text."""
         return self.select_related("file").defer("file__text").order_by("position", "id")
+
+    def with_texts(self) -> AttachmentQuerySet:
+        return self.select_related("file").order_by("position", "id")
 
 
 class Attachment(models.Model):

@@ -1,0 +1,237 @@
+"""What models are given of the files in a conversation: texts and PDFs as text, images as images where they see them.
+
+A file is read once, by `prepare`, before the first turn that needs it; what came of it is kept with the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.core.files.base import ContentFile
+from django.db import transaction
+from django.utils import timezone
+
+from assistant import conf, events, sniff
+from assistant.database import Database
+from assistant.models.attachment import PDF, TEXT, Attachment, StoredFile, storage
+from assistant.models.message import Claim, Message, Status, next_version
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 30.0  # for reading one file
+SIDE_BY_SIDE = 2  # files that one worker process reads at once
+LONGEST_SIDE_PIXELS = 1568  # beyond that providers scale images down themselves
+NEWEST_IMAGES = 8  # of a conversation; older ones are only named
+NEWEST_IMAGES_BYTES = 12 * 1024 * 1024
+FILES_AT_ONCE = 50
+
+TOO_LONG = "Reading this file took too long."
+CRASHED = "This file could not be read."
+GONE = "This file is no longer there."
+
+Part = dict[str, Any]
+
+_readers = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="reading")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of reading a file. All empty: there was nothing to do."""
+
+    text: str = ""
+    problem: str = ""
+    small: bytes = b""
+    small_type: str = ""
+
+
+# --- reading, once ---
+
+
+async def prepare(claim: Claim, database: Database) -> None:
+    """Reads the files of the conversation before the answer that `claim` holds, those that nobody has read yet.
+
+    Cancelling it ends the processes that read. A file that can't be read is noted with the reason, and never tried again.
+    """
+    unread = await database.call(_unread, claim)
+    if unread:
+        await asyncio.gather(*(_read(file, database) for file in unread))
+
+
+def _unread(claim: Claim) -> list[StoredFile]:
+    sent = Attachment.objects.filter(message__session_id=claim.session_id, file__written_at__isnull=False)
+    return list(
+        StoredFile.objects.filter(prepared_at=None, attachments__in=sent).distinct().order_by("-pk")[:FILES_AT_ONCE]
+    )
+
+
+async def _read(file: StoredFile, database: Database) -> None:
+    reader = Reader(file)
+    try:
+        outcome = await asyncio.get_running_loop().run_in_executor(_readers, reader.read)
+    except asyncio.CancelledError:
+        reader.stop()
+        raise
+    await database.call(_keep, file, outcome)
+
+
+class Reader:
+    """Reads one file, in the thread that calls `read`; `stop` may be called from another one."""
+
+    def __init__(self, file: StoredFile) -> None:
+        self._file = file
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_stopped = False
+
+    def read(self) -> Outcome:
+        if self._is_stopped:
+            return Outcome()
+        try:
+            with storage().open(self._file.key) as stored:
+                content = stored.read()
+        except OSError:
+            logger.exception("The stored file %s can't be read.", self._file.key)
+            return Outcome(problem=GONE)
+        limit = conf.get("ASSISTANT_ATTACHMENT_MAX_TEXT")
+        if self._file.type == TEXT:
+            return Outcome(text=_cut(content.decode(sniff.encoding_of(content[:4]), "replace"), limit))
+        if self._file.type == PDF:
+            outcome = self._by_process("pdf", limit, content)
+            outcome.text = _cut(outcome.text, limit)
+            return outcome
+        return self._by_process("image", LONGEST_SIDE_PIXELS, content)
+
+    def stop(self) -> None:
+        self._is_stopped = True
+        if self._process is not None:
+            self._process.kill()
+
+    def _by_process(self, kind: str, limit: int, content: bytes) -> Outcome:
+        program = Path(__file__).with_name("extraction.py")
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", str(program), kind, str(limit)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/",
+            env={name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
+        )  # fmt: skip
+        try:
+            answer, said = self._process.communicate(content, timeout=PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            return Outcome(problem=TOO_LONG)
+        if self._process.returncode != 0:
+            if not self._is_stopped:
+                logger.warning("Reading %s failed: %s", self._file.key, said.decode("utf-8", "replace")[-500:])
+            return Outcome(problem=TOO_LONG if self._process.returncode in (-24, -9) else CRASHED)
+        head, _, rest = answer.partition(b"\n")
+        found = json.loads(head)
+        text = found.get("text", "").replace("\x00", "").encode("utf-8", "replace").decode()
+        return Outcome(text, found.get("problem", ""), rest, found.get("type", ""))
+
+
+def _cut(text: str, limit: int) -> str:
+    text = text.replace("\x00", "")
+    return text if len(text) <= limit else f"{text[:limit]}\n[cut here: the file is longer]"
+
+
+def _keep(file: StoredFile, outcome: Outcome) -> None:
+    small_key = _store_small(file, outcome.small) if outcome.small else ""
+    with transaction.atomic():
+        won = StoredFile.objects.filter(pk=file.pk, prepared_at=None).update(
+            prepared_at=timezone.now(), text=outcome.text, problem=outcome.problem,
+            small_key=small_key, small_type=outcome.small_type,
+        )  # fmt: skip
+        if not won and small_key not in ("", file.usual_small_key):
+            storage().delete(small_key)  # another worker was faster
+        if won and outcome.problem:
+            for message in Message.objects.filter(attachments__file=file).distinct():
+                Message.objects.filter(pk=message.pk).update(version=next_version())
+                events.message_changed(message)
+
+
+def _store_small(file: StoredFile, content: bytes) -> str:
+    """Under a name that follows from the file's own: whoever deletes the file deletes it too, also if we die before its
+    name is stored."""
+    storage().delete(file.usual_small_key)
+    return storage().save(file.usual_small_key, ContentFile(content))
+
+
+# --- for models ---
+
+
+def parts_of(messages: Sequence[Message], *, sees: bool) -> dict[Any, list[Part]]:
+    """By message id, what a model is given of each message's files, in OpenAI's form of content parts.
+
+    `messages` in their order, with their attachments prefetched. Images come as data URLs where the model `sees` them, the
+    newest ones of the conversation up to a limit; otherwise a line says that there is one.
+    """
+    asked = [m for m in messages if not m.is_answer and m.status != Status.CANCELLED]
+    attached = {m.pk: list(m.attachments.all()) for m in asked}
+    shown = _newest_images([a for m in asked for a in attached[m.pk]]) if sees else set()
+    return {
+        pk: [part for one in ones for part in _parts(one, is_shown=one.pk in shown, sees=sees)]
+        for pk, ones in attached.items()
+        if ones
+    }
+
+
+def has_images(messages: Sequence[Message]) -> bool:
+    return any(a.file.is_image for m in messages if not m.is_answer for a in m.attachments.all())
+
+
+def _newest_images(attachments: list[Attachment]) -> set[Any]:
+    images = [a for a in attachments if a.file.is_image and not a.file.problem]
+    chosen, size = set(), 0
+    for attachment in reversed(images[-NEWEST_IMAGES:]):
+        size += attachment.file.size if not attachment.file.small_key else LONGEST_SIDE_PIXELS * 400
+        if size > NEWEST_IMAGES_BYTES:
+            break
+        chosen.add(attachment.pk)
+    return chosen
+
+
+def _parts(attachment: Attachment, *, is_shown: bool, sees: bool) -> list[Part]:
+    file, name = attachment.file, attachment.name
+    if file.problem:
+        return [_line(f"[The file “{name}” is attached, but it can't be read: {file.problem}]")]
+    if not file.is_image:
+        return [_line(f"[The file “{name}”:]\n{file.text}\n[End of the file “{name}”]")]
+    if not is_shown:
+        why = "it is too far back to be shown again" if sees else "you can't see images"
+        return [_line(f"[The image “{name}” is attached, but {why}.]")]
+    url = _data_url(file)
+    if url is None:
+        return [_line(f"[The image “{name}” is attached, but it can't be read: {GONE}]")]
+    return [_line(f"[The image “{name}”:]"), {"type": "image_url", "image_url": {"url": url}}]
+
+
+def _line(text: str) -> Part:
+    return {"type": "text", "text": text}
+
+
+def _data_url(file: StoredFile) -> str | None:
+    key, type_ = (file.small_key, file.small_type) if file.small_key else (file.key, file.type)
+    try:
+        with storage().open(key) as stored:
+            return f"data:{type_};base64,{base64.b64encode(stored.read()).decode()}"
+    except OSError:
+        logger.exception("The stored file %s can't be read.", key)
+        return None
+
+
+def content(text: str, parts: Sequence[Part]) -> Any:
+    """A message's text with its files: a plain string, unless an image is among them."""
+    everything = [*([_line(text)] if text.strip() else []), *parts]
+    if any(part["type"] != "text" for part in everything):
+        return everything
+    return "\n\n".join(part["text"] for part in everything)
