@@ -25,6 +25,7 @@ _DEFAULTS: dict[str, Any] = {
     "ASSISTANT_QUEUE_LIMIT": 32,
     "ASSISTANT_QUEUE_PAUSE": 30.0,
     "ASSISTANT_SYSTEM_PROMPT": "",
+    "ASSISTANT_TITLES": True,
     "ASSISTANT_TOOLS": [
         "assistant.tools.clock",
         "assistant.tools.calculator",

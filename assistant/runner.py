@@ -33,6 +33,7 @@ from assistant.database import Database
 from assistant.lifecycle import answering, recovery
 from assistant.models.message import Claim
 from assistant.models.worker import WorkerProcess
+from assistant.titles import Titles
 from assistant.turn import Stop, Turn
 
 logger = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ class Runner:
         self._database = Database("turns")
         self._lease = Database("lease", threads=1)  # a heartbeat must not queue behind the turns' work
         self._client = valkey.async_client()
+        self._titles = Titles(self._database)
         events.send_from(self._loop)
         await self._lease.call(self._register)
         side = [
@@ -141,6 +143,7 @@ class Runner:
         self._ready.set_result(None)
         await self._drain_asked.wait()
         await self._hand_over_turns()
+        await self._titles.close()
         for task in side:
             task.cancel()
         await asyncio.gather(*side, return_exceptions=True)
@@ -166,6 +169,7 @@ class Runner:
         turn = self._turns.pop(claim)
         self._room.release()
         logger.info("Turn %s ended after %.2f s (attempt %d).", claim.message_id, turn.seconds, claim.attempt)
+        self._titles.consider(claim)
 
     def _sicken(self) -> None:
         """A turn does not end when it is told to: this process hands the others over and is replaced."""

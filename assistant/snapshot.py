@@ -88,6 +88,12 @@ def page_before(session: ChatSession, before: Message | None, limit: int) -> Pag
     return Page(found[:limit][::-1], has_more=len(found) > limit, has_newer=before is not None)
 
 
+def first_page(session: ChatSession, limit: int) -> Page:
+    """The oldest `limit` messages."""
+    found = list(_rows(session).in_order()[: limit + 1])
+    return Page(found[:limit], has_more=False, has_newer=len(found) > limit)
+
+
 def page_after(session: ChatSession, after: Message, limit: int) -> Page:
     """Up to `limit` messages after `after`."""
     rows = _rows(session).in_order()

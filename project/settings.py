@@ -173,6 +173,7 @@ ASSISTANT_CONTINUATIONS = env.number("ASSISTANT_CONTINUATIONS", 5, least=0, whol
 ASSISTANT_PRESENCE = env.number("ASSISTANT_PRESENCE", 30, least=1)
 ASSISTANT_SHARE_READERS = env.number("ASSISTANT_SHARE_READERS", 100, least=0, whole=True)
 ASSISTANT_SHARE_RATE = env.number("ASSISTANT_SHARE_RATE", 600, least=1, whole=True)
+ASSISTANT_TITLES = env.flag("ASSISTANT_TITLES", True)
 ASSISTANT_SIGNUP = env.choice("ASSISTANT_SIGNUP", "closed", ("open", "closed"))
 if ASSISTANT_LEASE < 3 * ASSISTANT_HEARTBEAT:
     raise ImproperlyConfigured(

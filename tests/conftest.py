@@ -41,6 +41,7 @@ def _settle() -> None:
     os.environ["ASSISTANT_DATA_DIR"] = str(FOLDER)
     settings.ASSISTANT_DATA_DIR = FOLDER
     settings.ASSISTANT_MODELS = MODELS
+    settings.ASSISTANT_TITLES = False  # tests count what the model is asked; those of titles switch them on
     settings.ASSISTANT_RATE_LIMIT = 0  # tests are quick; those of the limit set it
     media: dict[str, Any] = settings.STORAGES["default"]["OPTIONS"]  # type: ignore[index]
     media["location"] = FOLDER / "media"

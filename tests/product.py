@@ -20,6 +20,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120.0
+QUIET = {"ASSISTANT_TITLES": "off"}  # tests count what the model is asked; those of titles switch them on
 
 
 def free_port() -> int:
@@ -40,7 +41,7 @@ class ProductProcess:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-        self.environment = kept | {"ASSISTANT_DATA_DIR": str(self.data_dir)} | (environment or {})
+        self.environment = kept | {"ASSISTANT_DATA_DIR": str(self.data_dir)} | QUIET | (environment or {})
         self.log: list[str] = []
         self._process: subprocess.Popen[str] | None = None
 

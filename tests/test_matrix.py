@@ -38,6 +38,7 @@ MATRIX = [
     ("get", "/sessions", lambda r: "/sessions", None, (200, 200, 200, 200, 401)),
     ("post", "/messages/{message_id}/fork", lambda r: r.finished() + "/fork", None, (201, 201, 201, 404, 401)),
     ("post", "/messages/{message_id}/resend", lambda r: r.question() + "/resend", content, (201, 403, 403, 404, 401)),
+    ("get", "/sessions/{session_id}/export", lambda r: f"{r.path}/export", None, (200, 200, 200, 404, 401)),
     ("get", "/search", lambda r: "/search?q=room", None, (200, 200, 200, 200, 401)),
     ("post", "/sessions", lambda r: "/sessions", lambda: {"title": "New"}, (201, 201, 201, 201, 401)),
     ("get", "/sessions/{session_id}", lambda r: r.path, None, (200, 200, 200, 404, 401)),

@@ -14,7 +14,7 @@ from assistant.api.rooms import WRITERS, session_for
 from assistant.lifecycle import asking, keeping
 from assistant.models import ChatSession, Participant
 from assistant.models.participant import Role, display_name, hue
-from assistant.models.session import UNTITLED
+from assistant.models.session import UNTITLED, TitledBy
 
 router = Router()
 
@@ -52,7 +52,9 @@ def create_session(request: HttpRequest, payload: schemas.NewSession | None = No
     asking.check_model(wanted.model or "")
     asking.check_services(wanted.services or [], [])
     with transaction.atomic():
-        session = ChatSession.objects.create(title=(wanted.title or "").strip() or UNTITLED)
+        title = (wanted.title or "").strip()
+        by = TitledBy.PERSON if title else TitledBy.NOBODY
+        session = ChatSession.objects.create(title=title or UNTITLED, titled_by=by)
         owner = Participant.objects.create(session=session, user=user_of(request), role=Role.OWNER)
         session.refresh_from_db()
         if settings := wanted.settings():

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from assistant import catalogue, conf, events, live, mentions, queue, rates, wire
-from assistant.lifecycle import attaching, usage
+from assistant.lifecycle import attaching, titling, usage
 from assistant.lifecycle.refusal import Refused
 from assistant.lifecycle.turns import (
     end_turn,
@@ -27,7 +27,7 @@ from assistant.lifecycle.turns import (
 )
 from assistant.models.message import Author, Message, Status, next_version
 from assistant.models.participant import display_name
-from assistant.models.session import UNTITLED, ChatSession, Replies, WhenBusy
+from assistant.models.session import UNTITLED, ChatSession, Replies, TitledBy, WhenBusy
 from assistant.tools import registry
 
 RETRY_AFTER_SECONDS = 5
@@ -90,6 +90,7 @@ def send(
         attaching.send_with(message, attachments)
         touch(locked)
         note_question(locked, author, message.mentions)
+        titling.name_by_words(locked, content)
         events.message_created(message)
         reply = None
         if must_wait:
@@ -254,6 +255,8 @@ def change(
             "when_busy": when_busy,
         }
         changes = {name: value for name, value in given.items() if value is not None}
+        if title is not None:
+            changes["titled_by"] = TitledBy.PERSON if title.strip() else TitledBy.NOBODY
         for name, value in changes.items():
             setattr(locked, name, value)
         locked.save(update_fields=list(changes))

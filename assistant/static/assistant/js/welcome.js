@@ -9,20 +9,11 @@ import { showShell } from "./shell.js";
 import { showSidebar } from "./sidebar.js";
 import { storage } from "./storage.js";
 
-const LONGEST_TITLE = 60;
-
 const { sessionUrl, maxLength, noSession } = document.body.dataset;
 const urlOf = (id) => sessionUrl.replace(noSession, id);
 const drafts = draftsIn(storage, "new");
 let model = null;
 let isStarting = false;
-
-/** The first line, as far as it fits into the list of sessions. */
-function titleFrom(content) {
-  const line = content.split("\n", 1)[0].trim();
-  if (line.length <= LONGEST_TITLE) return line;
-  return `${line.slice(0, LONGEST_TITLE).replace(/\s+\S*$/, "")}…`;
-}
 
 const composer = showComposer({
   drafts,
@@ -32,7 +23,7 @@ const composer = showComposer({
     if (isStarting) return;
     isStarting = true;
     try {
-      const session = await api.createSession({ title: titleFrom(content), ...(model ? { model } : {}) });
+      const session = await api.createSession(model ? { model } : {});
       const entry = { client_id: newClientId(), content, created_at: Date.now() };
       const kept = draftsIn(storage, session.id);
       kept.sending(entry); // should the next step fail, the session's page tries again
