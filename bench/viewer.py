@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -37,6 +38,7 @@ class Viewer:
         frame = orjson.loads(await viewer._socket.receive_str())
         if frame["type"] != "session.snapshot":
             raise RuntimeError(f"The first frame was {frame['type']}, not a snapshot.")
+        viewer._ends(frame, time.monotonic())  # an answer that is being written already
         return viewer
 
     async def _connect(self) -> None:
@@ -46,6 +48,12 @@ class Viewer:
     async def close(self) -> None:
         with contextlib.suppress(aiohttp.ClientError, OSError):
             await self._socket.close()
+
+    async def frames(self) -> AsyncIterator[dict[str, Any]]:
+        """The frames as they are, deltas left out, until the socket is closed."""
+        async for message in self._socket:
+            if message.type is aiohttp.WSMsgType.TEXT and not message.data.startswith(_DELTA):
+                yield orjson.loads(message.data)
 
     async def read(self) -> None:
         """Reads until the answer has ended; a socket that the server closes is opened again, as the page does."""
