@@ -38,6 +38,7 @@ def message_json(message: Message, *, alive: bool | None = None) -> dict[str, An
         "status": message.status,
         "version": message.version,
         "attempt": message.attempt,
+        "interruptions": message.interruptions,
         "seq": message.seq,
         "alive": alive,
         "reply_to": str(message.reply_to_id) if message.reply_to_id else None,

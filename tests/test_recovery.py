@@ -63,6 +63,22 @@ def test_an_answer_whose_worker_is_silent_longer_than_its_lease_goes_back_to_the
     assert waiting.is_alive() and jobs()[-1] == str(answer.pk)
 
 
+def test_an_interruption_is_told_where_text_was_shown_and_only_there(answer, claim, worker, frames):
+    kill(worker)
+    recovery.sweep()
+    assert frames[-1]["message"]["interruptions"] == 0, "nobody saw anything begin anew"
+    revive(worker)
+    write(claimed(answer, worker), "As far", 1)
+    kill(worker)
+    recovery.sweep()
+    assert frames[-1]["message"]["interruptions"] == 1
+    revive(worker)
+    answering.hand_over(claimed(answer, worker), Written("As far as", 2))
+    assert frames[-1]["message"]["interruptions"] == 2
+    answering.hand_over(claimed(answer, worker), Written("", 0))
+    assert frames[-1]["message"]["interruptions"] == 2
+
+
 def test_an_answer_whose_worker_has_stopped_in_order_is_stuck_at_once(answer, claim, worker):
     WorkerProcess.objects.filter(pk=worker.pk).update(stopped_at=Now())
     assert recovery.sweep() == {"recovered": 1}

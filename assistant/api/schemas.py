@@ -203,6 +203,7 @@ class Message(Schema):
     status: Literal["pending", "processing", "success", "error", "cancelled"]
     version: int
     attempt: int
+    interruptions: int
     seq: int
     alive: bool
     reply_to: str | None

@@ -119,6 +119,7 @@ def hand_over(claim_: Claim, written: Written) -> bool:
             content=written.content,
             salvage=message.best_text,
             seq=written.seq,
+            interruptions=message.interruptions + (written.seq > 0),
             version=next_version(),
         )
         events.message_changed(message)

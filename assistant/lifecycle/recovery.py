@@ -83,6 +83,7 @@ def _requeue(message: Message, died: bool) -> None:
         salvage=message.best_text,
         seq=message.seq,
         recoveries=message.recoveries + died,
+        interruptions=message.interruptions + (message.status == Status.PROCESSING and message.seq > 0),
         version=next_version(),
     )
     _close_live_text(message)

@@ -169,6 +169,9 @@ class Message(models.Model):
     version = models.PositiveIntegerField(default=1, help_text="Grows with each stored change.")
     attempt = models.PositiveIntegerField(default=0, help_text="The fencing token: grows with each claim.")
     recoveries = models.PositiveIntegerField(default=0, help_text="How often a worker died over it.")
+    interruptions = models.PositiveIntegerField(
+        default=0, help_text="How often text that had been shown was begun anew: after a death, or a hand-over."
+    )
     seq = models.PositiveIntegerField(default=0, help_text="Deltas of this attempt that `content` holds.")
     worker = models.ForeignKey(
         WorkerProcess, null=True, blank=True, on_delete=models.SET_NULL, related_name="messages"

@@ -34,6 +34,8 @@ export function drawMessage(element, entry, context) {
   if (before.message !== message || before.mark !== mark) {
     drawHead(element, message, context);
     const slots = before.message?.html === message.html && before.slots ? before.slots : drawBody(element, message, before.slots);
+    const isResumed = message.interruptions > 0 && message.status !== "pending";
+    setHidden(part(element, "resumed"), !isResumed || message.status === "error"); // an error says it itself
     drawNote(element, message);
     drawActions(element, entry, context);
     element.classList.toggle("is-last", context.isLast);
