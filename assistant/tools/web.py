@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
 from assistant.tools import Context, Result, Service, ToolError
-from assistant.tools.reach import Fetched, fetch
+from assistant.tools.reach import Fetched, checked, fetch
 
 web = Service("web", title="Web", description="Reads pages of the public web.")
 
@@ -24,7 +24,8 @@ async def fetch_page(context: Context, url: str) -> Result:
 
     url: the full address, beginning with https:// or http://
     """
-    context.status(f"Reading {urlsplit(url).hostname or 'a web page'}")
+    url = checked(url)
+    context.status(f"Reading {urlsplit(url).hostname}")
     page = await fetch(url, MOST_BYTES)
     title, text = readable(page)
     if not text.strip():
