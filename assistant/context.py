@@ -14,6 +14,7 @@ from assistant.history import ChatMessage, lines_of_rounds
 from assistant.models.message import Author, Claim, Message, Status
 from assistant.models.participant import display_name
 from assistant.models.session import Replies
+from assistant.models.summary import Summary
 from assistant.tools import registry
 
 SEVERAL_PEOPLE = (
@@ -21,6 +22,8 @@ SEVERAL_PEOPLE = (
     "was put there for you; begin no answer of yours with a name like that. Your answer is to the last message."
 )
 ONLY_WHEN_MENTIONED = "They also talk among themselves: you answer only the messages that mention you with an @."
+
+SUMMARISED = "What was said here before the messages below is summarised, because it was too long to be sent:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +38,31 @@ class Prompt:
     continuations: int = 0  # how often this answer went on in a fresh job
 
 
-def prompt_for(claim: Claim) -> Prompt | None:
+def prompt_for(claim: Claim, longest_result: int | None = None) -> Prompt | None:
     """The prompt for the answer that `claim` holds, or None if the message is gone.
 
     Each question before it with what joined it while it was answered and the newest answer that has text; then the
     question that it answers, and the rounds of tool calls that are done. Where several people have spoken, each question
-    begins with its author's name.
+    begins with its author's name. Where older messages have been summarised, the summary stands for them.
+
+    `longest_result`: characters of a tool's result that the model is told, where the whole would be too long for it.
     """
     related = ("reply_to__author", "session", "system_prompt")
     answer = Message.objects.filter(pk=claim.message_id).with_calls().select_related(*related).first()
     if answer is None or answer.reply_to is None:
         return None
-    relevant = Q(position__lte=answer.reply_to.position) | Q(taken_by__reply_to=answer.reply_to)
-    before = answer.session.messages.filter(relevant).with_calls().with_files().select_related("author")
-    said = before.filter(status__in=(Status.SUCCESS, Status.ERROR, Status.CANCELLED)).current()
-    kept = [m for m in said if m.is_answer or m.status == Status.SUCCESS]
-    authors = {m.author_id for m in kept if not m.is_answer}
-    is_named = len(authors) > 1
-    messages = _newest_answers(_in_order(kept, answer))
+    summary = Summary.before(answer.session, answer.reply_to.position)
+    messages = history_before(answer, summary)
+    is_named = _speakers(answer, messages, summary) > 1
     services = tuple(answer.session.services)
     asker = answer.reply_to.author
     user_context = registry.user_context(asker, answer.session)
     sees = attached.has_images(messages) and llm.sees(answer.model)
     files = attached.parts_of(messages, sees=sees)
-    lines = _lines([*messages, answer], files, named=is_named, with_calls=bool(services))
-    system = _system(answer, user_context, is_named=is_named)
+    lines = _lines(
+        [*messages, answer], files, named=is_named, with_calls=bool(services), longest_result=longest_result
+    )
+    system = _system(answer, user_context, summary, is_named=is_named)
     prompt: list[ChatMessage] = [{"role": "system", "content": system}] if system else []
     return Prompt(
         answer.model,
@@ -73,7 +76,45 @@ def prompt_for(claim: Claim) -> Prompt | None:
     )
 
 
-def _lines(messages: list[Message], files: Mapping[Any, Any], *, named: bool, with_calls: bool) -> list[ChatMessage]:
+def history_before(answer: Message, summary: Summary | None) -> list[Message]:
+    """What was said up to the question that `answer` answers and with it, in order, of several answers the newest.
+
+    Without what `summary` stands for.
+    """
+    question = answer.reply_to
+    assert question is not None
+    relevant = Q(position__lte=question.position) | Q(taken_by__reply_to=question)
+    if summary is not None:
+        until = summary.until_position
+        relevant &= Q(taken_by=None, position__gt=until) | Q(taken_by__position__gt=until)
+    before = answer.session.messages.filter(relevant).with_calls().with_files().select_related("author")
+    said = before.filter(status__in=(Status.SUCCESS, Status.ERROR, Status.CANCELLED)).current()
+    kept = [m for m in said if m.is_answer or m.status == Status.SUCCESS]
+    return _newest_answers(_in_order(kept, answer))
+
+
+def _speakers(answer: Message, messages: list[Message], summary: Summary | None) -> int:
+    """How many people have spoken, in what is summarised too."""
+    if summary is None:
+        return len({m.author_id for m in messages if not m.is_answer})
+    asked = answer.session.messages.filter(role=Author.USER, status=Status.SUCCESS)
+    return asked.order_by().values("author").distinct().count()
+
+
+def spoken(message: Message) -> str:
+    """A message as a line of a transcript."""
+    speaker = "Assistant" if message.is_answer else display_name(message.author) if message.author else "Somebody"
+    return f"{speaker}: {message.content}"
+
+
+def _lines(
+    messages: list[Message],
+    files: Mapping[Any, Any],
+    *,
+    named: bool,
+    with_calls: bool,
+    longest_result: int | None,
+) -> list[ChatMessage]:
     """What is said of `messages`, the last of which is the answer that is being written; `files` are their parts.
 
     What an answer took along stands behind the round that it joined. Where no tools are offered any more, earlier
@@ -92,13 +133,13 @@ def _lines(messages: list[Message], files: Mapping[Any, Any], *, named: bool, wi
         elif message.pk in told:
             calls = list(message.tool_calls.all())
             content = message.content if message is not running else message.content[: calls[-1].at]
-            lines += lines_of_rounds(content, calls, joined[message.pk], used_ids)
+            lines += lines_of_rounds(content, calls, joined[message.pk], used_ids, longest_result)
         elif message is not running:
             lines.append(_line(message, files, named=named))
     return lines
 
 
-def _system(answer: Message, user_context: Mapping[str, Any], *, is_named: bool) -> str:
+def _system(answer: Message, user_context: Mapping[str, Any], summary: Summary | None, *, is_named: bool) -> str:
     """One system message, for some providers take only one: the installation's, the session's, who is speaking."""
     parts = [
         conf.get("ASSISTANT_SYSTEM_PROMPT"),
@@ -106,6 +147,7 @@ def _system(answer: Message, user_context: Mapping[str, Any], *, is_named: bool)
         SEVERAL_PEOPLE if is_named else "",
         ONLY_WHEN_MENTIONED if is_named and answer.session.replies == Replies.MENTION else "",
         str(user_context.get("about", "")),
+        f"{SUMMARISED}\n\n{summary.content}" if summary else "",
     ]
     return "\n\n".join(part for part in parts if part)
 

@@ -23,6 +23,7 @@ from assistant import valkey
 from assistant.models.message import Claim, Message
 from assistant.models.participant import Participant
 from assistant.models.session import ChatSession
+from assistant.models.summary import Summary
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +128,17 @@ async def tool_status(claim: Claim, call_id: UUID, text: str) -> None:
         text=text,
     )
     await send_frame(claim.session_id, frame)
+
+
+async def turn_status(claim: Claim, text: str) -> None:
+    """What a turn is waiting for, where that is not the usual. Nothing stores it: the next delta takes its place."""
+    frame = encode("message.turn_status", message_id=str(claim.message_id), attempt=claim.attempt, text=text)
+    await send_frame(claim.session_id, frame)
+
+
+def summary_made(summary: Summary) -> None:
+    """Tells that older messages have been summarised for the model."""
+    _on_commit(summary.session_id, encode("summary.created", summary=summary.as_json()))
 
 
 def session_changed(session: ChatSession, running: bool | None = None) -> None:

@@ -26,18 +26,20 @@ def lines_of_rounds(
     calls: Sequence[ToolCall],
     joined: Mapping[int, Sequence[ChatMessage]],
     used_ids: set[str],
+    longest_result: int | None = None,
 ) -> list[ChatMessage]:
     """The messages that an answer with the text `content` and these calls (in order) is told as.
 
     `joined`: by round, what people said that the answer took along after it. `used_ids` are the ids of calls in the same
-    prompt; those given here are added. The text after the last round comes last, if it isn't blank.
+    prompt; those given here are added. Of a result longer than `longest_result` characters the middle is left out. The
+    text after the last round comes last, if it isn't blank.
     """
     lines: list[ChatMessage] = []
     start = 0
     for number, group in groupby(calls, key=lambda call: call.round):
         of_round = list(group)
         end = max(start, of_round[0].at)
-        lines += _round(content[start:end].strip(), of_round, used_ids)
+        lines += _round(content[start:end].strip(), of_round, used_ids, longest_result)
         lines += joined.get(number, ())
         start = end
     if rest := content[start:].strip():
@@ -45,7 +47,7 @@ def lines_of_rounds(
     return lines
 
 
-def _round(text: str, calls: Sequence[ToolCall], used_ids: set[str]) -> list[ChatMessage]:
+def _round(text: str, calls: Sequence[ToolCall], used_ids: set[str], longest_result: int | None) -> list[ChatMessage]:
     ids = [_id_of(call, used_ids) for call in calls]
     asked = [
         {
@@ -56,10 +58,18 @@ def _round(text: str, calls: Sequence[ToolCall], used_ids: set[str]) -> list[Cha
         for id_, call in zip(ids, calls, strict=True)
     ]
     answered = [
-        {"role": "tool", "tool_call_id": id_, "content": call.result or NO_RESULT}
+        {"role": "tool", "tool_call_id": id_, "content": shortened(call.result or NO_RESULT, longest_result)}
         for id_, call in zip(ids, calls, strict=True)
     ]
     return [{"role": "assistant", "content": text or None, "tool_calls": asked}, *answered]
+
+
+def shortened(text: str, longest: int | None) -> str:
+    """`text` without its middle, if it has more than `longest` characters."""
+    if longest is None or len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]}\n[…]\n{text[-half:]}"
 
 
 def _id_of(call: ToolCall, used: set[str]) -> str:

@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -66,6 +67,31 @@ async def stream(
 async def close() -> None:
     """Closes what is kept open for the running loop between two calls."""
     await lane.close()
+
+
+def limit(model: str) -> int | None:
+    """How many tokens `model` can read, or None if litellm does not know it."""
+    try:
+        return library().get_model_info(model).get("max_input_tokens")
+    except Exception:  # it does not know the model
+        return None
+
+
+def keys_of(model: str) -> list[str]:
+    """The environment's variables with which `model`'s provider is paid, those that are set and those that are missing."""
+    try:
+        found = library().validate_environment(model)
+    except Exception:  # it does not know the model
+        return []
+    if found.get("missing_keys"):
+        return [str(name) for name in found["missing_keys"]]
+    _, provider, _, _ = library().get_llm_provider(model)
+    return [name for name in os.environ if name == f"{provider.upper()}_API_KEY"]
+
+
+def count(model: str, messages: list[dict[str, Any]]) -> int:
+    """About how many tokens `messages` are for `model`. Takes a while for many: call it in a thread."""
+    return int(library().token_counter(model=model, messages=messages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +284,11 @@ def _translated(litellm: Any, error: Exception) -> ModelError:
     # An error in mid stream is wrapped; what happened is inside, and a network error is inside that one's context.
     inner = getattr(error, "original_exception", None) or error
     chain = [error, inner, inner.__context__, inner.__cause__]
+    code = _category(litellm, chain, raw)
+    return ModelError(code, raw, is_transient=_is_transient(code, chain, raw), retry_after=_retry_after(chain))
+
+
+def _category(litellm: Any, chain: list[Any], raw: str) -> str:
     # The order matters: litellm's classes are subclasses of each other.
     categories: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
         ("timeout", (litellm.Timeout, httpx.TimeoutException, TimeoutError)),
@@ -269,16 +300,45 @@ def _translated(litellm: Any, error: Exception) -> ModelError:
     )
     for code, classes in categories:
         if any(isinstance(one, classes) for one in chain):
-            return ModelError(code, raw)
+            return code
     if any(getattr(one, "status_code", None) == 403 for one in chain):
-        return ModelError("auth", raw)
+        return "auth"
     if any(getattr(one, "code", None) == "content_filter" for one in chain):
-        return ModelError("content_filtered", raw)
+        return "content_filtered"
     if "Missing credentials" in raw:  # there is no key in the environment
-        return ModelError("auth", raw)
+        return "auth"
     if "LLM Provider NOT provided" in raw:
-        return ModelError("invalid_model", raw)
-    return ModelError("provider_error", raw)
+        return "invalid_model"
+    return "provider_error"
+
+
+def _is_transient(code: str, chain: list[Any], raw: str) -> bool:
+    """Whether it is the provider's or the network's trouble of the moment, and not what was asked of it."""
+    if code == "rate_limited":
+        unpaid = "insufficient_quota"  # it stays so until somebody pays the bill
+        return unpaid not in raw and all(getattr(one, "code", None) != unpaid for one in chain)
+    if code != "provider_error":
+        return False
+    statuses = {status for one in chain if isinstance(status := getattr(one, "status_code", None), int)}
+    return not statuses or max(statuses) >= 500 or bool(statuses & {408, 409, 425})
+
+
+def _retry_after(chain: list[Any]) -> float | None:
+    """Seconds, from the provider's Retry-After (RFC 9110, section 10.2.3: a number, or a date)."""
+    for one in chain:
+        headers = getattr(one, "headers", None) or getattr(getattr(one, "response", None), "headers", None) or {}
+        for name in ("Retry-After", "retry-after"):
+            if (said := headers.get(name)) is None:
+                continue
+            try:
+                return max(0.0, float(said))
+            except ValueError:
+                pass
+            try:
+                return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
+            except ValueError:
+                return None
+    return None
 
 
 @functools.cache

@@ -40,11 +40,15 @@ Piece = Text | ToolCall | Usage | Finish
 class ModelError(Exception):
     """The model could not answer. `code` is a category of `assistant.failures`, `detail` for people, `raw` for the log."""
 
-    def __init__(self, code: str, raw: str, detail: str = "") -> None:
+    def __init__(
+        self, code: str, raw: str, detail: str = "", *, is_transient: bool = False, retry_after: float | None = None
+    ) -> None:
         super().__init__(code)
         self.code = code
         self.raw = raw
         self.detail = detail or sentence(code)
+        self.is_transient = is_transient  # the same request may well succeed in a moment
+        self.retry_after = retry_after  # seconds, where the provider says when
 
 
 class Fragments:

@@ -14,6 +14,7 @@ from assistant.models import ChatSession, Message, Participant, ShareLink
 from assistant.models.message import MessageQuerySet
 
 PAGE = 50
+SUMMARIES = 10
 
 
 def snapshot(session_id: UUID, user: Any) -> dict[str, Any] | None:
@@ -37,6 +38,7 @@ def snapshot(session_id: UUID, user: Any) -> dict[str, Any] | None:
         "shared": ShareLink.objects.filter(session=session).exists(),
         "messages": messages,
         "has_more": has_more,
+        "summaries": summaries_of(session),
     }
 
 
@@ -70,6 +72,12 @@ def _newest(session: ChatSession) -> tuple[list[dict[str, Any]], bool]:
 
 def _is_running(messages: list[dict[str, Any]]) -> bool:
     return any(m["role"] == "assistant" and m["status"] in ("pending", "processing") for m in messages)
+
+
+def summaries_of(session: ChatSession) -> list[dict[str, Any]]:
+    """The newest of what the model is told in the place of older messages, oldest first."""
+    newest = session.summaries.order_by("-until_position")[:SUMMARIES]
+    return [summary.as_json() for summary in reversed(newest)]
 
 
 @dataclass(frozen=True, slots=True)

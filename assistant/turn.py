@@ -13,13 +13,13 @@ from typing import Any
 
 import redis.asyncio
 
-from assistant import attached, conf, context, llm, report
+from assistant import attached, conf, context, events, llm, report
 from assistant.answer import Answer
 from assistant.database import Database
 from assistant.failures import sentence
+from assistant.inquiry import Inquiry
 from assistant.lifecycle import answering, rounds, steering
 from assistant.lifecycle.answering import Failure
-from assistant.metering import metered
 from assistant.models.message import Claim
 from assistant.models.tool_call import Approval, ToolCall
 from assistant.tools import calls, registry
@@ -28,12 +28,6 @@ from assistant.tools.declare import Offered
 logger = logging.getLogger(__name__)
 
 OBEY_SECONDS = 10.0
-
-
-WITHOUT_TOOLS = (
-    "You have used up the rounds of tools that one answer may have. Answer now with what you know, without any tool, and "
-    "say what is left undone."
-)
 
 
 class Stop(enum.Enum):
@@ -75,6 +69,7 @@ class Turn:
         self._rounds = len(claim.ends)  # rounds of tool calls that are stored
         self.stored_seq = 0  # what the last checkpoint stored
         self.is_ending = False
+        self._inquiry = Inquiry(claim, database, self._show)
         self._prompt: context.Prompt | None = None
         self._tools: Mapping[str, Offered] = {}
         self._stop: Stop | None = None
@@ -137,7 +132,7 @@ class Turn:
                 said = await self._ask(prompt, is_last)
             except llm.ModelError as error:
                 self._report(error.code, error.raw, error)
-                return Failure(error.code, error.detail)
+                return Failure(error.code, error.detail, _note(error, prompt.model))
             if said.finish not in llm.COMPLETE or not said.calls:
                 return self._judge(said.finish)
             if is_last:
@@ -150,7 +145,7 @@ class Turn:
         if self._rounds:
             await self._database.call(steering.take, self.claim, self._rounds)
         await attached.prepare(self.claim, self._database)
-        return await self._database.call(context.prompt_for, self.claim)
+        return await self._database.call(context.prompt_for, self.claim, self._inquiry.longest_result)
 
     @property
     def _is_slice_used_up(self) -> bool:
@@ -161,16 +156,10 @@ class Turn:
         return here >= conf.get("ASSISTANT_ROUNDS") or self.seconds >= conf.get("ASSISTANT_SLICE")
 
     async def _ask(self, prompt: context.Prompt, is_last: bool) -> _Said:
-        """One request to the model. Its text is written as it comes. Raises ModelError."""
+        """What the model says to the prompt. Its text is written as it comes. Raises ModelError."""
         functions = [tool.function for tool in self._tools.values()]
-        messages, parameters = prompt.messages, dict(prompt.parameters)
-        if is_last:
-            messages = [*messages, {"role": "system", "content": WITHOUT_TOOLS}]
-            parameters |= {"tool_choice": "none"} if functions else {}
         said = _Said()
-        stream = llm.stream(prompt.model, messages, tools=functions, parameters=parameters)
-        watched = metered(stream, self.claim, prompt.model, messages, self._database, prompt.user_id)
-        async with aclosing(watched) as pieces:
+        async with aclosing(self._inquiry.pieces(prompt, functions, is_last=is_last)) as pieces:
             async for piece in pieces:
                 match piece:
                     case llm.Text(text):
@@ -225,6 +214,9 @@ class Turn:
         await bench.run(ready, settle)
         return all(held)
 
+    async def _show(self, text: str) -> None:
+        await events.turn_status(self.claim, text)
+
     def _report(self, code: str, raw: str, error: Exception | None) -> None:
         asked = self._prompt
         report.failed(
@@ -259,13 +251,13 @@ class Turn:
             return
         # The last piece is sent before the ending is told, so viewers have the whole partial text before an error.
         await self.answer.close()
-        written = self.answer.written
+        written, asked = self.answer.written, self._inquiry.asked
         if self._stop is Stop.HAND_OVER:
             ours = await self._database.call(answering.hand_over, self.claim, written)
         elif failure is not None:
-            ours = await self._database.call(answering.fail, self.claim, written, failure, self._usage)
+            ours = await self._database.call(answering.fail, self.claim, written, failure, self._usage, asked)
         else:
-            ours = await self._database.call(answering.succeed, self.claim, written, self._usage)
+            ours = await self._database.call(answering.succeed, self.claim, written, self._usage, asked)
         if not ours:
             await self._database.call(answering.tell_again, self.claim.message_id)
 
@@ -279,3 +271,11 @@ class Turn:
     def _deadline_sentence(self) -> str:
         seconds = conf.get("ASSISTANT_DEADLINE")
         return f"The answer took longer than {seconds:g} seconds and was ended. What was written is kept."
+
+
+def _note(error: llm.ModelError, model: str) -> str:
+    """For operators: what the provider said, and of a refused key which one it is."""
+    if error.code != "auth":
+        return error.raw
+    keys = " or ".join(llm.keys_of(model)) or "its key"
+    return f"Look at {keys} in the workers' environment. {error.raw}"

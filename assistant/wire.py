@@ -49,7 +49,8 @@ def message_json(message: Message, *, alive: bool | None = None) -> dict[str, An
         "mentions": message.mentions,
         "model": message.model or None,
         "settings": _settings(message),
-        "error": {"code": message.error_code, "detail": message.error_detail} if message.error_code else None,
+        "error": _error(message),
+        "tried": message.tried or [],
         "stopped_by": _person(message.stopped_by),
         "tool_calls": calls_json(calls, ends),
         "attachments": [] if message.is_answer else attachments_json(message),
@@ -58,6 +59,12 @@ def message_json(message: Message, *, alive: bool | None = None) -> dict[str, An
         "started_at": _moment(message.started_at),
         "finished_at": _moment(message.finished_at),
     }
+
+
+def _error(message: Message) -> dict[str, Any] | None:
+    if not message.error_code:
+        return None
+    return {"code": message.error_code, "detail": message.error_detail, "bounced": message.is_bounced}
 
 
 def message_json_now(message: Message) -> dict[str, Any]:

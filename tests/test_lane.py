@@ -15,7 +15,7 @@ from assistant.pieces import Finish, ModelError, Text, ToolCall, Usage
 from tests.provider import ProviderProcess, expected_text
 
 # litellm trips over its own libraries' warnings, which are errors in these tests.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
 QUESTION = [{"role": "user", "content": "Grüße 👋🏽 cafe\u0301?"}]
 WEATHER = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]
@@ -191,6 +191,7 @@ def test_stopping_closes_the_providers_connection(provider, loop):
 
 def test_the_connection_is_used_again_and_a_dead_one_replaced(provider, loop, lane_alone):
     async def scenario():
+        await llm.close()  # those to other providers
         for _ in range(2):
             async with aclosing(llm.stream("openai/words", QUESTION)) as stream:
                 assert text([piece async for piece in stream])

@@ -261,6 +261,7 @@ TOLD = {
     "message.reset": True,
     "message.tool_calls": True,
     "message.tool_status": False,
+    "message.turn_status": False,
     "participant.joined": False,
     "participant.updated": False,
     "participant.left": False,

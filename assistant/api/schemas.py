@@ -47,6 +47,18 @@ class Problem(Schema):
     detail: str
 
 
+class Failure(Problem):
+    bounced: bool  # no model had begun: whoever asked has the question back
+
+
+class Tried(Schema):
+    """A request to a model in vain."""
+
+    model: str
+    code: str
+    seconds: float
+
+
 class Person(Schema):
     id: int
     name: str
@@ -214,7 +226,8 @@ class Message(Schema):
     mentions: list[int]
     model: str | None
     settings: dict[str, Any] | None
-    error: Problem | None
+    error: Failure | None
+    tried: list[Tried]
     stopped_by: Person | None
     tool_calls: list[dict[str, Any]]
     attachments: list[Attachment]

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Coalesce, Now
 
-from assistant import events, live, queue, wire
+from assistant import events, live, queue, report, wire
 from assistant.lifecycle import calls
 from assistant.lifecycle import usage as ledger
 from assistant.lifecycle.turns import end_turn
@@ -31,6 +31,16 @@ class Written:
 class Failure:
     code: str  # one of the categories in `assistant.failures`
     detail: str  # a sentence for people
+    note: str = ""  # for operators: what the provider said
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which models a turn has asked."""
+
+    model: str  # the last one: whose answer it is
+    tried: list[dict[str, Any]]  # in vain before that: [{"model", "code", "seconds"}]
+    is_heard: bool  # one of them has begun to answer
 
 
 def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
@@ -93,14 +103,20 @@ def rows_held_by(worker_id: UUID) -> set[tuple[UUID, int]]:
     return set(held.values_list("pk", "attempt"))
 
 
-def succeed(claim_: Claim, written: Written, usage: dict[str, Any] | None) -> bool:
+def succeed(claim_: Claim, written: Written, usage: dict[str, Any] | None, asked: Asked | None = None) -> bool:
     """Ends the turn well. False: it was no longer this worker's to end, and nothing was changed."""
-    return _end(claim_, Status.SUCCESS, written, usage=usage)
+    return _end(claim_, Status.SUCCESS, written, usage=usage, asked=asked)
 
 
-def fail(claim_: Claim, written: Written, failure: Failure, usage: dict[str, Any] | None = None) -> bool:
+def fail(
+    claim_: Claim,
+    written: Written,
+    failure: Failure,
+    usage: dict[str, Any] | None = None,
+    asked: Asked | None = None,
+) -> bool:
     """Ends the turn with a failure that people can read; what was written before is kept. False as in `succeed`."""
-    return _end(claim_, Status.ERROR, written, failure=failure, usage=usage)
+    return _end(claim_, Status.ERROR, written, failure=failure, usage=usage, asked=asked)
 
 
 def hand_over(claim_: Claim, written: Written) -> bool:
@@ -148,6 +164,7 @@ def _end(
     *,
     failure: Failure | None = None,
     usage: dict[str, Any] | None = None,
+    asked: Asked | None = None,
 ) -> bool:
     html = wire.rendered(written.content, written.ends)  # a long text takes a while: not under the lock
     with transaction.atomic():
@@ -172,7 +189,11 @@ def _end(
             worker=None,
             is_parked=False,
             usage=ledger.total_of(message.pk) or usage,  # of all attempts and rounds
+            model=asked.model if asked else message.model,
+            tried=(asked and asked.tried) or None,
+            is_bounced=bool(failure and asked and not asked.is_heard and not message.rounds and not content),
             error_code=failure.code if failure else "",
+            error_note=report.redacted(failure.note)[:500] if failure else "",
             error_detail=failure.detail[:500] if failure else "",
             finished_at=Now(),
             version=next_version(),

@@ -4,6 +4,7 @@ from assistant.models.message import Message, UnfinishedAnswer
 from assistant.models.participant import Participant, Removal
 from assistant.models.session import ChatSession
 from assistant.models.share import ShareLink
+from assistant.models.summary import Summary
 from assistant.models.system_prompt import SystemPrompt
 from assistant.models.token import ApiToken
 from assistant.models.tool_call import ToolCall
@@ -21,6 +22,7 @@ __all__ = [
     "Removal",
     "ShareLink",
     "StoredFile",
+    "Summary",
     "SystemPrompt",
     "ToolCall",
     "UnfinishedAnswer",

@@ -185,6 +185,11 @@ class Message(models.Model):
 
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
+    error_note = models.CharField(max_length=500, blank=True, help_text="What the provider said; for operators only.")
+    is_bounced = models.BooleanField(
+        default=False, help_text="It failed before any model had begun: whoever asked has the question back."
+    )
+    tried = models.JSONField(null=True, blank=True, help_text='Models asked in vain: [{"model", "code", "seconds"}].')
     usage = models.JSONField(null=True, blank=True)
     stopped_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"

@@ -57,7 +57,9 @@ FAILURES = [
 
 @pytest.fixture(scope="module")
 def product(provider: ProviderProcess) -> Iterator[Product]:
-    with running(provider, ASSISTANT_TIMEOUT="2", ASSISTANT_DEADLINE="6", OPENAI_API_KEY=KEY) as process:
+    with running(
+        provider, ASSISTANT_TIMEOUT="2", ASSISTANT_DEADLINE="6", ASSISTANT_RETRIES="0", OPENAI_API_KEY=KEY
+    ) as process:
         yield process
 
 
