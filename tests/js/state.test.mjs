@@ -244,3 +244,22 @@ test("any order of duplicates and late frames ends in the same text", () => {
     assert.equal(byId(apply({ ...state, stale: true }, snapshot([question(1), end])), "a1").content, pieces.join(""));
   }
 });
+
+test("what an answer waits for is shown until the next words come", () => {
+  const waits = { type: "message.turn_status", at: 1500, message_id: "a1", attempt: 1, text: "Asking again in 2 s…" };
+  const waiting = after(snapshot([question(1), answer(1)]), waits);
+  assert.equal(byId(waiting, "a1").waitsFor, "Asking again in 2 s…");
+  assert.equal(byId(apply(waiting, delta(1, "Hi")), "a1").waitsFor, null);
+  const ended = after(snapshot([question(1), answer(1, { status: "success" })]));
+  assert.equal(apply(ended, waits), ended);
+});
+
+test("summaries come with the snapshot and one by one, each once, in order", () => {
+  const summary = (id, until_position) => ({ id, until_position, content: id });
+  const state = after(
+    snapshot([question(1)], { summaries: [summary("two", 5)] }),
+    { type: "summary.created", summary: summary("one", 3) },
+    { type: "summary.created", summary: summary("two", 5) },
+  );
+  assert.deepEqual(state.summaries.map(({ id }) => id), ["one", "two"]);
+});

@@ -1,5 +1,6 @@
 /** Draws one message. The markup is `_message.html`; live text changes only the blocks that changed. */
 
+import { drawAsides } from "./asides.js";
 import { drawBlocks } from "./blocks.js";
 import { clone, flash, part, setHidden, setText, copyText } from "./parts.js";
 import { isOpen } from "./state.js";
@@ -29,7 +30,7 @@ export function drawMessage(element, entry, context) {
   const { message, versions } = entry;
   const before = drawn.get(element) ?? {};
   const isSettled = !isOpen(message) && !message.outbox;
-  const mark = `${versions?.length} ${context.isLast} ${context.mayWrite} ${context.author}`;
+  const mark = `${versions?.length} ${context.isLast} ${context.mayWrite} ${context.author} ${context.summary?.id}`;
   if (isSettled && before.message === message && before.mark === mark) return;
   if (before.message !== message || before.mark !== mark) {
     drawHead(element, message, context);
@@ -37,6 +38,7 @@ export function drawMessage(element, entry, context) {
     const isResumed = message.interruptions > 0 && message.status !== "pending";
     setHidden(part(element, "resumed"), !isResumed || message.status === "error"); // an error says it itself
     drawNote(element, message);
+    drawAsides(element, message, context);
     drawActions(element, entry, context);
     element.classList.toggle("is-last", context.isLast);
     element.classList.toggle("is-writing", message.status === "processing");
@@ -91,6 +93,7 @@ function drawNote(element, message) {
 
 function failure({ content, error }) {
   const sentence = error?.detail || "The answer failed.";
+  if (error?.bounced) return `${sentence} No model has read the question: it can be edited and asked anew.`;
   return content.trim() ? `The answer is incomplete: ${sentence}` : sentence;
 }
 
@@ -113,6 +116,7 @@ function drawStatus(element, message, { now, modelLabel, askedBy, mayWrite }) {
 
 function statusText(message, { now, modelLabel, askedBy }) {
   if (message.outbox) return "Sending…";
+  if (message.waitsFor) return message.waitsFor;
   const since = span(now - Date.parse(message.started_at ?? message.created_at));
   const whom = askedBy ? ` for ${askedBy}` : "";
   if (message.status === "pending") return message.attempt ? `Taking up the answer again · ${since}` : `Waiting for ${modelLabel} · ${since}`;

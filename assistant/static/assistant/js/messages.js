@@ -1,6 +1,7 @@
 /** The thread: draws the conversation, loads older parts of it, and carries out what is asked of a message. */
 
 import { api } from "./api.js";
+import { summaryAt } from "./asides.js";
 import { copyCode, drawMessage, makeMessage } from "./message.js";
 import { labels } from "./models.js";
 import { notice, orNotice } from "./notices.js";
@@ -38,7 +39,7 @@ export function showMessages({ store, modelLabel, loadOlder, outbox = null, stop
     const now = Date.now();
     const may = mayWrite(state);
     const epochBefore = epoch;
-    epoch = [may, state.participants, labels()];
+    epoch = [may, state.participants, state.summaries, labels()];
     const all = epoch.some((part, index) => part !== epochBefore[index]);
     const newest = entries.length - 1;
     const drawOne = (element, entry, index) => {
@@ -52,6 +53,8 @@ export function showMessages({ store, modelLabel, loadOlder, outbox = null, stop
         author: isAnswer ? label : (message.author?.name ?? "Someone"),
         hue: isAnswer || !message.author ? null : hueOf(state, message.author.id),
         modelLabel: label,
+        labelOf: modelLabel,
+        summary: state.summaries.length ? summaryAt(state.summaries, entry, entries[index + 1]) : null,
         askedBy: isAnswer && isOpen(message) ? (questionOf(state, message)?.author?.name ?? "") : "",
       });
     };

@@ -15,6 +15,7 @@ export const empty = {
   shared: false, // whether there is such a link
   typing: {}, // user id -> {name, until}
   messages: [], // by position, then id
+  summaries: [], // what models are told in the place of older messages, by the position up to which each stands
   hasMore: false, // older ones than these exist
   chosen: {}, // question id -> the id of the version of its answer that is shown, if not the newest
   outbox: [], // {client_id, content, created_at, status: "sending"|"failed", detail, retryable}
@@ -38,6 +39,8 @@ const steps = {
   "message.updated": upsert,
   "message.delta": delta,
   "message.reset": reset,
+  "message.turn_status": turnStatus,
+  "summary.created": (state, { summary }) => ({ ...state, summaries: inPlace([...state.summaries, summary]) }),
   "session.updated": (state, { session }) =>
     session && !(session.version < state.session?.version)
       ? { ...state, session: { ...state.session, ...session, role: session.role ?? state.session?.role ?? null } }
@@ -103,6 +106,7 @@ function snapshot(state, frame) {
     shared: Boolean(frame.shared),
     messages,
     hasMore,
+    summaries: inPlace(frame.summaries ?? []),
     outbox: unanswered(state.outbox, messages, frame.you ?? state.you),
     ready: true,
     stale: false,
@@ -146,6 +150,7 @@ function delta(state, frame) {
     content: held.content + frame.text,
     html: withBlocks(held.html ?? [], frame.blocks),
     alive: true,
+    waitsFor: null,
     newsAt: frame.at,
   });
 }
@@ -158,6 +163,20 @@ function reset(state, frame) {
   if (frame.attempt === held.attempt && frame.seq < (held.seq ?? 0)) return state;
   const { attempt, seq, content } = frame;
   return replaced(state, index, { ...held, attempt, seq, content, html: frame.html ?? [], newsAt: frame.at });
+}
+
+/** What an answer is waiting for; the next delta takes its place. */
+function turnStatus(state, { message_id, attempt, text, at }) {
+  const index = indexOf(state.messages, message_id);
+  const held = state.messages[index];
+  if (!held || !isOpen(held) || attempt < held.attempt) return state;
+  return replaced(state, index, { ...held, waitsFor: text, newsAt: at });
+}
+
+/** Each summary once, in order. */
+function inPlace(summaries) {
+  const each = new Map(summaries.map((summary) => [summary.id, summary]));
+  return [...each.values()].sort((a, b) => a.until_position - b.until_position);
 }
 
 function participant(state, frame) {
