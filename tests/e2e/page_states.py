@@ -207,3 +207,45 @@ def sheet_delete(stage: Stage) -> None:
     menu_of_a_session(stage)
     stage.page.get_by_role("menuitem", name="Delete").click()
     expect(stage.page.get_by_role("dialog")).to_be_visible()
+
+
+@state
+def sheet_settings(stage: Stage) -> None:
+    session = stage.session()
+    parameters = {"parameters": {"temperature": 0.5}, "system_prompt": "Be brief."}
+    assert stage.alice.http.patch(f"/api/sessions/{session}", json=parameters).status_code == 200
+    stage.open(session)
+    stage.page.locator("[data-thread]").press(",")
+    expect(stage.page.get_by_role("dialog", name="Settings of this session")).to_be_visible()
+    expect(stage.page.get_by_label("Temperature")).to_have_value("0.5")
+
+
+@state
+def menu_of_sending(stage: Stage) -> None:
+    session_streaming_with_a_queue(stage)
+    stage.page.get_by_role("button", name="Sending now").click()
+    expect(stage.page.get_by_role("menuitemradio")).to_have_count(3)
+
+
+@state
+def queue_paused(stage: Stage) -> None:
+    failing = tagged("words-n9-hold=2-cut=3")
+    session = stage.session()
+    answer = stage.alice.asked(session, "First", model=failing)
+    stage.alice.ask(session, "Second, which waits")
+    stage.provider.release(failing)
+    stage.alice.wait_for_end(answer)
+    stage.open(session)
+    expect(stage.page.get_by_role("button", name="Resume")).to_be_visible()
+
+
+@state
+def names_to_complete(stage: Stage) -> None:
+    session = stage.session()
+    stage.alice.invite(session, stage.bob)
+    stage.alice.http.patch(f"/api/sessions/{session}", json={"replies": "mention"})
+    stage.alice.ask(session, "@bob shall we ask @assistant, or `@nobody`?")
+    stage.open(session)
+    expect(stage.page.locator(".mention")).to_have_count(2)
+    stage.window.composer.press_sequentially("Well, @")
+    expect(stage.page.locator(".mention-option")).to_have_count(2)

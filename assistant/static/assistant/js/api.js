@@ -57,9 +57,12 @@ export const api = {
   models: () => call("GET", "models"),
   older: (id, before) => call("GET", `sessions/${at(id)}/messages?before=${at(before)}&limit=50`),
   olderShared: (token, before) => call("GET", `shared/${at(token)}/messages?before=${at(before)}&limit=50`),
-  send: (id, { client_id, content }) => call("POST", `sessions/${at(id)}/messages`, { client_id, content }),
+  send: (id, { client_id, content, when }) =>
+    call("POST", `sessions/${at(id)}/messages`, { client_id, content, when: when ?? undefined }),
   cancel: (messageId) => call("POST", `messages/${at(messageId)}/cancel`),
   retry: (messageId) => call("POST", `messages/${at(messageId)}/retry`),
   edit: (messageId, content) => call("PATCH", `messages/${at(messageId)}`, { content }),
+  move: (messageId, before) => call("POST", `messages/${at(messageId)}/move`, { before }),
+  sendNow: (messageId) => call("POST", `messages/${at(messageId)}/send-now`),
   withdraw: (messageId) => call("DELETE", `messages/${at(messageId)}`),
 };

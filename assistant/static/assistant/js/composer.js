@@ -4,8 +4,8 @@ import { setHidden, setText } from "./parts.js";
 
 const TYPING_EVERY_MS = 2_500;
 
-/** send(text), typing(isActive), stop() are the page's; it keeps the text itself where `clears` is false. `maxLength` counts characters (code points), as the server does. */
-export function showComposer({ drafts, maxLength, send, typing = () => {}, stop = () => {}, clears = true }) {
+/** send(text), typing(isActive), stop(), changed(text) are the page's; it keeps the text itself where `clears` is false. `maxLength` counts characters (code points), as the server does. */
+export function showComposer({ drafts, maxLength, send, typing = () => {}, stop = () => {}, changed = () => {}, clears = true }) {
   const form = document.querySelector("[data-composer]");
   const field = form.querySelector("textarea");
   const count = form.querySelector("[data-count]");
@@ -24,6 +24,7 @@ export function showComposer({ drafts, maxLength, send, typing = () => {}, stop 
     setText(count, left < 0 ? `${-left} too many` : `${left} left`);
     count.classList.toggle("is-over", left < 0);
     sendButton.disabled = !length || left < 0;
+    changed(field.value);
   }
 
   function write(text) {
@@ -66,6 +67,8 @@ export function showComposer({ drafts, maxLength, send, typing = () => {}, stop 
   refresh();
 
   return {
+    field,
+    text: () => field.value,
     focus: () => field.focus(),
     setRunning: (isRunning) => stopButton && setHidden(stopButton, !isRunning),
     /** Puts a text back to be edited. False if another one is being written. */

@@ -24,7 +24,7 @@ export function makeMessage({ message }) {
 }
 
 /**
- * `entry` is {message, versions}; `context` {now, isLast, mayWrite, author, hue, modelLabel, askedBy}.
+ * `entry` is {message, versions}; `context` {now, isLast, mayWrite, author, hue, modelLabel, askedBy, markNames(element)}.
  */
 export function drawMessage(element, entry, context) {
   const { message, versions } = entry;
@@ -34,7 +34,9 @@ export function drawMessage(element, entry, context) {
   if (isSettled && before.message === message && before.mark === mark) return;
   if (before.message !== message || before.mark !== mark) {
     drawHead(element, message, context);
-    const slots = before.message?.html === message.html && before.slots ? before.slots : drawBody(element, message, before.slots);
+    const isSameText = before.message?.html === message.html && before.slots;
+    const slots = isSameText ? before.slots : drawBody(element, message, before.slots);
+    if (!isSameText) context.markNames?.(part(element, "body"));
     const isResumed = message.interruptions > 0 && message.status !== "pending";
     setHidden(part(element, "resumed"), !isResumed || message.status === "error"); // an error says it itself
     drawNote(element, message);
@@ -86,6 +88,7 @@ function drawNote(element, message) {
   if (message.outbox?.status === "failed") text = message.outbox.detail;
   else if (message.status === "error") text = failure(message);
   else if (message.status === "cancelled") text = `Stopped${message.stopped_by ? ` by ${message.stopped_by.name}` : ""}.`;
+  else if (message.taken_by) text = "Joined in while the answer below was being written.";
   setText(note, text);
   setHidden(note, !text);
   note.classList.toggle("is-error", message.status === "error" || Boolean(message.outbox));

@@ -12,7 +12,7 @@ import { hueOf, isOpen, mayWrite, oldest, questionOf, running, thread } from "./
 const LOAD_OLDER_WITHIN_PX = 600;
 
 /** loadOlder(id) resolves to a page of what stands before that message. Who only reads has no `outbox` and no `stop`. */
-export function showMessages({ store, modelLabel, loadOlder, outbox = null, stop = () => {} }) {
+export function showMessages({ store, modelLabel, loadOlder, markNames = null, outbox = null, stop = () => {} }) {
   const box = document.querySelector("[data-thread]");
   const list = document.querySelector("[data-messages]");
   const older = document.querySelector("[data-older]");
@@ -51,6 +51,7 @@ export function showMessages({ store, modelLabel, loadOlder, outbox = null, stop
         mayWrite: may,
         isLast: index === newest,
         author: isAnswer ? label : (message.author?.name ?? "Someone"),
+        markNames: isAnswer ? null : markNames,
         hue: isAnswer || !message.author ? null : hueOf(state, message.author.id),
         modelLabel: label,
         labelOf: modelLabel,

@@ -25,6 +25,13 @@ export async function loadModels() {
   return known;
 }
 
+/** What a choice of models shows: each {id, label}, also the chosen one that is not on the list; and the default's label. */
+export function modelsOffered(chosen) {
+  const models = known.models.filter(({ id }) => !id.endsWith("*")); // a pattern is no model
+  if (chosen && !models.some(({ id }) => id === chosen)) models.unshift({ id: chosen, label: modelLabel(chosen) });
+  return { models, fallback: modelLabel(known.default) };
+}
+
 /** A select where there is a choice and the right to make it, the name alone otherwise. */
 export function showModel({ chosen, mayChoose, onChoose }) {
   const select = document.querySelector("[data-model]");

@@ -19,9 +19,9 @@ export function createOutbox({ store, drafts, sessionId }) {
     return last;
   }
 
-  async function deliver({ client_id, content }) {
+  async function deliver({ client_id, content, when }) {
     try {
-      const { message, reply } = await api.send(sessionId, { client_id, content });
+      const { message, reply } = await api.send(sessionId, { client_id, content, when });
       drafts.done(client_id);
       store.dispatch({ type: "ui.sent", client_id, message, reply });
     } catch (error) {
@@ -32,8 +32,9 @@ export function createOutbox({ store, drafts, sessionId }) {
   }
 
   return {
-    send(content) {
-      const entry = { client_id: newClientId(), content, created_at: Date.now() };
+    /** `when`: what it does while an answer is written, if not what the session says. */
+    send(content, when = null) {
+      const entry = { client_id: newClientId(), content, when, created_at: Date.now() };
       drafts.sending(entry); // kept until the server has it, even over a reload
       return post(entry);
     },

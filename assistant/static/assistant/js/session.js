@@ -2,9 +2,13 @@
 
 import { announce } from "./announcer.js";
 import { api } from "./api.js";
+import { showBusy } from "./busy.js";
+import { completeNames } from "./completion.js";
 import { showComposer } from "./composer.js";
 import { showConnection } from "./connection.js";
 import { draftsIn, sweepDrafts } from "./drafts.js";
+import { nameMarker } from "./marking.js";
+import { ASSISTANT, mentions } from "./mentions.js";
 import { isSilent } from "./message.js";
 import { showMessages } from "./messages.js";
 import { loadModels, modelLabel, showModel } from "./models.js";
@@ -14,6 +18,7 @@ import { storage } from "./storage.js";
 import { setText } from "./parts.js";
 import { showPeople } from "./people.js";
 import { showQueue } from "./queue.js";
+import { showSettings } from "./settings.js";
 import { showShell } from "./shell.js";
 import { showSidebar } from "./sidebar.js";
 import { connect } from "./socket.js";
@@ -36,17 +41,30 @@ async function stop(message = running(store.state)) {
   return stopped;
 }
 
+let busy = null; // drawn once the composer is there
 const composer = showComposer({
   drafts,
   maxLength: Number(maxLength),
   send(text) {
-    outbox.send(text);
+    outbox.send(text, busy.take());
     messages.toEnd();
   },
+  changed: () => busy?.draw(),
   typing: (active) => line.send({ type: "typing", active }),
   stop: () => stop(),
 });
 outbox.onTakeBack = composer.offer;
+
+const label = () => modelLabel(store.state.session?.model);
+const asks = (text) => store.state.session?.replies !== "mention" || mentions(text, [ASSISTANT, label()]);
+busy = showBusy({ store, isQuestion: () => asks(composer.text()) });
+completeNames({
+  field: composer.field,
+  people: () => [
+    { name: ASSISTANT, note: label() },
+    ...store.state.participants.filter(({ id }) => id !== store.state.you?.id).map(({ name, color }) => ({ name, hue: color })),
+  ],
+});
 
 const sidebar = showSidebar({
   current: sessionId,
@@ -56,14 +74,20 @@ const sidebar = showSidebar({
 
 // --- what is shown ---
 
+const markNames = nameMarker(() => ({
+  all: [label(), ...store.state.participants.map(({ name }) => name)],
+  own: store.state.you?.name,
+}));
 const messages = showMessages({
   store,
   modelLabel,
   loadOlder: (before) => api.older(sessionId, before),
+  markNames,
   outbox,
   stop,
 });
 showQueue({ store, sessionId });
+showSettings({ store, sessionId });
 showPeople({ store, sessionId });
 showConnection({ store });
 announce({ store, modelLabel });
@@ -74,6 +98,7 @@ showShell({
     k: () => messages.step(-1),
     g: () => messages.toEnd(),
     s: () => mayWrite(store.state) && stop(),
+    ",": () => document.getElementById("settings-sheet").showModal(),
     p: () => document.getElementById("people-sheet").showModal(),
   },
 });
@@ -93,6 +118,8 @@ store.paint((state) => {
   composer.setRunning(Boolean(running(state)) && mayWrite(state));
   document.querySelector("[data-composer]").hidden = !mayWrite(state);
   document.querySelector("[data-reading-only]").hidden = mayWrite(state);
+  const waits = state.session.replies === "mention";
+  composer.field.placeholder = waits ? "Say something, or ask @assistant…" : "Ask, or say something…";
   drawModel();
 });
 document.querySelector("[data-menu-open]").addEventListener("click", (event) => {

@@ -55,11 +55,11 @@ const steps = {
   connection: (state, { status, code }) =>
     state.connection === status ? state : { ...state, connection: status, closed: code ?? null },
 
-  "ui.sending": (state, { client_id, content, at }) => ({
+  "ui.sending": (state, { client_id, content, when, at }) => ({
     ...state,
     outbox: [
       ...state.outbox.filter((entry) => entry.client_id !== client_id),
-      { client_id, content, created_at: at, status: "sending", detail: null, retryable: false },
+      { client_id, content, when: when ?? null, created_at: at, status: "sending", detail: null, retryable: false },
     ],
   }),
   "ui.unsent": (state, { client_id, detail, retryable }) => ({
@@ -313,7 +313,9 @@ export function thread(state) {
     }
     let entry = alone.get(message);
     if (!entry) alone.set(message, (entry = { message, versions: isQuestion ? null : [message] }));
-    entries.push(entry);
+    const taker = message.taken_by ? entries.findLastIndex((each) => each.versions?.some(({ id }) => id === message.taken_by)) : -1;
+    if (taker < 0) entries.push(entry);
+    else entries.splice(taker, 0, entry); // it joined in while that was being written, and is part of what it answers
   }
   return entries;
 }
@@ -325,6 +327,24 @@ export function oldest(state) {
 
 export function queued(state) {
   return state.messages.filter((message) => message.role === "user" && message.status === "pending");
+}
+
+/** The id before which a waiting message goes to move by -1 or 1; null: to the end; undefined: it can't. */
+export function placeBefore(state, message, by) {
+  const waiting = queued(state);
+  const index = waiting.findIndex(({ id }) => id === message.id);
+  if (index < 0 || !waiting[index + by]) return undefined;
+  return (by < 0 ? waiting[index - 1] : waiting[index + 2])?.id ?? null;
+}
+
+/** One's own, or any as the owner. */
+export function mayMove(state, message) {
+  return mayWrite(state) && (message.author?.id === state.you?.id || state.you?.role === "owner");
+}
+
+/** Whether a question that is sent now would have to wait. */
+export function isBusy(state, now) {
+  return Boolean(running(state)) || queued(state).length > 0 || Date.parse(state.session?.queue_paused_until ?? "") > now;
 }
 
 /** The answer that is being waited for or written, or null. A session has at most one. */

@@ -1,0 +1,58 @@
+/** What Send does while an answer is being written: shown beside it, and changed there for the next message. */
+
+import { openMenu } from "./menu.js";
+import { part, setHidden, setText } from "./parts.js";
+import { isBusy } from "./state.js";
+
+const WORDS = {
+  queue: { label: "Queue", hint: "Enter sends; it waits its turn" },
+  steer: { label: "Steer", hint: "Enter sends; the answer takes it along if it uses a tool" },
+  interrupt: { label: "Interrupt", hint: "Enter sends; it stops the answer" },
+};
+
+/** isQuestion() says whether what is typed asks the assistant anything. */
+export function showBusy({ store, isQuestion }) {
+  const button = document.querySelector("[data-send-mode]");
+  const menu = document.getElementById("send-menu");
+  const hint = document.querySelector("[data-hint]");
+  const idle = hint.textContent;
+  let chosen = null; // for the next message only
+
+  const policy = () => store.state.session?.when_busy ?? "queue";
+  const mode = () => chosen ?? policy();
+
+  function draw() {
+    const busy = isBusy(store.state, Date.now());
+    if (!busy) chosen = null;
+    const asks = isQuestion();
+    setHidden(button, !busy || !asks);
+    setText(part(button, "label"), WORDS[mode()].label);
+    button.setAttribute("aria-label", `Sending now: ${WORDS[mode()].label}. Change`);
+    setText(hint, !asks ? "Enter says it to the people here" : busy ? WORDS[mode()].hint : idle);
+  }
+
+  button.addEventListener("click", () => {
+    for (const item of menu.querySelectorAll("[data-when]")) item.setAttribute("aria-checked", String(item.dataset.when === mode()));
+    openMenu(menu, button);
+    menu.querySelector('[aria-checked="true"]')?.focus();
+  });
+  menu.addEventListener("click", (event) => {
+    const item = event.target.closest("[data-when]");
+    if (!item) return;
+    chosen = item.dataset.when === policy() ? null : item.dataset.when;
+    menu.hidePopover();
+    draw();
+  });
+  store.paint(draw);
+
+  return {
+    draw,
+    /** What the message that is sent now shall do, if not what the session says. Asked once for each message. */
+    take() {
+      const when = chosen;
+      chosen = null;
+      draw();
+      return when;
+    },
+  };
+}

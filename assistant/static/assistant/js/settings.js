@@ -1,0 +1,96 @@
+/** The session's settings: its system prompt, model, parameters, when the AI speaks, and what sending does meanwhile. */
+
+import { api } from "./api.js";
+import { modelsOffered } from "./models.js";
+import { orNotice } from "./notices.js";
+import { clone, setHidden } from "./parts.js";
+import { mayWrite } from "./state.js";
+
+const PLAIN = ["system_prompt", "model", "replies", "when_busy"];
+const NUMBERS = ["temperature", "top_p", "max_tokens"];
+const PARAMETERS = [...NUMBERS, "reasoning_effort"];
+
+export function showSettings({ store, sessionId }) {
+  const sheet = document.getElementById("settings-sheet");
+  const form = sheet.querySelector("form");
+  const fields = form.querySelector("fieldset");
+  const read = sheet.querySelector("[data-read-only]");
+  let shown = {}; // what the fields showed when nobody had touched them
+
+  const control = (name) => form.elements[name];
+
+  function fill(state) {
+    const { models, fallback } = modelsOffered(state.session?.model);
+    form.elements.model.replaceChildren(
+      ...[{ id: "", label: `${fallback} (the default)` }, ...models].map(({ id, label }) => {
+        const option = clone("option-template");
+        option.value = id;
+        option.textContent = label;
+        return option;
+      }),
+    );
+    shown = valuesOf(state.session);
+    for (const name of [...PLAIN, ...PARAMETERS]) control(name).value = shown[name];
+    sheet.querySelector("details").open = PARAMETERS.some((name) => shown[name]);
+  }
+
+  /** While it is open, fields that one has not touched follow what others change; a touched one is one's own until it is saved. */
+  function follow(state) {
+    const now = valuesOf(state.session);
+    for (const name of [...PLAIN, ...PARAMETERS]) {
+      if (control(name).value === shown[name]) control(name).value = now[name];
+      shown[name] = now[name];
+    }
+  }
+
+  let drawn = "";
+  function draw(state) {
+    const may = mayWrite(state);
+    fields.disabled = !may;
+    setHidden(read, may);
+    const mark = JSON.stringify([valuesOf(state.session), modelsOffered(null), sheet.open]);
+    if (!state.session || mark === drawn) return;
+    drawn = mark;
+    if (sheet.open) follow(state);
+    else fill(state);
+  }
+  store.paint(draw);
+  sheet.addEventListener("close", () => draw(store.state));
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const changes = changesOf(shown, Object.fromEntries([...PLAIN, ...PARAMETERS].map((name) => [name, control(name).value])));
+    if (Object.keys(changes).length) {
+      const session = await orNotice(() => api.changeSession(sessionId, changes));
+      if (!session) return;
+      store.dispatch({ type: "session.updated", session });
+    }
+    sheet.close();
+  });
+}
+
+/** A session's settings as the form's values: strings, "" for what is not set. */
+export function valuesOf(session) {
+  const parameters = session?.parameters ?? {};
+  const values = Object.fromEntries(PARAMETERS.map((name) => [name, String(parameters[name] ?? "")]));
+  return {
+    ...values,
+    system_prompt: session?.system_prompt ?? "",
+    model: session?.model ?? "",
+    replies: session?.replies ?? "every",
+    when_busy: session?.when_busy ?? "queue",
+  };
+}
+
+/** What is to be sent: only what was changed, so that nobody else's change is written over. */
+export function changesOf(before, now) {
+  const changes = {};
+  for (const name of PLAIN) if (now[name] !== before[name]) changes[name] = now[name];
+  const parameters = PARAMETERS.filter((name) => now[name] !== before[name]).map((name) => [name, parameter(name, now[name])]);
+  return parameters.length ? { ...changes, parameters: Object.fromEntries(parameters) } : changes;
+}
+
+function parameter(name, value) {
+  if (value === "") return null;
+  return NUMBERS.includes(name) ? Number(value) : value;
+}
