@@ -71,7 +71,9 @@ def send(
         if is_question:
             usage.check_budget(author)
         when = (when or locked.when_busy) if is_question else ""
-        must_wait = is_question and when != WhenBusy.INTERRUPT and _must_wait(locked)
+        # Most often nothing goes on: then nothing has to be stopped, overtaken or waited for.
+        is_idle = locked.queue_paused_until is None and not locked.messages.unfinished().exists()
+        must_wait = not is_idle and is_question and when != WhenBusy.INTERRUPT and _must_wait(locked)
         locked.last_position += 2
         message = Message.objects.create(
             session=locked,
@@ -88,7 +90,7 @@ def send(
             finished_at=None if must_wait else timezone.now(),
         )
         attaching.send_with(message, attachments)
-        touch(locked)
+        locked.updated_at = timezone.now()
         note_question(locked, author, message.mentions)
         titling.name_by_words(locked, content)
         events.message_created(message)
@@ -98,11 +100,13 @@ def send(
                 message.refresh_from_db()
                 reply = message.replies.first()
         else:
-            line_up(locked, [message])
+            if not is_idle:
+                line_up(locked, [message])
+                if is_question:
+                    make_way(locked, author)
+                message.refresh_from_db()
             if is_question:
-                make_way(locked, author)
                 reply = open_turn(locked, message)
-            message.refresh_from_db()
         events.session_changed(locked, running=True if reply else None)
         return Sent(message, reply, is_new=True)
 

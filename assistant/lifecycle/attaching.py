@@ -140,6 +140,10 @@ def send_with(message: Message, ids: Sequence[UUID]) -> None:
     The caller holds the session's lock, in the transaction that makes the message.
     Raises Refused (too_many_attachments, no_such_attachment, quota_full).
     """
+    if not ids:
+        # Known to have none: telling the message asks no further.
+        message._prefetched_objects_cache = {"attachments": Attachment.objects.none()}  # type: ignore[attr-defined]
+        return
     limit = conf.get("ASSISTANT_ATTACHMENT_MAX_COUNT")
     wanted = list(dict.fromkeys(ids))
     if len(wanted) > limit:

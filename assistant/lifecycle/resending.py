@@ -36,6 +36,7 @@ def resend(question: Message, by: Any, content: str, client_id: str, model: str 
         if attached := list(old.attachments.all()):
             for attachment in attached:
                 attachment.copy_to(session, sent.message)
+            sent.message.refresh_from_db()  # it was sent as one that has none
             events.message_changed(sent.message)
         session.messages.filter(pk=old.pk).update(superseded_by=sent.message, version=next_version())
         events.message_changed(old)

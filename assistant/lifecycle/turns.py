@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Case, F, PositiveIntegerField, Q, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -198,15 +198,19 @@ def take_live_text(message: Message) -> None:
 def note_question(session: ChatSession, author: Any, mentioned: Iterable[int] = ()) -> None:
     """Everyone else in the session has one more thing to read, and the session is back in all lists.
 
-    Who speaks has read what was said before. `mentioned` are the ids of the users whom the question names.
+    Who speaks has read what was said before. `mentioned` are the ids of the users whom the question names. Stores the
+    session's `last_position` and `updated_at` too.
     """
     session.said += 1
-    session.save(update_fields=["said"])
-    participants, later = session.participants, F("version") + 1
-    participants.filter(archived_at__isnull=False).update(archived_at=None, version=later)
-    participants.filter(user=author).update(read=session.said, version=later)
-    if named := set(mentioned):
-        participants.filter(user_id__in=named).update(mentioned=session.said, version=later)
+    session.save(update_fields=["said", "updated_at", "last_position"])
+    named = set(mentioned)
+    now = Value(session.said, output_field=PositiveIntegerField())
+    changes: dict[str, Any] = {"read": Case(When(user=author, then=now), default=F("read"))}
+    if named:
+        changes["mentioned"] = Case(When(user_id__in=named, then=now), default=F("mentioned"))
+    is_changed = Q(archived_at__isnull=False) | Q(user=author) | Q(user_id__in=named)
+    # One statement for all of them: the question is being sent, and everyone waits for it.
+    session.participants.filter(is_changed).update(archived_at=None, version=F("version") + 1, **changes)
 
 
 def touch(session: ChatSession) -> None:
