@@ -40,7 +40,6 @@ class Question:
     fails: bool  # its script has a fault: the answer ends with an error, and this text
     id: str = ""  # known once the product has said that it has it
     answer: str = ""
-    shown: int = 0  # characters of it: the most that any viewer has seen
     sights: list[Sight] = field(default_factory=list)
 
     @property
@@ -95,7 +94,6 @@ class Ledger:
             self._by_answer[message["id"]] = question
             if not question.expected.startswith(message["content"]):
                 self.wrong.append(f"{message['id']} showed {message['content'][-80:]!r} (question {question.number})")
-            question.shown = max(question.shown, len(message["content"]))
             sight = Sight(time.monotonic(), message["attempt"], message["seq"], message["status"])
             if stays and (not question.sights or sight.is_beyond(question.sights[-1])):
                 question.sights.append(sight)

@@ -99,20 +99,9 @@ def _judge_answer(verdict: Verdict, question: Question, answer: Stored) -> None:
         verdict.recovered += answer.attempt > 1
     if answer.status == "cancelled" or (answer.status == "success") == question.fails:
         verdict.lost.append(f"{name} should {'have failed' if question.fails else 'be whole'}: {answer.error_code}")
-    elif not is_right(question, answer.content):
+    elif answer.content != question.expected:
         wrong = verdict.doubled if is_doubled(answer.content, question.expected) else verdict.lost
         wrong.append(f"{name}: {len(answer.content)} characters instead of {len(question.expected)}")
-
-
-def is_right(question: Question, text: str) -> bool:
-    """The text to the letter; where the model server's connection breaks, a beginning of it, all that anyone was shown.
-
-    What has arrived when a connection breaks and was not read yet is gone with it (probably in aiohttp's reader), and a
-    busy worker reads later. An error that the model server tells in its stream takes nothing with it.
-    """
-    if "-cut=" in question.model:
-        return question.expected.startswith(text) and len(text) >= question.shown
-    return text == question.expected
 
 
 def is_doubled(text: str, expected: str) -> bool:
