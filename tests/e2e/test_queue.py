@@ -139,3 +139,30 @@ def test_sending_one_now_and_interrupting_keep_what_was_written(
     assert [r["question"].partition(": ")[2] or r["question"] for r in provider.requests(quick)] == [
         "now", "later", "three",
     ]  # fmt: skip
+
+
+def test_a_steering_message_joins_the_running_answer_behind_its_tools_results(
+    provider: ProviderProcess, alice: Person, bob: Person
+) -> None:
+    model = tagged("words-n6-tool=current_time-preamble=3-hold=2")
+    session = alice.new_session(model)
+    alice.invite(session, bob)
+    assert alice.http.patch(f"/api/sessions/{session}", json={"services": ["clock"]}).status_code == 200
+    with bob.view(session) as viewer:
+        answer = alice.asked(session, "What time is it?")
+        provider.wait_for(lambda p: p.held() > 0)
+        body = {"client_id": "steer", "content": "In Tokyo, please.", "when": "steer"}
+        steering = bob.http.post(f"/api/sessions/{session}/messages", json=body).json()["message"]
+        assert (steering["status"], steering["when"]) == ("pending", "steer")
+        provider.release(model)
+        assert viewer.wait_for_end(answer)["status"] == "success"
+        taken = viewer.wait_for(lambda: viewer.view.messages[steering["id"]]["taken_by"] and viewer.view)
+        assert taken.messages[steering["id"]]["taken_by"] == answer
+        assert (taken.messages[steering["id"]]["status"], taken.messages[steering["id"]]["taken_round"]) == (
+            "success",
+            1,
+        )
+    told = provider.requests(model)[-1]["body"]["messages"]
+    assert [line["role"] for line in told] == ["system", "user", "assistant", "tool", "user"]
+    assert told[-1]["content"] == "bob: In Tokyo, please."
+    assert [m["role"] for m in alice.messages(session)].count("assistant") == 1, "it has no answer of its own"
