@@ -62,3 +62,17 @@ test("a client id is made without crypto.randomUUID too", () => {
   assert.match(newClientId(plain), /^[0-9a-f]{32}$/);
   assert.notEqual(newClientId(plain), newClientId(plain));
 });
+
+test("what another tab keeps is told, once for each change of the text", () => {
+  const storage = storageOf();
+  const page = new EventTarget();
+  const told = [];
+  draftsIn(storage, "a").watch((text) => told.push(text), page);
+  const changed = (key) => page.dispatchEvent(Object.assign(new Event("storage"), { key }));
+  draftsIn(storage, "a").keep("from elsewhere");
+  changed("parley:draft:a");
+  draftsIn(storage, "a").sending({ client_id: "c", content: "other", created_at: 1 }); // the text is as it was
+  changed("parley:draft:a");
+  changed("parley:draft:b");
+  assert.deepEqual(told, ["from elsewhere"]);
+});

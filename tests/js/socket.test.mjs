@@ -121,3 +121,12 @@ test("a check on an open line syncs, on a lost one connects at once", () => {
   line.check();
   assert.equal(sockets.length, 2);
 });
+
+test("after a sleep, when the timers come back late, the line is tried at once", () => {
+  sockets[0].accept();
+  mock.timers.setTime(Date.now() + 15_000); // no timer ran in between
+  pass(2_000);
+  assert.deepEqual(sockets[0].sent, [{ type: "ping" }]);
+  pass(8_200);
+  assert.equal(statuses.at(-1), "reconnecting");
+});

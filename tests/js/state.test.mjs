@@ -263,3 +263,52 @@ test("summaries come with the snapshot and one by one, each once, in order", () 
   );
   assert.deepEqual(state.summaries.map(({ id }) => id), ["one", "two"]);
 });
+
+test("an entry of a message that is the same is the same object, so that nothing of it is drawn again", () => {
+  const before = after(snapshot([question(1), answer(1, { status: "success" }), question(2), answer(2)]));
+  const next = apply(before, delta(1, "x", { message_id: "a2" }));
+  const [old, now] = [thread(before), thread(next)];
+  assert.deepEqual(old.map((entry, index) => entry === now[index]), [true, true, true, false]);
+  assert.equal(now[3].message.content, "x");
+});
+
+test("a page of older messages joins those that are held: each once, in order, the newer knowledge of each", () => {
+  const held = after(snapshot([question(50), answer(50, { version: 5, status: "success", content: "whole" })], { has_more: true }));
+  const page = [];
+  for (let n = 49; n >= 0; n -= 1) page.push(answer(n, { status: "success" }), question(n));
+  const state = apply(held, { type: "ui.older", messages: [...page, answer(50, { version: 2 })], has_more: false, at: 1 });
+  assert.equal(state.messages.length, 102);
+  assert.deepEqual(
+    state.messages.map(({ position }) => position),
+    Array.from({ length: 102 }, (_, position) => position),
+  );
+  assert.equal(byId(state, "a50").content, "whole");
+  assert.equal(state.hasMore, false);
+});
+
+test("a page that brings nothing new leaves the messages as they are", () => {
+  const state = after(snapshot([question(1), answer(1, { status: "success" })], { has_more: true }));
+  const next = apply(state, { type: "ui.older", messages: [question(1)], has_more: true, at: 1 });
+  assert.equal(next.messages, state.messages);
+});
+
+test("a chosen version is shown until a new one is made", () => {
+  const versions = [answer(1, { status: "success" }), answer(1, { id: "b1", status: "success" }), answer(1, { id: "c1", status: "success" })];
+  let state = after(snapshot([question(1), ...versions]), { type: "ui.version", question: "q1", reply: "b1" });
+  assert.equal(thread(state)[1].message.id, "b1");
+  assert.equal(thread(state)[1].versions.length, 3);
+  state = apply(state, { type: "message.created", message: answer(1, { id: "d1", status: "pending" }), at: 1 });
+  assert.equal(thread(state)[1].message.id, "d1");
+});
+
+test("applying is cheap in a session of thousands of messages", () => {
+  const messages = Array.from({ length: 2500 }, (_, n) => [question(n), answer(n, { status: n < 2499 ? "success" : "processing" })]).flat();
+  let state = after(snapshot(messages));
+  const began = performance.now();
+  for (let seq = 1; seq <= 100; seq += 1) {
+    state = apply(state, delta(seq, "x", { message_id: "a2499" }));
+    thread(state);
+  }
+  const each = (performance.now() - began) / 100;
+  assert.ok(each < 30, `${each} ms a delta`); // takes 0.3; loose, because machines are busy
+});

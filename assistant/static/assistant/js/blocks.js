@@ -7,6 +7,7 @@
 import { clone } from "./parts.js";
 
 const CODE_GOES_ON = '<figure class="code continued"';
+const PARTS_OF_ONE_TABLE = 4;
 const TABLE_GOES_ON = '<div class="table continued">';
 
 /** Makes `body` show `blocks`. `slots` is what an earlier call returned for it: [{html, node}], one for each block. */
@@ -46,10 +47,40 @@ function drawBlock(body, html, old, before) {
 function drawPart(html, selector, home, old) {
   const parsed = clone("block-template");
   parsed.innerHTML = html;
-  const node = parsed.querySelector(selector);
+  let node = parsed.querySelector(selector);
+  if (selector === "tbody" && (old ? old.node.matches("table") : isLong(home))) {
+    node = parsed.querySelector("table");
+    lineUp(node, home.closest(".table").querySelector("table"));
+  }
   old?.node.remove();
-  home.after(node);
+  (node.matches("table") ? home.closest("table") : home).after(node);
   return { html, node, inner: () => node };
+}
+
+function isLong(part) {
+  const table = part.closest("table");
+  return table.tBodies.length >= PARTS_OF_ONE_TABLE || table.previousElementSibling !== null;
+}
+
+/**
+ * A browser lays a table out anew as a whole with each row that comes. So what comes after the first parts of a long one are
+ * tables below it, in the same scroller, whose columns are as wide as its columns are then.
+ */
+function lineUp(table, first) {
+  const head = [...(first.tHead?.rows[0]?.cells ?? [])];
+  if (!first.style.width) {
+    const widths = head.map((cell) => cell.getBoundingClientRect().width);
+    const sum = widths.reduce((all, width) => all + width, 0);
+    if (!sum) return; // out of sight, and so not laid out
+    // Some room for longer words to come, more where there is room anyway.
+    const room = Math.max(1.1, Math.min(1.6, first.parentElement.clientWidth / sum));
+    head.forEach((cell, index) => (cell.style.width = `${widths[index] * room}px`));
+    first.style.width = `${sum * room}px`;
+    first.style.tableLayout = "fixed";
+  }
+  table.style.width = first.style.width;
+  table.style.tableLayout = "fixed";
+  [...(table.rows[0]?.cells ?? [])].forEach((cell, index) => (cell.style.width = head[index]?.style.width ?? ""));
 }
 
 /** What the server's HTML can't hold: working buttons, and places that keys can scroll. */

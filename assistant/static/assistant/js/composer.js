@@ -13,6 +13,7 @@ export function showComposer({ drafts, maxLength, send, typing = () => {}, stop 
   const stopButton = form.querySelector("[data-stop]");
   const makesLines = matchMedia("(pointer: coarse)"); // a phone's Enter makes a line; its button sends
   let typedAt = 0;
+  let editedAt = 0;
   let isComposing = false;
 
   function refresh() {
@@ -37,6 +38,7 @@ export function showComposer({ drafts, maxLength, send, typing = () => {}, stop 
     drafts.keep(field.value);
     refresh();
     const now = Date.now();
+    editedAt = now;
     if (field.value && now - typedAt > TYPING_EVERY_MS) {
       typedAt = now;
       typing(true);
@@ -65,6 +67,12 @@ export function showComposer({ drafts, maxLength, send, typing = () => {}, stop 
 
   field.value = drafts.text();
   refresh();
+  // Two tabs with the same session share its draft; or the one would overwrite what the other keeps.
+  drafts.watch((text) => {
+    if (isComposing || Date.now() - editedAt < 1_000) return;
+    field.value = text;
+    refresh();
+  });
 
   return {
     field,

@@ -32,6 +32,17 @@ export function draftsIn(storage, sessionId) {
   return {
     text: () => read().text,
     keep: (text) => write({ ...read(), text }),
+    /** Calls back with the text when another tab of this browser has changed it. */
+    watch(callback, page = globalThis) {
+      memory ??= read();
+      page.addEventListener("storage", (event) => {
+        if (event.key !== key) return;
+        const { text: before } = memory;
+        memory = null; // or what the other tab has sent would come back from here
+        memory = read();
+        if (memory.text !== before) callback(memory.text);
+      });
+    },
     outbox: () => read().outbox,
     /** Moves a text from the draft to the outbox. */
     sending(entry) {

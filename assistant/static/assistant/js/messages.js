@@ -98,10 +98,13 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     try {
       const page = await loadOlder(before);
       store.dispatch({ type: "ui.older", messages: page.messages, has_more: page.has_more });
+      setTimeout(() => {
+        isLoading = false;
+        if (box.scrollTop < LOAD_OLDER_WITHIN_PX) loadMore(); // one who went on up meanwhile waits there
+      }, 150);
     } catch (error) {
       notice(error.message);
-    } finally {
-      setTimeout(() => (isLoading = false), 300);
+      setTimeout(() => (isLoading = false), 2_000);
     }
   }
 

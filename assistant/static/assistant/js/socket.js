@@ -9,6 +9,8 @@ const FINAL = new Set([4401, 4403, 4404]);
 const PING_EVERY_MS = 20_000;
 const ANSWER_WITHIN_MS = 6_000;
 const SYNC_EVERY_MS = 1_500;
+const WATCH_EVERY_MS = 2_000;
+const SLEPT_MS = 10_000;
 
 /** Milliseconds to wait before try number `tries` (0, 1, ...): exponential with full jitter above a floor. */
 export function backoff(tries, random = Math.random()) {
@@ -25,6 +27,7 @@ export function connect({ url, onFrame, onStatus, open = (to) => new WebSocket(t
   let heardAt = 0;
   let askedAt = 0; // when an answer was asked for that has not come; 0: none
   let syncedAt = 0;
+  let watchedAt = Date.now();
   let isGone = false;
 
   function start() {
@@ -80,8 +83,11 @@ export function connect({ url, onFrame, onStatus, open = (to) => new WebSocket(t
 
   function watch() {
     const now = Date.now();
+    const hasSlept = now - watchedAt > SLEPT_MS; // the machine, or this tab: who knows what became of the line
+    watchedAt = now;
     if (!socket) return;
-    if (askedAt && now - askedAt > ANSWER_WITHIN_MS) abandon();
+    if (hasSlept && !askedAt) ask({ type: "ping" });
+    else if (askedAt && now - askedAt > ANSWER_WITHIN_MS) abandon();
     else if (!askedAt && now - heardAt > PING_EVERY_MS) ask({ type: "ping" });
   }
 
@@ -137,7 +143,7 @@ export function connect({ url, onFrame, onStatus, open = (to) => new WebSocket(t
 
   onStatus("connecting");
   start();
-  watchTimer = setInterval(watch, 2_000);
+  watchTimer = setInterval(watch, WATCH_EVERY_MS);
   watchTimer.unref?.();
   return { send, sync, check, close, lostNetwork: () => socket && onStatus("offline") };
 }
