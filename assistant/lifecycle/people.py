@@ -85,6 +85,18 @@ def hand_over(session: ChatSession, by: Any, user_id: int) -> Participant:
     return heir
 
 
+def put_in_charge(participant: Participant) -> None:
+    """Makes a participant the owner, for an operator: when the present one is gone for good. Raises Refused (not_found)."""
+    with transaction.atomic():
+        locked = _lock(participant.session)
+        heir = _participant(locked, participant.user_id)
+        owner = locked.participants.select_related("user", "session").filter(role=Role.OWNER).first()
+        if owner is None:
+            _give(heir, Role.OWNER)
+        elif owner.pk != heir.pk:
+            _succeed(locked, owner, heir)
+
+
 def remove(session: ChatSession, by: Any, user_id: int) -> None:
     """Takes somebody out: at once, and for good unless they are invited anew. What they have said stays.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, expect
 
@@ -193,6 +194,40 @@ def sheet_people(stage: Stage) -> None:
     stage.open(session)
     stage.page.locator("[data-thread]").press("p")
     expect(stage.page.get_by_role("dialog", name="People")).to_be_visible()
+
+
+@state
+def sheet_people_with_links(stage: Stage) -> None:
+    session = stage.session()
+    stage.alice.invite(session, stage.bob)
+    stage.alice.http.post(f"/api/sessions/{session}/share")
+    stage.open(session)
+    stage.page.locator("[data-thread]").press("p")
+    stage.page.get_by_role("button", name="Make a link").click()
+    expect(stage.page.get_by_label("Invitation link")).to_be_visible()
+    expect(stage.page.get_by_label("Link to read along", exact=True)).to_be_visible()
+
+
+@state
+def sheet_hand_over(stage: Stage) -> None:
+    sheet_people(stage)
+    stage.page.get_by_role("button", name="Hand over…").click()
+    expect(stage.page.get_by_role("heading", name="Hand the session over?")).to_be_visible()
+
+
+@of_nobody
+def shared_session(stage: Stage) -> None:
+    session = stage.session("markdown", title="A session that anybody may read")
+    stage.answered(session)
+    url = stage.alice.http.post(f"/api/sessions/{session}/share").json()["url"]
+    stage.window.open(urlsplit(url).path)
+    expect(stage.page.locator(".message.is-answer")).to_be_visible()
+
+
+@of_nobody
+def shared_no_longer(stage: Stage) -> None:
+    stage.window.open("/shared/gone/")
+    expect(stage.page.get_by_role("heading", name="This link doesn’t work any more")).to_be_visible()
 
 
 @state

@@ -1,9 +1,10 @@
-/** Who is in the session, who is here now, who is typing; and the link that lets others in. */
+/** Who is in the session, who is here now, who is typing; and what its owner does about it. */
 
 import { api } from "./api.js";
 import { orNotice } from "./notices.js";
-import { clone, copyText, flash, part, reconcile, setHidden, setText } from "./parts.js";
-import { mayWrite, typists } from "./state.js";
+import { clone, part, reconcile, setHidden, setText } from "./parts.js";
+import { typists } from "./state.js";
+import { sure } from "./sure.js";
 
 const FACES = 4;
 const ROLES = { owner: "Owner", editor: "Editor", viewer: "Viewer" };
@@ -13,8 +14,9 @@ export function showPeople({ store, sessionId }) {
   const opener = document.querySelector("[data-people-open]");
   const sheet = document.getElementById("people-sheet");
   const list = sheet.querySelector("[data-people]");
-  const invitation = sheet.querySelector("[data-invite]");
-  const made = sheet.querySelector("[data-invite-made]");
+  const readers = sheet.querySelector("[data-readers]");
+  const handOver = sheet.querySelector("[data-hand-over]");
+  const leave = sheet.querySelector("[data-leave]");
   const typing = document.querySelector("[data-typing]");
   const faceElements = new Map();
   const personElements = new Map();
@@ -22,6 +24,7 @@ export function showPeople({ store, sessionId }) {
   store.paint((state) => {
     const isHere = (person) => state.online.includes(person.id) || person.id === state.you?.id;
     const people = [...state.participants].sort((a, b) => isHere(b) - isHere(a) || a.name.localeCompare(b.name));
+    const isOwner = state.you?.role === "owner";
     reconcile(faces, people.slice(0, FACES), {
       elements: faceElements,
       key: (person) => person.id,
@@ -34,33 +37,73 @@ export function showPeople({ store, sessionId }) {
     reconcile(list, people, {
       elements: personElements,
       key: (person) => person.id,
-      make: () => clone("person-template"),
+      make: makePerson,
       draw(element, person) {
+        const isYou = person.id === state.you?.id;
+        const mayChange = isOwner && !isYou;
         drawFace(part(element, "face"), person, isHere(person));
-        setText(part(element, "name"), person.id === state.you?.id ? `${person.name} (you)` : person.name);
-        setText(part(element, "role"), `${ROLES[person.role] ?? person.role}${isHere(person) ? " · here" : ""}`);
+        setText(part(element, "name"), isYou ? `${person.name} (you)` : person.name);
+        setText(part(element, "here"), isHere(person) ? "here now" : "");
+        setText(part(element, "role"), ROLES[person.role] ?? person.role);
+        setHidden(part(element, "role"), mayChange);
+        const select = part(element, "select");
+        setHidden(select, !mayChange);
+        select.setAttribute("aria-label", `Role of ${person.name}`);
+        if (select.value !== person.role) select.value = person.role;
+        setHidden(part(element, "remove"), !mayChange);
+        part(element, "remove").setAttribute("aria-label", `Remove ${person.name}`);
       },
     });
-    setHidden(invitation, !mayWrite(state));
+    setHidden(readers, !state.readers);
+    setText(readers, `${state.readers} ${state.readers === 1 ? "reads" : "read"} along by the link.`);
+    setHidden(handOver, !isOwner || people.length < 2);
+    setHidden(leave, !state.you || isOwner);
     const names = typists(state, Date.now());
     const verb = names.length === 1 ? "is" : "are";
     setText(typing, names.length ? `${names.slice(0, 3).join(", ")}${names.length > 3 ? " and others" : ""} ${verb} typing…` : "");
   });
 
-  invitation.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const answer = await orNotice(() => api.invite(sessionId, invitation.elements.role.value));
-    if (!answer) return;
-    made.hidden = false;
-    const link = part(made, "link");
-    link.value = new URL(answer.url, location.href).href;
-    link.select();
-    setText(part(made, "until"), `Works until ${new Date(answer.expires_at).toLocaleString()}.`);
+  function makePerson({ id }) {
+    const element = clone("person-template");
+    const person = () => store.state.participants.find((one) => one.id === id) ?? { id, name: "" };
+    part(element, "select").addEventListener("change", async ({ target }) => {
+      const changed = await orNotice(() => api.changeRole(sessionId, id, target.value));
+      if (changed) store.dispatch({ type: "participant.updated", participant: changed });
+      else store.repaint();
+    });
+    part(element, "remove").addEventListener("click", async () => {
+      const { name } = person();
+      const isSure = await sure({
+        heading: `Remove ${name}?`,
+        text: `${name} is disconnected at once, and comes back only by a new invitation. What they said stays; what they have waiting is withdrawn.${store.state.shared ? " By the link to read along they could still read." : ""}`,
+        yes: "Remove",
+      });
+      if (!isSure) return;
+      const gone = await orNotice(() => api.removeParticipant(sessionId, id));
+      if (gone) store.dispatch({ type: "participant.removed", participant: person() });
+    });
+    return element;
+  }
+
+  handOver.addEventListener("click", async () => {
+    const { participants, you } = store.state;
+    const heir = await sure({
+      heading: "Hand the session over?",
+      text: "The new owner decides who takes part. You stay as an editor.",
+      yes: "Hand over",
+      choices: participants.filter(({ id }) => id !== you.id).map(({ id, name }) => ({ value: id, label: name })),
+    });
+    const handed = heir && (await orNotice(() => api.handOver(sessionId, Number(heir))));
+    for (const participant of handed?.participants ?? []) store.dispatch({ type: "participant.updated", participant });
   });
-  part(made, "copy").addEventListener("click", async (event) => {
-    flash(event.currentTarget, (await copyText(part(made, "link").value)) ? "Copied" : "Could not copy");
+  leave.addEventListener("click", async () => {
+    const isSure = await sure({
+      heading: "Leave the session?",
+      text: "It goes out of your list. What you said stays, and you come back only by an invitation.",
+      yes: "Leave",
+    });
+    if (isSure && (await orNotice(() => api.leave(sessionId)))) location.assign("/");
   });
-  sheet.addEventListener("close", () => (made.hidden = true));
 }
 
 function drawFace(face, person, isHere) {

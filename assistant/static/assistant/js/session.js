@@ -11,6 +11,7 @@ import { nameMarker } from "./marking.js";
 import { ASSISTANT, mentions } from "./mentions.js";
 import { isSilent } from "./message.js";
 import { showMessages } from "./messages.js";
+import { showLinks } from "./links.js";
 import { loadModels, modelLabel, showModel } from "./models.js";
 import { orNotice } from "./notices.js";
 import { createOutbox } from "./outbox.js";
@@ -89,6 +90,7 @@ const messages = showMessages({
 showQueue({ store, sessionId });
 showSettings({ store, sessionId });
 showPeople({ store, sessionId });
+showLinks({ store, sessionId });
 showConnection({ store });
 announce({ store, modelLabel });
 showShell({
