@@ -6,14 +6,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
+from django.contrib.auth.admin import UserAdmin
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from assistant import events
-from assistant.lifecycle import asking, recovery
+from assistant.lifecycle import asking, people, recovery
 from assistant.lifecycle.refusal import Refused
 from assistant.models import (
     ApiToken,
@@ -21,10 +23,12 @@ from assistant.models import (
     Invitation,
     Message,
     Participant,
+    ShareLink,
     UnfinishedAnswer,
     WorkerProcess,
 )
 from assistant.models.message import UNFINISHED, Author
+from assistant.models.participant import Role
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -36,9 +40,15 @@ class ReadOnly(admin.ModelAdmin):
 
 
 class ParticipantInline(admin.TabularInline):
+    """To add people and to remove them. Roles change by the actions of the participants' own page."""
+
     model = Participant
     extra = 0
+    fields = ["user", "role"]
     autocomplete_fields = ["user"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 @admin.register(ChatSession)
@@ -61,11 +71,26 @@ class ChatSessionAdmin(admin.ModelAdmin):
         return session.messages_
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        """Whoever is taken out of a session here is disconnected from it."""
+        """By the verbs: whoever is taken out is disconnected, and everyone hears who came and went."""
         with transaction.atomic():
-            super().save_formset(request, form, formset, change)
+            session = ChatSession.objects.locked(form.instance.pk)
+            if session is None:
+                return
+            added = formset.save(commit=False)
             for participant in formset.deleted_objects:
-                events.access_ended(participant.session_id, participant.user_id)
+                try:
+                    people.take_out(session, participant)
+                except Refused as refusal:
+                    self.message_user(request, refusal.detail, messages.ERROR)
+            for participant in added:
+                if participant.role == Role.OWNER and session.participants.filter(role=Role.OWNER).exists():
+                    self.message_user(
+                        request, "A session has one owner. Make somebody it who takes part.", messages.ERROR
+                    )
+                    continue
+                participant.session, participant.read = session, session.said
+                participant.save()
+                events.participant_changed("participant.joined", participant)
 
     def delete_model(self, request: HttpRequest, obj: ChatSession) -> None:
         asking.delete(obj)  # stops what is being written there, and tells the viewers
@@ -73,6 +98,79 @@ class ChatSessionAdmin(admin.ModelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ChatSession]) -> None:
         for session in queryset:
             self.delete_model(request, session)
+
+
+@admin.register(Participant)
+class ParticipantAdmin(ReadOnly):
+    """Who takes part where: for an operator whose help a session needs, say because its owner is gone."""
+
+    list_display = ["user", "session", "role", "joined_at"]
+    list_filter = ["role"]
+    list_select_related = ["user", "session"]
+    search_fields = ["user__username", "session__title", "session__id"]
+    ordering = ["-id"]
+    actions = ["make_owner", "remove"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only with its session or account: by itself it is removed by the action, which tells everyone."""
+        match = request.resolver_match
+        own_pages = match is not None and (match.url_name or "").startswith("assistant_participant_")
+        return not own_pages and super().has_delete_permission(request, obj)
+
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("assistant.change_participant")
+
+    @admin.action(permissions=["act"], description="Make them the owner (the present one becomes an editor)")
+    def make_owner(self, request: HttpRequest, queryset: QuerySet[Participant]) -> None:
+        for participant in queryset.select_related("session"):
+            people.put_in_charge(participant)
+
+    @admin.action(permissions=["act"], description="Remove them from their session")
+    def remove(self, request: HttpRequest, queryset: QuerySet[Participant]) -> None:
+        for participant in queryset.select_related("user", "session"):
+            with transaction.atomic():
+                session = ChatSession.objects.locked(participant.session_id)
+                try:
+                    if session is not None:
+                        people.take_out(session, participant)
+                except Refused as refusal:
+                    self.message_user(request, f"{participant.user} in {session}: {refusal.detail}", messages.ERROR)
+
+
+@admin.register(ShareLink)
+class ShareLinkAdmin(ReadOnly):
+    """Sessions that anybody may read who has their link. Deleting one ends it, and sends its readers away."""
+
+    list_display = ["session", "created_by", "created_at"]
+    list_select_related = ["session", "created_by"]
+
+    def delete_model(self, request: HttpRequest, obj: ShareLink) -> None:
+        with transaction.atomic():
+            session = ChatSession.objects.locked(obj.session_id)
+            if session is not None:
+                people.withdraw_share(session)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ShareLink]) -> None:
+        for link in queryset:
+            self.delete_model(request, link)
+
+
+User = get_user_model()
+if admin.site.is_registered(User):
+    admin.site.unregister(User)
+
+
+@admin.register(User)
+class AccountAdmin(UserAdmin):
+    """Before an account is deleted its sessions go to somebody else, so that none is left without an owner."""
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        people.forget(obj)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for user in queryset:
+            self.delete_model(request, user)
 
 
 @admin.register(Message)

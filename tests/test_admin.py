@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django_q.models import OrmQ
 
-from assistant.lifecycle import asking
+from assistant.lifecycle import asking, people
 from assistant.models import (
     ApiToken,
     ChatSession,
@@ -31,6 +31,7 @@ def world(session, alice, worker):
     """At least one row of each of our models."""
     ApiToken.issue(alice)
     Invitation.issue(session, alice, Role.VIEWER)
+    people.share(session, alice)
     fail(claimed(answer_of(ask(session, alice)), worker), "a part")
     write(claimed(answer_of(ask(session, alice)), worker), "so far", 1)
     ask(session, alice, "waits")
@@ -294,3 +295,44 @@ def test_a_token_is_revoked_by_deleting_it(admin_client, client, alice):
     token = ApiToken.issue(alice)
     admin_client.post(f"/admin/assistant/apitoken/{ApiToken.objects.get().pk}/delete/", {"post": "yes"})
     assert client.get("/api/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+
+
+# --- people ---
+
+
+def act(client, model, action, *rows):
+    sent = {"action": action, "_selected_action": [str(row.pk) for row in rows]}
+    return text_of(client.post(f"/admin/assistant/{model}/", sent, follow=True))
+
+
+def roles(session):
+    return dict(session.participants.values_list("user__username", "role"))
+
+
+def test_an_operator_gives_a_session_another_owner_and_removes_somebody(admin_client, session, bob, vera, frames):
+    act(admin_client, "participant", "make_owner", session.participants.get(user=bob))
+    assert roles(session) == {"alice": "editor", "bob": "owner", "vera": "viewer"}
+    act(admin_client, "participant", "remove", session.participants.get(user=vera))
+    assert "The owner can't be removed" in act(
+        admin_client, "participant", "remove", session.participants.get(user=bob)
+    )
+    assert roles(session) == {"alice": "editor", "bob": "owner"}
+    assert [frame["type"] for frame in frames][-1] == "participant.removed"
+
+
+def test_ending_a_share_link_in_the_admin_sends_its_readers_away(admin_client, session, alice, sent_to_workers):
+    link = people.share(session, alice)[0]
+    act(admin_client, "sharelink", "delete_selected", link)
+    admin_client.post(
+        "/admin/assistant/sharelink/",
+        {"action": "delete_selected", "_selected_action": [str(link.pk)], "post": "yes"},
+    )
+    assert not session.__class__.objects.filter(share_link__isnull=False).exists()
+    assert {"type": "share.ended"} in [event for _, event in sent_to_workers()]
+
+
+def test_a_deleted_account_leaves_its_sessions_to_somebody_else(admin_client, session, alice):
+    page = f"/admin/auth/user/{alice.pk}/delete/"
+    assert admin_client.get(page).status_code == 200 and roles(session)["alice"] == "owner", "looking changes nothing"
+    admin_client.post(page, {"post": "yes"})
+    assert roles(session) == {"bob": "owner", "vera": "viewer"}
