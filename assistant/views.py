@@ -33,7 +33,7 @@ from assistant.models import ApiToken, ChatSession, Invitation
 
 User = get_user_model()
 
-LISTED_SESSIONS = 100
+LISTED_SESSIONS = 50  # the rest is loaded as one scrolls
 NO_SESSION = UUID(int=0)  # stands in the session's URL where the script puts an id
 PASSWORDS = "django.contrib.auth.backends.ModelBackend"
 
@@ -56,7 +56,7 @@ def home(request: HttpRequest) -> HttpResponse:
     """The latest session, or the welcome; before anybody has an account, the set-up."""
     if not request.user.is_authenticated:
         return redirect("assistant:setup" if needs_setup() else "assistant:login")
-    latest = ChatSession.objects.for_user(request.user).first()
+    latest = ChatSession.objects.listed_for(request.user).first()
     return redirect("assistant:session", latest.pk) if latest else redirect("assistant:new-session")
 
 
@@ -80,7 +80,7 @@ def session(request: HttpRequest, session_id: UUID) -> HttpResponse:
 
 def _room(request: HttpRequest) -> dict[str, Any]:
     return {
-        "sessions": ChatSession.objects.for_user(request.user)[:LISTED_SESSIONS],
+        "sessions": ChatSession.objects.listed_for(request.user)[:LISTED_SESSIONS],
         "max_length": conf.get("ASSISTANT_MAX_LENGTH"),
         "no_session": NO_SESSION,
         "csrf_cookie": settings.CSRF_COOKIE_NAME,

@@ -43,6 +43,11 @@ class SessionQuerySet(models.QuerySet["ChatSession"]):
         """The sessions that `user` takes part in, newest activity first. Authorisation is this query."""
         return self.filter(participants__user_id=user.pk).order_by("-updated_at", "-id")
 
+    def listed_for(self, user: Any) -> SessionQuerySet:
+        """Those of them that `user` has not archived."""
+        listed = self.filter(participants__user_id=user.pk, participants__archived_at=None)
+        return listed.order_by("-updated_at", "-id")
+
     def locked(self, session_id: UUID) -> ChatSession | None:
         """The session, its row locked until the transaction ends, or None if it is gone.
 

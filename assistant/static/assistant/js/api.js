@@ -48,7 +48,13 @@ async function call(method, path, body) {
 const at = encodeURIComponent;
 
 export const api = {
-  sessions: () => call("GET", "sessions?limit=100"),
+  sessions: ({ archived = false, before = null }) =>
+    call("GET", `sessions?archived=${archived}&limit=50${before ? `&before=${at(before)}` : ""}`),
+  markRead: (id, said) => call("POST", `sessions/${at(id)}/read`, { said }),
+  archive: (id) => call("POST", `sessions/${at(id)}/archive`),
+  unarchive: (id) => call("POST", `sessions/${at(id)}/unarchive`),
+  exportUrl: (id, format) => `/api/sessions/${at(id)}/export?format=${format}`,
+  search: (query, before) => call("GET", `search?q=${at(query)}&limit=20${before ? `&before=${at(before)}` : ""}`),
   createSession: (fields) => call("POST", "sessions", fields),
   changeSession: (id, fields) => call("PATCH", `sessions/${at(id)}`, fields),
   deleteSession: (id) => call("DELETE", `sessions/${at(id)}`),
@@ -64,12 +70,17 @@ export const api = {
   share: (id) => call("POST", `sessions/${at(id)}/share`),
   unshare: (id) => call("DELETE", `sessions/${at(id)}/share`),
   models: () => call("GET", "models"),
+  around: (id, message) => call("GET", `sessions/${at(id)}/messages?around=${at(message)}&limit=50`),
+  after: (id, message) => call("GET", `sessions/${at(id)}/messages?after=${at(message)}&limit=50`),
   older: (id, before) => call("GET", `sessions/${at(id)}/messages?before=${at(before)}&limit=50`),
   olderShared: (token, before) => call("GET", `shared/${at(token)}/messages?before=${at(before)}&limit=50`),
   send: (id, { client_id, content, when }) =>
     call("POST", `sessions/${at(id)}/messages`, { client_id, content, when: when ?? undefined }),
   cancel: (messageId) => call("POST", `messages/${at(messageId)}/cancel`),
   retry: (messageId) => call("POST", `messages/${at(messageId)}/retry`),
+  fork: (messageId) => call("POST", `messages/${at(messageId)}/fork`),
+  resend: (messageId, { client_id, content }) =>
+    call("POST", `messages/${at(messageId)}/resend`, { client_id, content }),
   edit: (messageId, content) => call("PATCH", `messages/${at(messageId)}`, { content }),
   move: (messageId, before) => call("POST", `messages/${at(messageId)}/move`, { before }),
   sendNow: (messageId) => call("POST", `messages/${at(messageId)}/send-now`),

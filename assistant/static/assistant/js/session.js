@@ -18,6 +18,7 @@ import { createOutbox } from "./outbox.js";
 import { storage } from "./storage.js";
 import { setText } from "./parts.js";
 import { showPeople } from "./people.js";
+import { keepRead } from "./reading.js";
 import { showQueue } from "./queue.js";
 import { showSettings } from "./settings.js";
 import { showShell } from "./shell.js";
@@ -92,6 +93,7 @@ showSettings({ store, sessionId });
 showPeople({ store, sessionId });
 showLinks({ store, sessionId });
 showConnection({ store });
+keepRead({ store, sessionId });
 announce({ store, modelLabel });
 showShell({
   focusComposer: composer.focus,
@@ -133,9 +135,7 @@ let unread = 0; // answers that came while the page was out of sight
 store.watch((state, before, event) => {
   if (running(before) && !running(state)) {
     if (document.hidden && event.type === "message.updated") unread += 1;
-    sidebar.refresh();
   }
-  if (before.session && state.session.title !== before.session.title) sidebar.refresh();
 });
 
 // --- the live connection, and what heals it ---

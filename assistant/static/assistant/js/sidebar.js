@@ -1,98 +1,135 @@
-/** The list of sessions, the drawer it is on phones, and the menu of one session. */
+/** The list of sessions, live: what is unread, what runs, what was put away; and the menu of one session. */
 
 import { api } from "./api.js";
+import { showDrawer } from "./drawer.js";
+import { applyList, emptyList } from "./list.js";
 import { openMenu as openMenuBeside } from "./menu.js";
-import { orNotice } from "./notices.js";
+import { modelLabel } from "./models.js";
+import { notice, orNotice } from "./notices.js";
 import { clone, part, reconcile, setHidden, setText } from "./parts.js";
+import { showSearch } from "./search.js";
+import { connect } from "./socket.js";
 
-const REFRESH_EVERY_MS = 60_000;
+const LOAD_WITHIN_PX = 300;
+const MOST_COUNTED = 99;
 
-/** `current` is the id of the open session or null; onRenamed(title) tells the page about its own. */
+/** `current` is the id of the open session or null; onChanged(session) tells the page about a change made here. */
 export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
   const sidebar = document.getElementById("sidebar");
+  const box = sidebar.querySelector("[data-session-list]");
   const list = sidebar.querySelector("[data-sessions]");
   const nothing = sidebar.querySelector("[data-no-sessions]");
-  const opener = document.querySelector("[data-drawer-open]");
+  const heading = sidebar.querySelector("[data-archived-heading]");
+  const toArchived = sidebar.querySelector("[data-show-archived]");
   const menu = document.getElementById("session-menu");
   const elements = new Map([...list.children].map((element) => [element.dataset.id, element]));
-  let sessions = [];
+  const lists = { usual: emptyList(), archived: emptyList(true) };
+  let shown = "usual";
+  let isReady = false; // the first snapshot has come; until then the server's markup stands
+  let isLoading = false;
   let chosen = null; // {id, title, role} the menu is about
+
+  showDrawer(sidebar);
+  showSearch({
+    modelLabel,
+    urlOf: (session, message) => sessionUrl(session) + (message ? `#message-${message}` : ""),
+  });
 
   // --- list ---
 
-  async function refresh() {
-    let answer;
-    try {
-      answer = await api.sessions();
-    } catch {
-      return; // the list stays as it is
-    }
-    sessions = answer.sessions;
-    draw();
+  function hear(frame) {
+    for (const name of Object.keys(lists)) lists[name] = applyList(lists[name], frame);
+    if (frame.type === "list.snapshot") isReady = true;
+    if (isReady) draw();
   }
 
   function draw() {
-    reconcile(list, sessions, {
-      elements,
-      key: (session) => session.id,
-      make(session) {
-        const element = clone("session-item-template");
-        element.dataset.id = session.id;
-        part(element, "link").href = sessionUrl(session.id);
-        return element;
-      },
-      draw(element, session) {
-        const isCurrent = session.id === current;
-        setText(part(element, "title"), session.title);
-        part(element, "menu").setAttribute("aria-label", `Actions for ${session.title}`);
-        setHidden(part(element, "running"), !session.running);
-        element.classList.toggle("is-current", isCurrent);
-        if (isCurrent) part(element, "link").setAttribute("aria-current", "page");
-      },
-    });
-    setHidden(nothing, sessions.length > 0);
+    const { sessions, hasMore, archived } = lists[shown];
+    reconcile(list, sessions, { elements, key: (session) => session.id, make, draw: drawItem });
+    setHidden(nothing, sessions.length > 0 || hasMore);
+    setText(nothing, archived ? "Nothing is put away." : "Your sessions will stand here.");
+    setHidden(heading, !archived);
+    setHidden(toArchived, archived);
   }
 
-  // --- drawer ---
-
-  const main = document.querySelector("main");
-
-  function setDrawer(isOpen) {
-    sidebar.classList.toggle("is-open", isOpen);
-    opener.setAttribute("aria-expanded", String(isOpen));
-    main.inert = isOpen;
-    if (isOpen) sidebar.querySelector("[data-drawer-close]").focus();
-    else opener.focus();
+  function make(session) {
+    const element = clone("session-item-template");
+    element.dataset.id = session.id;
+    part(element, "link").href = sessionUrl(session.id);
+    return element;
   }
 
-  opener.addEventListener("click", () => setDrawer(true));
-  sidebar.querySelector("[data-drawer-close]").addEventListener("click", () => setDrawer(false));
-  document.querySelector("[data-drawer-shade]").addEventListener("click", () => setDrawer(false));
-  document.addEventListener("keydown", (event) => {
-    const isInFront = sidebar.classList.contains("is-open") && !document.querySelector("dialog[open], :popover-open");
-    if (event.key === "Escape" && isInFront) setDrawer(false);
-  });
-  matchMedia("(min-width: 52.01rem)").addEventListener("change", () => {
-    sidebar.classList.remove("is-open");
-    main.inert = false;
-  });
+  function drawItem(element, { id, title, running, yours }) {
+    const isCurrent = id === current;
+    setText(part(element, "title"), title);
+    part(element, "menu").setAttribute("aria-label", `Actions for ${title}`);
+    setHidden(part(element, "running"), !running);
+    element.classList.toggle("is-current", isCurrent);
+    element.classList.toggle("is-unread", yours.unread > 0);
+    if (isCurrent) part(element, "link").setAttribute("aria-current", "page");
+    const badge = part(element, "unread");
+    setHidden(badge, !yours.unread);
+    badge.classList.toggle("badge-live", yours.mentioned);
+    badge.classList.toggle("badge-accent", !yours.mentioned);
+    const count = yours.unread > MOST_COUNTED ? `${MOST_COUNTED}+` : String(yours.unread);
+    setText(part(element, "unread-count"), yours.mentioned ? `@ ${count}` : count);
+    setText(part(element, "unread-words"), yours.mentioned ? " unread, you are mentioned" : " unread");
+  }
+
+  async function loadMore() {
+    const name = shown;
+    const { sessions, hasMore, archived } = lists[name];
+    if (isLoading || !hasMore || (name === "usual" && !isReady)) return;
+    isLoading = true;
+    try {
+      const page = await api.sessions({ archived, before: sessions.at(-1)?.id });
+      lists[name] = applyList(lists[name], { type: "list.page", ...page });
+      draw();
+    } catch (error) {
+      notice(error.message);
+    } finally {
+      isLoading = false;
+    }
+  }
+
+  const isNearEnd = () => box.scrollHeight - box.clientHeight - box.scrollTop < LOAD_WITHIN_PX;
+  box.addEventListener("scroll", () => isNearEnd() && loadMore(), { passive: true });
+
+  async function show(name) {
+    shown = name;
+    if (name === "archived") lists.archived = emptyList(true);
+    draw();
+    await loadMore();
+    (name === "archived" ? part(heading, "back") : toArchived).focus();
+  }
+
+  toArchived.addEventListener("click", () => show("archived"));
+  part(heading, "back").addEventListener("click", () => show("usual"));
 
   // --- menu ---
 
+  function known(id) {
+    return [...lists.usual.sessions, ...lists.archived.sessions].find((session) => session.id === id);
+  }
+
   function openMenu(button, session) {
-    chosen = session;
-    setHidden(part(menu, "rename"), session.role === "viewer");
-    setHidden(part(menu, "delete"), Boolean(session.role) && session.role !== "owner");
+    chosen = known(session.id) ?? session;
+    const isArchived = Boolean(chosen.yours?.archived);
+    setHidden(part(menu, "rename"), chosen.role === "viewer");
+    setHidden(part(menu, "archive"), isArchived);
+    setHidden(part(menu, "unarchive"), !isArchived);
+    setHidden(part(menu, "delete"), Boolean(chosen.role) && chosen.role !== "owner");
+    for (const format of ["md", "json"]) part(menu, `export-${format}`).href = api.exportUrl(chosen.id, format);
     openMenuBeside(menu, button);
   }
 
   list.addEventListener("click", (event) => {
     const button = event.target.closest("[data-part=menu]");
     if (!button) return;
-    const id = button.closest("[data-id]").dataset.id;
-    const title = part(button.closest("[data-id]"), "title").textContent;
-    openMenu(button, sessions.find((session) => session.id === id) ?? { id, title, role: null });
+    const element = button.closest("[data-id]");
+    openMenu(button, { id: element.dataset.id, title: part(element, "title").textContent, role: null });
   });
+  menu.addEventListener("click", (event) => event.target.closest("a") && menu.hidePopover());
 
   const rename = document.getElementById("rename-sheet");
   const remove = document.getElementById("delete-sheet");
@@ -111,9 +148,19 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
     const session = await orNotice(() => api.changeSession(chosen.id, { title }));
     if (!session) return;
     rename.close();
-    onChanged(session);
-    await refresh();
+    changed(session);
   });
+
+  part(menu, "archive").addEventListener("click", () => putAway(true));
+  part(menu, "unarchive").addEventListener("click", () => putAway(false));
+
+  async function putAway(isAway) {
+    menu.hidePopover();
+    const session = await orNotice(() => (isAway ? api.archive(chosen.id) : api.unarchive(chosen.id)));
+    if (!session) return;
+    changed(session);
+    notice(isAway ? "Archived. It comes back when somebody asks something in it." : "Back in your list.");
+  }
 
   part(menu, "delete").addEventListener("click", () => {
     menu.hidePopover();
@@ -126,14 +173,26 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
     if (!done) return;
     remove.close();
     if (chosen.id === current) location.assign("/");
-    else await refresh();
+    else hear({ type: "list.removed", session_id: chosen.id });
   });
 
-  // --- keeping it fresh ---
+  /** What was done here shows at once, and again when the socket tells it. */
+  function changed(session) {
+    hear({ type: "list.updated", session });
+    onChanged(session);
+  }
 
-  refresh();
-  setInterval(() => document.hidden || refresh(), REFRESH_EVERY_MS);
-  document.addEventListener("visibilitychange", () => document.hidden || refresh());
+  // --- the live connection ---
 
-  return { refresh, openMenu };
+  const line = connect({
+    url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/sessions/`,
+    onFrame: hear,
+    onStatus: () => {},
+  });
+  document.addEventListener("visibilitychange", () => document.hidden || line.check());
+  addEventListener("focus", () => line.check());
+  addEventListener("online", () => line.check());
+  addEventListener("pageshow", (event) => event.persisted && line.check());
+
+  return { openMenu };
 }

@@ -1,5 +1,5 @@
 /**
- * The live connection to one session: opens, listens, notices a dead line, comes back by itself.
+ * The live connection to one session, or to the list of them: opens, listens, notices a dead line, comes back by itself.
  *
  * onFrame(frame) gets every frame with `at` (ms); onStatus(status, code) one of connecting, open, reconnecting,
  * offline, gone. After `gone` (a close code that says why) nothing is tried again.
@@ -47,7 +47,7 @@ export function connect({ url, onFrame, onStatus, open = (to) => new WebSocket(t
       } catch {
         return;
       }
-      if (frame.type === "session.snapshot") {
+      if (frame.type === "session.snapshot" || frame.type === "list.snapshot") {
         tries = 0;
         onStatus("open");
       }

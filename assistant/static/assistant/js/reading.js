@@ -1,0 +1,38 @@
+/** Tells the server how far one has read: all that was said, while the session is in view of a page with the focus. */
+
+import { api } from "./api.js";
+
+const SOON_MS = 300; // what comes close together is told once
+const AGAIN_MS = 5_000;
+
+export function keepRead({ store, sessionId }) {
+  let told = 0;
+  let timer = null;
+
+  const isLooking = () => store.state.ready && !document.hidden && document.hasFocus();
+
+  function look(after = SOON_MS) {
+    const said = store.state.session?.said ?? 0;
+    if (said <= told || timer || !isLooking()) return;
+    timer = setTimeout(tell, after);
+  }
+
+  async function tell() {
+    timer = null;
+    if (!isLooking()) return;
+    const said = store.state.session.said;
+    try {
+      await api.markRead(sessionId, said);
+      told = Math.max(told, said);
+      look();
+    } catch (error) {
+      if (error.isRetryable) look(AGAIN_MS);
+    }
+  }
+
+  store.watch((state, before) => {
+    if (state.session?.said !== before.session?.said || state.ready !== before.ready) look();
+  });
+  document.addEventListener("visibilitychange", () => look());
+  addEventListener("focus", () => look());
+}
