@@ -82,6 +82,8 @@ def _room(request: HttpRequest) -> dict[str, Any]:
     return {
         "sessions": ChatSession.objects.listed_for(request.user)[:LISTED_SESSIONS],
         "max_length": conf.get("ASSISTANT_MAX_LENGTH"),
+        "max_files": conf.get("ASSISTANT_ATTACHMENT_MAX_COUNT"),
+        "max_file_mb": conf.get("ASSISTANT_ATTACHMENT_MAX_MB"),
         "no_session": NO_SESSION,
         "csrf_cookie": settings.CSRF_COOKIE_NAME,
     }

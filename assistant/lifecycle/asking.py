@@ -92,7 +92,7 @@ def send(
         attaching.send_with(message, attachments)
         locked.updated_at = timezone.now()
         note_question(locked, author, message.mentions)
-        titling.name_by_words(locked, content)
+        titling.name_by_words(locked, content or attaching.first_name(message))
         events.message_created(message)
         reply = None
         if must_wait:

@@ -163,6 +163,11 @@ def send_with(message: Message, ids: Sequence[UUID]) -> None:
             raise Refused("no_such_attachment", gone, status=422)
 
 
+def first_name(message: Message) -> str:
+    """The name of the first file of a message; "" if it has none."""
+    return message.attachments.order_by("position").values_list("name", flat=True).first() or ""
+
+
 def release(message: Message) -> None:
     """A withdrawn message gives its files back to who uploaded them: they can be sent again, or are swept away."""
     message.attachments.update(message=None, free_since=timezone.now())

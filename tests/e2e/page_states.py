@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, expect
 
+from tests.files import pdf, png
 from tests.provider import ProviderProcess, expected_text
 
 from .people import Person, tagged
@@ -284,3 +285,26 @@ def names_to_complete(stage: Stage) -> None:
     expect(stage.page.locator(".mention")).to_have_count(2)
     stage.window.composer.press_sequentially("Well, @")
     expect(stage.page.locator(".mention-option")).to_have_count(2)
+
+
+@state
+def files_to_send_and_sent(stage: Stage) -> None:
+    session = stage.session()
+    given = {
+        "file": ("red.png", png(400, 300)),
+        "pdf": ("report.pdf", pdf("Revenue")),
+        "txt": ("notes.txt", b"Words"),
+    }
+    ids = [
+        stage.alice.http.post(f"/api/sessions/{session}/attachments", files={"file": one}).json()["id"]
+        for one in given.values()
+    ]
+    body = {"client_id": uuid.uuid4().hex, "content": "Look", "attachments": ids}
+    sent = stage.alice.http.post(f"/api/sessions/{session}/messages", json=body).json()
+    stage.alice.wait_for_end(sent["reply"]["id"])
+    stage.open(session)
+    expect(stage.page.locator(".attachment")).to_have_count(3)
+    with stage.page.expect_file_chooser() as chooser:
+        stage.page.get_by_role("button", name="Attach files").click()
+    chooser.value.set_files([{"name": "a.txt", "mimeType": "text/plain", "buffer": b"Words"}])
+    expect(stage.page.locator(".file .file-detail")).to_have_text("5 bytes")

@@ -76,3 +76,12 @@ test("what another tab keeps is told, once for each change of the text", () => {
   changed("parley:draft:b");
   assert.deepEqual(told, ["from elsewhere"]);
 });
+
+test("uploaded files are remembered with the draft, and go with what is sent", () => {
+  const storage = storageOf();
+  const drafts = draftsIn(storage, "a");
+  drafts.keepFiles([{ id: "1" }, { id: "2" }]);
+  assert.deepEqual(draftsIn(storage, "a").files(), [{ id: "1" }, { id: "2" }]);
+  drafts.sending({ client_id: "c", content: "", attachments: [{ id: "1" }], created_at: 1 });
+  assert.deepEqual(draftsIn(storage, "a").files(), [{ id: "2" }]);
+});

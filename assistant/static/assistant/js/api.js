@@ -45,6 +45,28 @@ async function call(method, path, body) {
   throw new Refusal(response.status, data?.code ?? "error", detail);
 }
 
+/** fetch tells nothing of how far an upload has come; XMLHttpRequest does. */
+function upload(path, file, { onProgress, signal }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", `/api/${path}`);
+    request.responseType = "json";
+    request.setRequestHeader("X-CSRFToken", csrfToken());
+    request.upload.addEventListener("progress", ({ loaded, total }) => total && onProgress(loaded / total));
+    request.addEventListener("load", () => {
+      const data = request.response;
+      if (request.status === 201 && data) return resolve(data);
+      return reject(new Refusal(request.status, data?.code ?? "error", data?.detail ?? "That didn’t work. Please try again."));
+    });
+    request.addEventListener("error", () => reject(new Refusal(0, "unreachable", "Parley can’t be reached at the moment.")));
+    request.addEventListener("abort", () => reject(new Refusal(0, "aborted", "Removed.")));
+    signal.addEventListener("abort", () => request.abort());
+    const form = new FormData();
+    form.append("file", file, file.name || "pasted");
+    request.send(form);
+  });
+}
+
 const at = encodeURIComponent;
 
 export const api = {
@@ -74,8 +96,15 @@ export const api = {
   after: (id, message) => call("GET", `sessions/${at(id)}/messages?after=${at(message)}&limit=50`),
   older: (id, before) => call("GET", `sessions/${at(id)}/messages?before=${at(before)}&limit=50`),
   olderShared: (token, before) => call("GET", `shared/${at(token)}/messages?before=${at(before)}&limit=50`),
-  send: (id, { client_id, content, when }) =>
-    call("POST", `sessions/${at(id)}/messages`, { client_id, content, when: when ?? undefined }),
+  send: (id, { client_id, content, when, attachments = [] }) => {
+    const files = attachments.map((file) => file.id);
+    return call("POST", `sessions/${at(id)}/messages`, { client_id, content, when: when ?? undefined, attachments: files });
+  },
+  /** `id` null: for a session that does not exist yet. */
+  upload: (id, file, options) => upload(id ? `sessions/${at(id)}/attachments` : "attachments", file, options),
+  attachment: (id) => call("GET", `attachments/${at(id)}`),
+  takeBack: (id) => call("DELETE", `attachments/${at(id)}`),
+  usage: (id) => call("GET", `sessions/${at(id)}/usage`),
   cancel: (messageId) => call("POST", `messages/${at(messageId)}/cancel`),
   retry: (messageId) => call("POST", `messages/${at(messageId)}/retry`),
   fork: (messageId) => call("POST", `messages/${at(messageId)}/fork`),

@@ -1,11 +1,12 @@
 /** The box one writes in. Every keystroke is kept; Enter sends, Shift+Enter makes a line. */
 
+import { showAttach } from "./attach.js";
 import { setHidden, setText } from "./parts.js";
 
 const TYPING_EVERY_MS = 2_500;
 
-/** send(text), typing(isActive), stop(), changed(text) are the page's; it keeps the text itself where `clears` is false. `maxLength` counts characters (code points), as the server does. */
-export function showComposer({ drafts, maxLength, send, typing = () => {}, stop = () => {}, changed = () => {}, clears = true }) {
+/** send(text, attachments), typing(isActive), stop(), changed(text) are the page's; it keeps the text itself where `clears` is false. `maxLength` counts characters (code points), as the server does. */
+export function showComposer({ drafts, sessionId = null, maxLength, send, typing = () => {}, stop = () => {}, changed = () => {}, clears = true }) {
   const form = document.querySelector("[data-composer]");
   const field = form.querySelector("textarea");
   const count = form.querySelector("[data-count]");
@@ -16,6 +17,8 @@ export function showComposer({ drafts, maxLength, send, typing = () => {}, stop 
   let editedAt = 0;
   let isComposing = false;
 
+  let uploads = null;
+
   function refresh() {
     field.style.height = "auto";
     field.style.height = `${field.scrollHeight}px`;
@@ -24,7 +27,8 @@ export function showComposer({ drafts, maxLength, send, typing = () => {}, stop 
     setHidden(count, left > Math.max(200, maxLength * 0.1));
     setText(count, left < 0 ? `${-left} too many` : `${left} left`);
     count.classList.toggle("is-over", left < 0);
-    sendButton.disabled = !length || left < 0;
+    const files = uploads?.items.length ?? 0;
+    sendButton.disabled = !(length || files) || left < 0 || Boolean(uploads?.isBusy || uploads?.hasFailed);
     changed(field.value);
   }
 
@@ -56,9 +60,11 @@ export function showComposer({ drafts, maxLength, send, typing = () => {}, stop 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const text = field.value.trim();
-    if (!text || sendButton.disabled) return;
-    send(text);
-    if (clears) write("");
+    if (sendButton.disabled) return;
+    if (clears) {
+      send(text, uploads?.take() ?? []);
+      write("");
+    } else send(text, uploads?.items.map(({ made }) => made) ?? []);
     typedAt = 0;
     field.focus();
   });
@@ -66,6 +72,7 @@ export function showComposer({ drafts, maxLength, send, typing = () => {}, stop 
   new ResizeObserver(refresh).observe(form);
 
   field.value = drafts.text();
+  uploads = showAttach({ sessionId, drafts, onChange: refresh });
   refresh();
   // Two tabs with the same session share its draft; or the one would overwrite what the other keeps.
   drafts.watch((text) => {
@@ -80,9 +87,10 @@ export function showComposer({ drafts, maxLength, send, typing = () => {}, stop 
     focus: () => field.focus(),
     setRunning: (isRunning) => stopButton && setHidden(stopButton, !isRunning),
     /** Puts a text back to be edited. False if another one is being written. */
-    offer(text) {
-      if (field.value.trim()) return false;
+    offer(text, attachments = []) {
+      if (field.value.trim() || uploads?.items.length) return false;
       write(text);
+      uploads?.putBack(attachments);
       field.focus();
       return true;
     },

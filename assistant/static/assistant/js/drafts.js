@@ -22,7 +22,7 @@ export function draftsIn(storage, sessionId) {
   function write(kept) {
     memory = kept;
     try {
-      if (!kept.text && !kept.outbox.length) storage.removeItem(key);
+      if (!kept.text && !kept.outbox.length && !kept.files?.length) storage.removeItem(key);
       else storage.setItem(key, JSON.stringify({ ...kept, at: Date.now() }));
     } catch {
       // Storage is full or forbidden: memory holds it as long as the page lives.
@@ -43,12 +43,20 @@ export function draftsIn(storage, sessionId) {
         if (memory.text !== before) callback(memory.text);
       });
     },
+    /** Files that were uploaded and not sent yet, as the server told them. */
+    files: () => read().files ?? [],
+    keepFiles: (files) => write({ ...read(), files }),
     outbox: () => read().outbox,
     /** Moves a text from the draft to the outbox. */
     sending(entry) {
       const kept = read();
       const others = kept.outbox.filter((other) => other.client_id !== entry.client_id);
-      write({ text: kept.text.trim() === entry.content ? "" : kept.text, outbox: [...others, entry] });
+      const sent = new Set((entry.attachments ?? []).map(({ id }) => id));
+      write({
+        text: kept.text.trim() === entry.content ? "" : kept.text,
+        files: (kept.files ?? []).filter(({ id }) => !sent.has(id)),
+        outbox: [...others, entry],
+      });
     },
     /** The server has it, or the author threw it away. */
     done(clientId) {

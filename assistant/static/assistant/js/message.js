@@ -1,6 +1,7 @@
 /** Draws one message. The markup is `_message.html`; live text changes only the blocks that changed. */
 
 import { drawAsides } from "./asides.js";
+import { drawAttachments } from "./attachments.js";
 import { drawBlocks } from "./blocks.js";
 import { clone, flash, part, setHidden, setText, copyText } from "./parts.js";
 import { isOpen } from "./state.js";
@@ -39,6 +40,7 @@ export function drawMessage(element, entry, context) {
     if (!isSameText) context.markNames?.(part(element, "body"));
     const isResumed = message.interruptions > 0 && message.status !== "pending";
     setHidden(part(element, "resumed"), !isResumed || message.status === "error"); // an error says it itself
+    drawAttachments(part(element, "attachments"), message.attachments ?? []);
     drawNote(element, message);
     drawAsides(element, message, context);
     drawActions(element, entry, context);

@@ -186,6 +186,7 @@ function unsent(state, entry) {
     role: "user",
     author: state.you,
     content: entry.content,
+    attachments: entry.attachments,
     html: [],
     status: "unsent",
     created_at: new Date(entry.created_at).toISOString(),

@@ -19,9 +19,9 @@ export function createOutbox({ store, drafts, sessionId }) {
     return last;
   }
 
-  async function deliver({ client_id, content, when }) {
+  async function deliver({ client_id, content, when, attachments }) {
     try {
-      const { message, reply } = await api.send(sessionId, { client_id, content, when });
+      const { message, reply } = await api.send(sessionId, { client_id, content, when, attachments });
       drafts.done(client_id);
       store.dispatch({ type: "ui.sent", client_id, message, reply });
     } catch (error) {
@@ -33,8 +33,8 @@ export function createOutbox({ store, drafts, sessionId }) {
 
   return {
     /** `when`: what it does while an answer is written, if not what the session says. */
-    send(content, when = null) {
-      const entry = { client_id: newClientId(), content, when, created_at: Date.now() };
+    send(content, when = null, attachments = []) {
+      const entry = { client_id: newClientId(), content, when, attachments, created_at: Date.now() };
       drafts.sending(entry); // kept until the server has it, even over a reload
       return post(entry);
     },
@@ -58,7 +58,7 @@ export function createOutbox({ store, drafts, sessionId }) {
       store.dispatch({ type: "ui.discarded", client_id });
     },
     takeBack(entry) {
-      if (!this.onTakeBack?.(entry.content)) return notice("Send or clear what you are writing first.");
+      if (!this.onTakeBack?.(entry.content, entry.attachments ?? [])) return notice("Send or clear what you are writing first.");
       return this.discard(entry);
     },
     onTakeBack: null,

@@ -42,7 +42,8 @@ export function showQueue({ store, sessionId }) {
   function drawWaiting(element, message, state, waiting) {
     setText(part(element, "author"), message.author?.name ?? "Someone");
     if (message.author) part(element, "author").style.setProperty("--hue", hueOf(state, message.author.id));
-    setText(part(element, "text"), message.content);
+    const files = (message.attachments ?? []).map(({ name }) => name).join(", ");
+    setText(part(element, "text"), [message.content, files && `Files: ${files}`].filter(Boolean).join(" · "));
     setHidden(part(element, "steers"), message.when !== "steer");
     const isOwn = message.author?.id === state.you?.id && mayWrite(state);
     const mayBeMoved = mayMove(state, message) && waiting.length > 1;

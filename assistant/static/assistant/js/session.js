@@ -46,9 +46,10 @@ async function stop(message = running(store.state)) {
 let busy = null; // drawn once the composer is there
 const composer = showComposer({
   drafts,
+  sessionId,
   maxLength: Number(maxLength),
-  send(text) {
-    outbox.send(text, busy.take());
+  send(text, attachments) {
+    outbox.send(text, busy.take(), attachments);
     messages.toEnd();
   },
   changed: () => busy?.draw(),

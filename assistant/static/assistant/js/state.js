@@ -18,7 +18,7 @@ export const empty = {
   summaries: [], // what models are told in the place of older messages, by the position up to which each stands
   hasMore: false, // older ones than these exist
   chosen: {}, // question id -> the id of the version of its answer that is shown, if not the newest
-  outbox: [], // {client_id, content, created_at, status: "sending"|"failed", detail, retryable}
+  outbox: [], // {client_id, content, attachments, created_at, status: "sending"|"failed", detail, retryable}
   connection: "connecting", // connecting | open | reconnecting | offline | gone
   closed: null, // why it is gone: the close code
   ready: false, // the first snapshot was drawn
@@ -55,11 +55,14 @@ const steps = {
   connection: (state, { status, code }) =>
     state.connection === status ? state : { ...state, connection: status, closed: code ?? null },
 
-  "ui.sending": (state, { client_id, content, when, at }) => ({
+  "ui.sending": (state, { client_id, content, when, attachments, at }) => ({
     ...state,
     outbox: [
       ...state.outbox.filter((entry) => entry.client_id !== client_id),
-      { client_id, content, when: when ?? null, created_at: at, status: "sending", detail: null, retryable: false },
+      {
+        client_id, content, when: when ?? null, attachments: attachments ?? [], created_at: at,
+        status: "sending", detail: null, retryable: false,
+      },
     ],
   }),
   "ui.unsent": (state, { client_id, detail, retryable }) => ({

@@ -19,15 +19,16 @@ const composer = showComposer({
   drafts,
   maxLength: Number(maxLength),
   clears: false, // until there is a session that holds it
-  async send(content) {
+  async send(content, attachments) {
     if (isStarting) return;
     isStarting = true;
     try {
       const session = await api.createSession(model ? { model } : {});
-      const entry = { client_id: newClientId(), content, created_at: Date.now() };
+      const entry = { client_id: newClientId(), content, attachments, created_at: Date.now() };
       const kept = draftsIn(storage, session.id);
       kept.sending(entry); // should the next step fail, the session's page tries again
       drafts.keep("");
+      drafts.keepFiles([]);
       await api.send(session.id, entry).then(
         () => kept.done(entry.client_id),
         () => {},
