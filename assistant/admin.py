@@ -12,19 +12,23 @@ from django.contrib.auth.admin import UserAdmin
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.urls import path
 from django.utils import timezone
 
-from assistant import events
+from assistant import events, usage_pages
 from assistant.lifecycle import asking, people, recovery
 from assistant.lifecycle.refusal import Refused
 from assistant.models import (
     ApiToken,
+    Attachment,
+    Budget,
     ChatSession,
     Invitation,
     Message,
     Participant,
     ShareLink,
     UnfinishedAnswer,
+    UsageRecord,
     WorkerProcess,
 )
 from assistant.models.message import UNFINISHED, Author
@@ -312,6 +316,74 @@ class InvitationAdmin(ReadOnly):
     @admin.action(permissions=["revoke"], description="Revoke the selected invitations")
     def revoke(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
         queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
+
+
+@admin.register(UsageRecord)
+class UsageRecordAdmin(ReadOnly):
+    """The ledger, to look at; and its plots."""
+
+    list_display = [
+        "created_at",
+        "user",
+        "model",
+        "prompt_tokens",
+        "completion_tokens",
+        "cost",
+        "error_code",
+        "total_ms",
+    ]
+    list_filter = ["day", "model", "error_code", "is_estimate"]
+    search_fields = ["user__username", "model", "session__id", "message__id"]
+    list_select_related = ["user"]
+    show_full_result_count = False
+    change_list_template = "admin/assistant/usagerecord/change_list.html"
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # only ever added to
+
+    def get_urls(self) -> list[Any]:
+        plots = self.admin_site.admin_view(usage_pages.of_everyone)
+        return [path("plots/", plots, name="assistant_usagerecord_plots"), *super().get_urls()]
+
+
+@admin.register(Budget)
+class BudgetAdmin(admin.ModelAdmin):
+    list_display = ["user", "tokens_per_day", "cost_per_day", "is_unlimited"]
+    search_fields = ["user__username"]
+    autocomplete_fields = ["user"]
+
+
+@admin.register(Attachment)
+class AttachmentAdmin(ReadOnly):
+    """To look at. Files go with their session, or by the sweep."""
+
+    list_display = ["name", "type", "size", "uploader", "session", "problem", "created_at"]
+    list_filter = ["file__type"]
+    search_fields = ["name", "uploader__username", "session__id"]
+    list_select_related = ["file", "uploader", "session"]
+    show_full_result_count = False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only with its session: its message would go on to name it."""
+        match = request.resolver_match
+        own_pages = match is not None and (match.url_name or "").startswith("assistant_attachment_")
+        return not own_pages and super().has_delete_permission(request, obj)
+
+    @admin.display(description="type", ordering="file__type")
+    def type(self, attachment: Attachment) -> str:
+        return attachment.file.type
+
+    @admin.display(description="bytes", ordering="file__size")
+    def size(self, attachment: Attachment) -> int:
+        return attachment.file.size
+
+    @admin.display(description="problem")
+    def problem(self, attachment: Attachment) -> str:
+        return attachment.file.problem
+
+    @admin.display(description="uploaded", ordering="file__created_at")
+    def created_at(self, attachment: Attachment) -> datetime:
+        return attachment.file.created_at
 
 
 def _ago(moment: datetime | None) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from django.db import DatabaseError, InterfaceError
-from django.db.models import Count
+from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
 from assistant import valkey
-from assistant.models import Message, WorkerProcess
+from assistant.models import Message, UsageRecord, WorkerProcess
 from assistant.models.message import Author, Status
 
 
@@ -54,4 +54,20 @@ def metrics(request: HttpRequest) -> HttpResponse:
     turns.set(sum(worker.load for worker in alive))
     capacity = Gauge("parley_turns_capacity", "Turns that the living workers can hold.", registry=registry)
     capacity.set(sum(worker.concurrency for worker in alive))
+    _count_usage(registry)
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _count_usage(registry: CollectorRegistry) -> None:
+    """From the ledger, which outlives what it is about: these only grow."""
+    tokens = Counter("parley_tokens", "Tokens by model and kind.", ["model", "kind"], registry=registry)
+    cost = Counter("parley_cost_dollars", "What is known of the cost, in US dollars.", ["model"], registry=registry)
+    calls = Counter("parley_model_calls", "Calls of models by outcome.", ["model", "outcome"], registry=registry)
+    rows = UsageRecord.objects.order_by().values("model", "error_code")
+    for row in rows.annotate(
+        asked=Sum("prompt_tokens"), said=Sum("completion_tokens"), known=Sum("cost"), calls=Count("id")
+    ):
+        tokens.labels(row["model"], "prompt").inc(row["asked"])
+        tokens.labels(row["model"], "completion").inc(row["said"])
+        cost.labels(row["model"]).inc(float(row["known"] or 0))
+        calls.labels(row["model"], row["error_code"] or "success").inc(row["calls"])

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from assistant import views
+from assistant import usage_pages, views
 
 app_name = "assistant"
 
@@ -10,6 +10,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("new/", views.new_session, name="new-session"),
     path("s/<uuid:session_id>/", views.session, name="session"),
+    path("usage/", usage_pages.own, name="usage"),
     path("setup/", views.setup, name="setup"),
     path("signup/", views.signup, name="signup"),
     path("login/", views.SignIn.as_view(), name="login"),

@@ -17,7 +17,7 @@ DOORS = {
     "assistant.health", "assistant.management", "assistant.page_urls", "assistant.routing", "assistant.serving",
     "assistant.supervisor", "assistant.tasks", "assistant.urls", "assistant.views", "assistant.web",
     "assistant.backpressure", "assistant.interruption", "assistant.rollcall", "assistant.telling",
-    "assistant.bodies", "assistant.uploads",
+    "assistant.bodies", "assistant.usage_pages", "assistant.uploads",
 }  # fmt: skip
 # What stands beside a door and may be imported by other doors.
 CORE = {
@@ -27,7 +27,8 @@ CORE = {
     "assistant.presence", "assistant.queue", "assistant.runner", "assistant.sidebar", "assistant.slot",
     "assistant.sniff", "assistant.snapshot", "assistant.turn", "assistant.valkey", "assistant.wire",
     "assistant.export", "assistant.search", "assistant.titles",
-    "assistant.attached", "assistant.extraction", "assistant.metering", "assistant.rates",
+    "assistant.attached", "assistant.extraction", "assistant.metering", "assistant.plots", "assistant.rates",
+    "assistant.usage_plots",
 }  # fmt: skip
 
 

@@ -99,6 +99,7 @@ PAGES = [
     ("get", "", lambda r: "/", (302, 302, 302, 302, 302)),
     ("get", "new/", lambda r: "/new/", (200, 200, 200, 200, 302)),
     ("get", "s/<uuid:session_id>/", lambda r: f"/s/{r.session.pk}/", (200, 200, 200, 404, 302)),
+    ("get", "usage/", lambda r: "/usage/", (200, 200, 200, 200, 302)),
     ("get", "setup/", lambda r: "/setup/", (302, 302, 302, 302, 302)),
     ("get", "signup/", lambda r: "/signup/", (302, 302, 302, 302, 404)),
     ("get", "login/", lambda r: "/login/", (302, 302, 302, 302, 200)),

@@ -5,6 +5,7 @@ import { drawAttachments } from "./attachments.js";
 import { drawBlocks } from "./blocks.js";
 import { clone, flash, part, setHidden, setText, copyText } from "./parts.js";
 import { isOpen } from "./state.js";
+import { spokenUsage } from "./usage.js";
 import { fullTime, shortTime, span } from "./times.js";
 
 const SILENT_AFTER_MS = 20_000;
@@ -147,6 +148,19 @@ function drawActions(element, { message, versions }, { mayWrite }) {
     part(element, "version-after").disabled = index === versions.length - 1;
   }
   setHidden(part(element, "unsent-choices"), message.outbox?.status !== "failed");
+  const isCounted = isAnswer && ended && Boolean(message.usage);
+  setHidden(part(element, "usage-open"), !isCounted);
+  const told = part(element, "usage");
+  if (!isCounted) setHidden(told, true);
+  else if (!told.hidden) setText(told, spokenUsage(message.usage));
+}
+
+/** Tells or hides what an answer has cost. */
+export function toggleUsage(element, message) {
+  const told = part(element, "usage");
+  setHidden(told, !told.hidden);
+  setText(told, told.hidden ? "" : spokenUsage(message.usage));
+  part(element, "usage-open").setAttribute("aria-expanded", String(!told.hidden));
 }
 
 /** The copy button of a block of code. */

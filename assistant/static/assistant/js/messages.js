@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { summaryAt } from "./asides.js";
-import { copyCode, drawMessage, makeMessage } from "./message.js";
+import { copyCode, drawMessage, makeMessage, toggleUsage } from "./message.js";
 import { labels } from "./models.js";
 import { notice, orNotice } from "./notices.js";
 import { copyText, flash, part, reconcile, setHidden } from "./parts.js";
@@ -123,6 +123,7 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     "copy-code": (_, button) => copyCode(button),
     copy: async ({ message }, button) => flash(button, (await copyText(message.content)) ? "Copied" : "Could not copy"),
     retry: ({ message }) => again(message),
+    usage: ({ message }, _, element) => toggleUsage(element, message),
     stop: ({ message }) => stop(message),
     "stop-and-retry": async ({ message }) => {
       if (await stop(message)) await again(message);

@@ -25,6 +25,7 @@ import { showShell } from "./shell.js";
 import { showSidebar } from "./sidebar.js";
 import { connect } from "./socket.js";
 import { mayWrite, pausedFor, running } from "./state.js";
+import { showSessionUsage } from "./usage.js";
 import { createStore } from "./store.js";
 
 const SYNC_WHEN_SILENT_MS = 15_000;
@@ -90,6 +91,7 @@ const messages = showMessages({
   stop,
 });
 showQueue({ store, sessionId });
+showSessionUsage({ sessionId });
 showSettings({ store, sessionId });
 showPeople({ store, sessionId });
 showLinks({ store, sessionId });

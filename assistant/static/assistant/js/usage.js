@@ -1,0 +1,36 @@
+/** What answers have cost, in words: at an answer when one asks for it, and for the whole session in its settings. */
+
+import { api } from "./api.js";
+import { setText } from "./parts.js";
+
+const number = new Intl.NumberFormat("en");
+
+/** `usage` as the API tells it. */
+export function spokenUsage(usage) {
+  const { prompt_tokens: read, completion_tokens: written, cost, calls, is_estimate: isEstimate, has_unknown_cost: isPart } = usage;
+  const parts = [`${number.format(read)} tokens read, ${number.format(written)} written`];
+  if (cost !== null && cost !== undefined) parts.push(`${isPart ? "at least " : ""}${dollars(cost)}`);
+  if (calls > 1) parts.push(`${calls} calls`);
+  return `${isEstimate ? "About " : ""}${parts.join(" · ")}`;
+}
+
+function dollars(cost) {
+  if (!cost) return "$0";
+  return `$${cost >= 0.1 ? cost.toFixed(2) : Number(cost.toPrecision(2))}`;
+}
+
+/** The session's total, each time its settings are opened. */
+export function showSessionUsage({ sessionId }) {
+  const sheet = document.getElementById("settings-sheet");
+  const line = sheet?.querySelector("[data-session-usage]");
+  if (!line) return;
+  new MutationObserver(async () => {
+    if (!sheet.open) return;
+    try {
+      const usage = await api.usage(sessionId);
+      setText(line, usage.calls ? `Answers here have used: ${spokenUsage(usage)}.` : "No answer here has used anything yet.");
+    } catch {
+      setText(line, "");
+    }
+  }).observe(sheet, { attributes: true, attributeFilter: ["open"] });
+}
