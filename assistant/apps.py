@@ -11,7 +11,12 @@ class AssistantConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from assistant import checks, tasks  # noqa: F401  registers the checks, and the worker's start after the fork
+        from django.apps import apps
+        from django.core.exceptions import ImproperlyConfigured
+
+        if not apps.is_installed("django_q"):  # its models are ours to use; without it nothing further can be loaded
+            raise ImproperlyConfigured("The assistant needs django_q in INSTALLED_APPS. See docs/embedding.md.")
+        from assistant import checks, embedding_checks, tasks  # noqa: F401  registers the checks, and the worker's start after the fork
 
         post_migrate.connect(_install_search, sender=self, dispatch_uid="assistant.search")
 

@@ -17,7 +17,7 @@ DOORS = {
     "assistant.health", "assistant.management", "assistant.page_urls", "assistant.routing", "assistant.serving",
     "assistant.supervisor", "assistant.tasks", "assistant.urls", "assistant.views", "assistant.web",
     "assistant.backpressure", "assistant.interruption", "assistant.rollcall", "assistant.telling",
-    "assistant.bodies", "assistant.usage_pages", "assistant.uploads",
+    "assistant.bodies", "assistant.embedding_checks", "assistant.usage_pages", "assistant.uploads",
 }  # fmt: skip
 # What stands beside a door and may be imported by other doors.
 CORE = {

@@ -1,0 +1,17 @@
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.embedded_project.settings")
+
+from django.core.asgi import get_asgi_application
+
+http = get_asgi_application()
+
+from channels.auth import AuthMiddlewareStack  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+
+from assistant.routing import websocket_urlpatterns  # noqa: E402
+from assistant.threads import KeptThreads  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {"http": KeptThreads(http), "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns))}
+)

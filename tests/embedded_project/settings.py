@@ -1,0 +1,95 @@
+"""A project of somebody's own, with no more than the assistant needs. docs/embedding.md explains each block."""
+
+import os
+from pathlib import Path
+
+DATA = Path(os.environ["EMBEDDED_DATA"])
+
+SECRET_KEY = "only-for-tests"
+ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+ROOT_URLCONF = "tests.embedded_project.urls"
+ASGI_APPLICATION = "tests.embedded_project.asgi.application"
+USE_TZ = True
+STATIC_URL = "static/"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    # --- the assistant ---
+    "channels",
+    "django_q",
+    "ninja",
+    "assistant",
+]
+
+MIDDLEWARE = [
+    "assistant.middleware.DatabaseAway",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "assistant.middleware.one_thread",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+            ],
+        },
+    },
+]
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": DATA / "db.sqlite3",
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON;",
+        },
+    }
+}
+
+# --- the assistant ---
+
+REDIS_URL = os.environ["REDIS_URL"]
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3}], "prefix": "mine"},
+    }
+}
+Q_CLUSTER = {
+    "name": "mine",
+    "orm": "default",
+    "broker_class": "assistant.queue.DoorbellBroker",
+    "workers": 1,
+    "bulk": 1,
+    "queue_limit": 1,
+    "poll": 1,
+    "timeout": 25,
+    "retry": 30,
+    "ack_failures": True,
+    "max_attempts": 5,
+    "save_limit": -1,
+    "recycle": 2**31,
+    "catch_up": False,
+    "log_level": "WARNING",
+}
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": DATA / "media"}},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+FILE_UPLOAD_HANDLERS = ["assistant.uploads.UnnamedFileUploadHandler"]
+LOGIN_URL = "assistant:login"
+ASSISTANT_MODELS = [("Words", "openai/words"), ("Any", "openai/*")]
+ASSISTANT_WORKERS = 1

@@ -1,0 +1,3 @@
+"""URLs as a check refuses them: without the assistant's."""
+
+urlpatterns: list[object] = []

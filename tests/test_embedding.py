@@ -1,0 +1,179 @@
+"""The assistant in somebody else's project: what is missing is said, and with all of it a question is answered."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from django.core.checks import CheckMessage
+from django.test import override_settings
+
+from assistant import embedding_checks as checks
+from assistant.embedded import command
+from tests.product import ROOT, free_port
+from tests.provider import ProviderProcess
+
+MANAGE = ROOT / "tests" / "embedded_project" / "manage.py"
+
+
+def ids(found: list[CheckMessage]) -> list[str | None]:
+    return [message.id for message in found]
+
+
+ALL = [
+    checks.redis_is_named, checks.apps_are_installed, checks.middleware_is_there, checks.templates_know_the_user,
+    checks.sqlite_transactions_are_immediate, checks.urls_are_at_the_root, checks.an_asgi_application_is_named,
+    checks.files_have_a_storage,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("check", ALL, ids=lambda check: check.__name__)
+def test_our_own_project_lacks_nothing(check):
+    assert check(None) == []
+
+
+@pytest.mark.parametrize(
+    ("check", "changed", "id_"),
+    [
+        (checks.redis_is_named, {"REDIS_URL": None}, "assistant.E010"),
+        (checks.redis_is_named, {"REDIS_URL": "localhost:6379"}, "assistant.E010"),
+        (checks.middleware_is_there, {"MIDDLEWARE": ["assistant.middleware.DatabaseAway"]}, "assistant.E012"),
+        (checks.middleware_is_there, {"MIDDLEWARE": list(checks.NEEDED_MIDDLEWARE)}, "assistant.W001"),
+        (checks.templates_know_the_user, {"TEMPLATES": []}, "assistant.E013"),
+        (checks.urls_are_at_the_root, {"ROOT_URLCONF": "tests.embedded_project.prefixed"}, "assistant.E015"),
+        (checks.urls_are_at_the_root, {"ROOT_URLCONF": "tests.embedded_project.without"}, "assistant.E015"),
+        (checks.an_asgi_application_is_named, {"ASGI_APPLICATION": None}, "assistant.E016"),
+        (checks.files_have_a_storage, {"ASSISTANT_ATTACHMENT_STORAGE": "nowhere"}, "assistant.E017"),
+        (checks.files_have_a_storage, {"FILE_UPLOAD_HANDLERS": []}, "assistant.W002"),
+    ],
+)
+def test_what_is_missing_is_said(check, changed, id_):
+    with override_settings(**changed):
+        assert ids(check(None)) == [id_]
+
+
+def test_a_database_without_immediate_transactions_is_refused(monkeypatch):
+    from django.db import connection
+
+    monkeypatch.setattr(connection, "vendor", "sqlite")
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", {})
+    assert ids(checks.sqlite_transactions_are_immediate(None)) == ["assistant.E014"]
+
+
+@pytest.fixture(scope="module")
+def embedded(provider: ProviderProcess) -> Iterator[dict[str, str]]:
+    """The environment of the other project, with a Valkey of its own; its database is migrated."""
+    with tempfile.TemporaryDirectory(prefix="mine-") as folder:
+        data = Path(folder)
+        environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        environment |= {
+            "EMBEDDED_DATA": folder, "REDIS_URL": f"unix://{data / 'v.sock'}",
+            "OPENAI_API_BASE": provider.base_url, "OPENAI_API_KEY": "x",
+        }  # fmt: skip
+        valkey = subprocess.Popen(command(data / "v.sock", data), stdout=subprocess.DEVNULL)
+        try:
+            manage(environment, "migrate", "-v0")
+            yield environment
+        finally:
+            valkey.terminate()
+            valkey.wait(20)
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[ProviderProcess]:
+    with ProviderProcess() as process:
+        yield process
+
+
+def manage(environment: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(MANAGE), *arguments],
+        cwd="/",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_other_project_passes_all_checks(embedded):
+    assert "no issues" in manage(embedded, "check", "--fail-level", "WARNING")
+
+
+def test_without_django_q_it_does_not_start_and_says_so(embedded, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from tests.embedded_project.settings import *\n"
+        "INSTALLED_APPS = [name for name in INSTALLED_APPS if name != 'django_q']\n"
+    )
+    environment = embedded | {"DJANGO_SETTINGS_MODULE": "mine", "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, str(MANAGE), "check"], cwd="/", env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0 and "needs django_q in INSTALLED_APPS" in done.stderr
+
+
+def test_a_question_is_answered_in_the_other_project(embedded):
+    port = free_port()
+    log = Path(embedded["EMBEDDED_DATA"]) / "log"
+    web = [sys.executable, "-m", "assistant.web", "--port", str(port),
+           "--application", "tests.embedded_project.asgi:application"]  # fmt: skip
+    settings = embedded | {"DJANGO_SETTINGS_MODULE": "tests.embedded_project.settings"}
+    user = "from django.contrib.auth import get_user_model as g; g().objects.create_user('alice')"
+    manage(embedded, "shell", "-c", user)
+    token = manage(embedded, "create_token", "alice").split()[-1]
+    with log.open("ab") as file:
+        processes = [
+            subprocess.Popen(web, cwd=ROOT, env=settings, stdout=file, stderr=file),
+            subprocess.Popen(
+                [sys.executable, str(MANAGE), "worker"], cwd=ROOT, env=settings, stdout=file, stderr=file
+            ),
+        ]
+    try:
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False, timeout=30) as http:
+            assert until(lambda: answers(http, "/readyz"), log)
+            assert http.get("/").text == "A page of the project's own."
+            assert http.get("/login/").status_code == 200
+            session = http.post("/api/sessions", json={}).json()["id"]
+            file = http.post(f"/api/sessions/{session}/attachments", files={"file": ("a.txt", b"Words")}).json()["id"]
+            body = {"client_id": uuid.uuid4().hex, "content": "Hello", "attachments": [file]}
+            reply = http.post(f"/api/sessions/{session}/messages", json=body).json()["reply"]["id"]
+
+            def ended() -> dict[str, str] | None:
+                message: dict[str, str] = http.get(f"/api/messages/{reply}").json()
+                return message if message["status"] not in ("pending", "processing") else None
+
+            answer = until(ended, log)
+            assert (answer["status"], answer["content"].split()[:2]) == ("success", ["w0", "w1"])
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(60)
+    assert "Traceback" not in log.read_text()
+
+
+def answers(http: httpx.Client, path: str) -> bool:
+    try:
+        return http.get(path).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def until(condition, log, seconds=90.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.1)
+    raise AssertionError(log.read_text()[-4000:])
