@@ -11,7 +11,7 @@ from assistant.models import ToolCall
 from assistant.wire import message_json
 from tests.acting import answer_of, ask, claimed, jobs, kill, now
 from tests.provider import ProviderProcess
-from tests.rounds import calls, check_request, offer, run_to_the_end, run_turn
+from tests.rounds import beside, calls, check_request, offer, run_to_the_end, run_turn
 from tests.test_rounds import bench, ran  # noqa: F401  (the tools)
 
 pytestmark = [
@@ -123,9 +123,9 @@ def test_a_decision_while_other_calls_still_run_is_acted_on_at_once(room, alice,
     answer = answer_of(ask(room, alice, model="openai/results-tool=wipe:what:A-tool=meet-tool=meet"))
 
     async def allow_it(turn):
-        while not await asyncio.to_thread(ToolCall.objects.filter(name="wipe").exists):
+        while not await beside(ToolCall.objects.filter(name="wipe").exists):
             await asyncio.sleep(0.01)
-        await asyncio.to_thread(lambda: approving.decide(wipe(), alice, allow=True))
+        await beside(lambda: approving.decide(wipe(), alice, allow=True))
 
     run_turn(loop, claimed(answer, worker), allow_it)
     ended = run_to_the_end(loop, answer, worker)

@@ -13,7 +13,7 @@ from assistant.tools import Context, Result, Service, ToolError
 from assistant.wire import message_json
 from tests.acting import answer_of, ask, claimed, kill, now
 from tests.provider import ProviderProcess
-from tests.rounds import calls, check_request, hand_over, offer, run_to_the_end, run_turn
+from tests.rounds import beside, calls, check_request, hand_over, offer, run_to_the_end, run_turn
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -408,11 +408,8 @@ def test_a_stop_reaches_a_running_tool(asked, alice, worker, loop, ran):
 
         while "waiting" not in ran:
             await asyncio.sleep(0.01)
-        await asyncio.to_thread(asking.cancel, now_async(answer), alice)
+        await beside(asking.cancel, answer, alice)
         turn.stop(Stop.LOST)  # what the message to the worker does
-
-    def now_async(message):
-        return message
 
     run_turn(loop, claimed(answer, worker), stop_it)
     assert ran == ["waiting", "cancelled"]
