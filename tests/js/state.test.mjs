@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { apply, empty, hueOf, oldest, pausedFor, queued, running, thread, typists } from "../../assistant/static/assistant/js/state.js";
+import { apply, askedCalls, empty, hueOf, oldest, pausedFor, queued, running, thread, typists } from "../../assistant/static/assistant/js/state.js";
 
 const alice = { id: 1, name: "Alice", role: "owner", color: 10 };
 const bob = { id: 2, name: "Bob", role: "editor", color: 200 };
@@ -301,14 +301,24 @@ test("a chosen version is shown until a new one is made", () => {
   assert.equal(thread(state)[1].message.id, "d1");
 });
 
-test("applying is cheap in a session of thousands of messages", () => {
-  const messages = Array.from({ length: 2500 }, (_, n) => [question(n), answer(n, { status: n < 2499 ? "success" : "processing" })]).flat();
-  let state = after(snapshot(messages));
-  const began = performance.now();
-  for (let seq = 1; seq <= 100; seq += 1) {
-    state = apply(state, delta(seq, "x", { message_id: "a2499" }));
-    thread(state);
-  }
-  const each = (performance.now() - began) / 100;
-  assert.ok(each < 30, `${each} ms a delta`); // takes 0.3; loose, because machines are busy
+test("tool calls come apart from their message, and a late frame takes none back", () => {
+  const call = (status) => ({ id: "c", round: 1, block: 0, status, approval: null });
+  const answer = { id: "a", role: "assistant", status: "processing", position: 1, version: 3, attempt: 1, seq: 0, content: "", tool_calls: [] };
+  let state = apply({ ...empty, messages: [answer] }, { type: "message.tool_calls", message_id: "a", version: 5, tool_calls: [call("running")], at: 1 });
+  assert.equal(state.messages[0].tool_calls[0].status, "running");
+  state = apply(state, { type: "message.tool_calls", message_id: "a", version: 4, tool_calls: [call("pending")], at: 2 });
+  assert.equal(state.messages[0].tool_calls[0].status, "running");
+  state = apply(state, { type: "message.updated", message: { ...answer, version: 4 }, at: 3 });
+  assert.equal(state.messages[0].tool_calls[0].status, "running", "an older message doesn't bring older calls");
+  state = apply(state, { type: "message.updated", message: { ...answer, version: 6, tool_calls: [call("success")] }, at: 4 });
+  assert.equal(state.messages[0].tool_calls[0].status, "success");
+});
+
+test("what a tool says about itself is kept by call, and what waits for leave is found", () => {
+  const asked = { id: "c", round: 1, block: 0, status: "pending", approval: "asked" };
+  const answer = { id: "a", role: "assistant", status: "pending", position: 1, version: 3, attempt: 1, seq: 0, content: "", tool_calls: [asked] };
+  assert.deepEqual(askedCalls(answer), [asked]);
+  assert.deepEqual(askedCalls({ ...answer, status: "cancelled" }), []);
+  const state = apply({ ...empty, messages: [answer] }, { type: "message.tool_status", message_id: "a", attempt: 1, call_id: "c", text: "Reading", at: 1 });
+  assert.deepEqual(state.messages[0].toolTexts, { c: "Reading" });
 });

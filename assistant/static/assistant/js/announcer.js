@@ -11,7 +11,14 @@ export function announce({ store, modelLabel }) {
     region.textContent = text.length > LONGEST ? `${text.slice(0, LONGEST)}… (the rest is in the conversation)` : text;
   }
 
+  function sayCalls(state, before, { message_id }) {
+    const of = ({ messages }) => messages.find(({ id }) => id === message_id);
+    const news = callsBegun(of(state), of(before));
+    if (news.length) say(news.join(" "));
+  }
+
   store.watch((state, before, event) => {
+    if (event.type === "message.tool_calls") sayCalls(state, before, event);
     if (event.type !== "message.created" && event.type !== "message.updated") return;
     const now = state.messages.find(({ id }) => id === event.message?.id);
     const then = before.messages.find(({ id }) => id === event.message?.id);
@@ -20,6 +27,14 @@ export function announce({ store, modelLabel }) {
     const isAsked = now.role === "user" && now.status === "success" && then?.status !== "success";
     if (isAsked && now.author?.id !== state.you?.id) say(`${now.author?.name ?? "Someone"} asked: ${now.content}`);
   });
+}
+
+/** What tools begin to do, and what somebody has to decide: once each. */
+function callsBegun(now, then) {
+  const was = new Map((then?.tool_calls ?? []).map((call) => [call.id, call]));
+  const begun = (now?.tool_calls ?? []).filter((call) => call.status === "running" && was.get(call.id)?.status !== "running");
+  const asked = (now?.tool_calls ?? []).filter((call) => call.approval === "asked" && !was.has(call.id));
+  return [...begun.map((call) => `${call.doing}.`), ...asked.map((call) => `The assistant asks for leave: ${call.title}. Allow or deny it in the conversation.`)];
 }
 
 function ending(message, name) {

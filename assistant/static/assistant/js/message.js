@@ -4,16 +4,17 @@ import { drawAsides } from "./asides.js";
 import { drawAttachments } from "./attachments.js";
 import { drawBlocks } from "./blocks.js";
 import { clone, flash, part, setHidden, setText, copyText } from "./parts.js";
-import { isOpen } from "./state.js";
-import { spokenUsage } from "./usage.js";
+import { askedCalls, isOpen } from "./state.js";
 import { fullTime, shortTime, span } from "./times.js";
+import { drawTools, toolStatus } from "./tools.js";
+import { spokenUsage } from "./usage.js";
 
 const SILENT_AFTER_MS = 20_000;
 
 const drawn = new WeakMap(); // element -> what it shows
 
 export function isSilent(message, now) {
-  return isOpen(message) && now - message.newsAt > SILENT_AFTER_MS;
+  return isOpen(message) && !askedCalls(message).length && now - message.newsAt > SILENT_AFTER_MS;
 }
 
 export function makeMessage({ message }) {
@@ -39,6 +40,7 @@ export function drawMessage(element, entry, context) {
     const isSameText = before.message?.html === message.html && before.slots;
     const slots = isSameText ? before.slots : drawBody(element, message, before.slots);
     if (!isSameText) context.markNames?.(part(element, "body"));
+    drawTools(part(element, "body"), message, slots, context);
     const isResumed = message.interruptions > 0 && message.status !== "pending";
     setHidden(part(element, "resumed"), !isResumed || message.status === "error"); // an error says it itself
     drawAttachments(part(element, "attachments"), message.attachments ?? []);
@@ -72,7 +74,7 @@ function drawHead(element, message, { author, hue }) {
 function drawBody(element, message, slots) {
   const body = part(element, "body");
   const blocks = message.html ?? [];
-  const isPlain = !blocks.length;
+  const isPlain = !blocks.length && !message.tool_calls?.length;
   if (isPlain) {
     if (body.textContent !== message.content) body.textContent = message.content;
     body.classList.add("message-plain");
@@ -124,6 +126,7 @@ function statusText(message, { now, modelLabel, askedBy }) {
   if (message.outbox) return "Sending…";
   if (message.waitsFor) return message.waitsFor;
   const since = span(now - Date.parse(message.started_at ?? message.created_at));
+  if (toolStatus(message)) return `${toolStatus(message)} · ${since}`;
   const whom = askedBy ? ` for ${askedBy}` : "";
   if (message.status === "pending") return message.attempt ? `Taking up the answer again · ${since}` : `Waiting for ${modelLabel} · ${since}`;
   return message.content ? `Writing${whom} · ${since}` : `Waiting for the first words${whom} · ${since}`;

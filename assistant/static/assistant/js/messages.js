@@ -125,6 +125,8 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     retry: ({ message }) => again(message),
     usage: ({ message }, _, element) => toggleUsage(element, message),
     stop: ({ message }) => stop(message),
+    "allow-call": (_, button) => decide(button, "approve"),
+    "deny-call": (_, button) => decide(button, "deny"),
     "stop-and-retry": async ({ message }) => {
       if (await stop(message)) await again(message);
     },
@@ -134,6 +136,11 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     "edit-unsent": ({ message }) => outbox.takeBack(message.outbox),
     discard: ({ message }) => outbox.discard(message.outbox),
   };
+
+  async function decide(button, decision) {
+    const message = await orNotice(() => api.decide(button.closest("[data-call]").dataset.call, decision));
+    if (message) store.dispatch({ type: "ui.changed", message });
+  }
 
   async function again(message) {
     if (running(store.state)) return notice("An answer is being written. Wait for its end, or stop it first.");

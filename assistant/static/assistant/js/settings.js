@@ -3,10 +3,10 @@
 import { api } from "./api.js";
 import { modelsOffered } from "./models.js";
 import { orNotice } from "./notices.js";
-import { clone, setHidden } from "./parts.js";
+import { clone, part, setHidden, setText } from "./parts.js";
 import { mayWrite } from "./state.js";
 
-const PLAIN = ["system_prompt", "model", "replies", "when_busy"];
+const PLAIN = ["system_prompt", "model", "replies", "when_busy", "services"];
 const NUMBERS = ["temperature", "top_p", "max_tokens"];
 const PARAMETERS = [...NUMBERS, "reasoning_effort"];
 
@@ -17,7 +17,8 @@ export function showSettings({ store, sessionId }) {
   const read = sheet.querySelector("[data-read-only]");
   let shown = {}; // what the fields showed when nobody had touched them
 
-  const control = (name) => form.elements[name];
+  const services = serviceBoxes(sheet.querySelector("[data-services]"), () => draw(store.state));
+  const control = (name) => (name === "services" ? services : form.elements[name]);
 
   function fill(state) {
     const { models, fallback } = modelsOffered(state.session?.model);
@@ -69,6 +70,36 @@ export function showSettings({ store, sessionId }) {
   });
 }
 
+/**
+ * A box for each service of tools that there is, as one control: its value is the names of those that are checked. What a
+ * session holds and isn't offered any more is kept.
+ */
+function serviceBoxes(group, changed) {
+  let wanted = [];
+  const boxes = new Map();
+  api.tools().then(({ services }) => {
+    for (const { name, title, description } of services) {
+      const label = clone("service-template");
+      setText(part(label, "service-title"), title);
+      setText(part(label, "service-note"), description);
+      boxes.set(name, group.appendChild(label).querySelector("input"));
+      boxes.get(name).checked = wanted.includes(name);
+    }
+    setHidden(group, !boxes.size);
+    changed();
+  }, () => {}); // then there is nothing to choose from; the next page asks again
+  return {
+    get value() {
+      const checked = [...boxes].filter(([, box]) => box.checked).map(([name]) => name);
+      return [...wanted.filter((name) => !boxes.has(name)), ...checked].sort().join(" ");
+    },
+    set value(names) {
+      wanted = names.split(" ").filter(Boolean);
+      for (const [name, box] of boxes) box.checked = wanted.includes(name);
+    },
+  };
+}
+
 /** A session's settings as the form's values: strings, "" for what is not set. */
 export function valuesOf(session) {
   const parameters = session?.parameters ?? {};
@@ -79,13 +110,16 @@ export function valuesOf(session) {
     model: session?.model ?? "",
     replies: session?.replies ?? "every",
     when_busy: session?.when_busy ?? "queue",
+    services: [...(session?.services ?? [])].sort().join(" "),
   };
 }
 
 /** What is to be sent: only what was changed, so that nobody else's change is written over. */
 export function changesOf(before, now) {
   const changes = {};
-  for (const name of PLAIN) if (now[name] !== before[name]) changes[name] = now[name];
+  for (const name of PLAIN) {
+    if (now[name] !== before[name]) changes[name] = name === "services" ? now[name].split(" ").filter(Boolean) : now[name];
+  }
   const parameters = PARAMETERS.filter((name) => now[name] !== before[name]).map((name) => [name, parameter(name, now[name])]);
   return parameters.length ? { ...changes, parameters: Object.fromEntries(parameters) } : changes;
 }

@@ -39,6 +39,8 @@ const steps = {
   "message.updated": upsert,
   "message.delta": delta,
   "message.reset": reset,
+  "message.tool_calls": toolCalls,
+  "message.tool_status": toolStatus,
   "message.turn_status": turnStatus,
   "summary.created": (state, { summary }) => ({ ...state, summaries: inPlace([...state.summaries, summary]) }),
   "session.updated": (state, { session }) =>
@@ -168,6 +170,23 @@ function reset(state, frame) {
   return replaced(state, index, { ...held, attempt, seq, content, html: frame.html ?? [], newsAt: frame.at });
 }
 
+/** The calls of an answer as they stand now. They come apart from the message, so their version is kept apart. */
+function toolCalls(state, { message_id, version, tool_calls, at }) {
+  const index = indexOf(state.messages, message_id);
+  if (index < 0) return missed(state, message_id);
+  const held = state.messages[index];
+  if (version < (held.callsVersion ?? held.version ?? 0)) return state;
+  return replaced(state, index, { ...held, tool_calls, callsVersion: version, newsAt: at });
+}
+
+/** What a running tool says about itself. */
+function toolStatus(state, { message_id, attempt, call_id, text, at }) {
+  const index = indexOf(state.messages, message_id);
+  const held = state.messages[index];
+  if (!held || !isOpen(held) || attempt < held.attempt) return state;
+  return replaced(state, index, { ...held, toolTexts: { ...held.toolTexts, [call_id]: text }, newsAt: at });
+}
+
 /** What an answer is waiting for; the next delta takes its place. */
 function turnStatus(state, { message_id, attempt, text, at }) {
   const index = indexOf(state.messages, message_id);
@@ -217,6 +236,9 @@ function missed(state, id) {
 function newer(held, incoming, at) {
   if (!held) return { ...incoming, newsAt: at };
   if ((incoming.version ?? 0) < (held.version ?? 0)) return held;
+  if (held.callsVersion > incoming.version) {
+    incoming = { ...incoming, tool_calls: held.tool_calls, callsVersion: held.callsVersion };
+  }
   if (isOpen(incoming)) {
     if (incoming.attempt < held.attempt) return held;
     if (incoming.attempt === held.attempt && (incoming.seq ?? 0) < (held.seq ?? 0)) {
@@ -290,6 +312,12 @@ function order(a, b) {
 }
 
 // --- reading the state ---
+
+/** Tool calls that somebody has to allow or deny. */
+export function askedCalls(message) {
+  if (!isOpen(message)) return [];
+  return (message.tool_calls ?? []).filter((call) => call.status === "pending" && call.approval === "asked");
+}
 
 export function isOpen(message) {
   return message.status === "pending" || message.status === "processing";

@@ -1,0 +1,46 @@
+"""Tools for tests that kill their worker: each run leaves a line in the file that COUNT_FILE names."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+from assistant.tools import Service
+
+counting = Service("counting", title="Counting")
+
+
+def _note(line: str) -> None:
+    with open(os.environ["COUNT_FILE"], "a") as file:
+        file.write(f"{line}\n")
+
+
+def _gate(name: str) -> bool:
+    """Whether the test has opened this gate: a file beside the counts."""
+    return os.path.exists(f"{os.environ['COUNT_FILE']}.{name}")
+
+
+@counting.tool(title="Pay", doing="Paying", timeout=60)
+def pay(amount: int) -> str:
+    """Pays, once. Waits in the middle until the gate is open."""
+    _note(f"pay {amount}")
+    while not _gate("pay"):
+        time.sleep(0.02)
+    return f"Paid {amount}."
+
+
+@counting.tool(title="Look", doing="Looking", timeout=60, idempotent=True)
+async def look(what: str) -> str:
+    """Looks. Waits in the middle until the gate is open."""
+    _note(f"look {what}")
+    while not _gate("look"):
+        await asyncio.sleep(0.02)
+    return f"Seen {what}."
+
+
+@counting.tool(title="Wipe", timeout=60, approval=True)
+def wipe(what: str) -> str:
+    """Deletes."""
+    _note(f"wipe {what}")
+    return f"{what} is gone."
