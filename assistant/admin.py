@@ -24,6 +24,7 @@ from assistant.models import (
     Budget,
     ChatSession,
     Invitation,
+    McpServer,
     Message,
     Participant,
     ShareLink,
@@ -303,6 +304,16 @@ class ApiTokenAdmin(ReadOnly):
 
     list_display = ["prefix", "user", "created_at", "last_used_at"]
     search_fields = ["user__username", "prefix"]
+
+
+@admin.register(McpServer)
+class McpServerAdmin(admin.ModelAdmin):
+    """MCP servers. A command runs programs on this installation's machines, so only superusers enter one."""
+
+    list_display = ["name", "title", "url", "is_enabled", "approval"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [] if request.user.is_superuser else ["command", "env"]
 
 
 @admin.register(Invitation)

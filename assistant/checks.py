@@ -11,7 +11,9 @@ from django.core import checks
 from django.db import connection
 
 from assistant import conf
+from assistant.mcp import configured
 from assistant.tools import registry
+from assistant.tools.declare import WrongTools
 
 
 @checks.register()
@@ -38,14 +40,15 @@ def tools_can_be_had(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessag
     """Each setting about tools names what there is."""
     try:
         registry.hook_of(conf.get("ASSISTANT_USER_CONTEXT"))
-        missing = registry.unknown(conf.get("ASSISTANT_SERVICES"))
-    except registry.WrongTools as error:
+        from_file = configured.of_the_file()  # the database is not asked by a check
+        missing = [name for name in registry.undeclared(conf.get("ASSISTANT_SERVICES")) if name not in from_file]
+    except WrongTools as error:
         return [checks.Error(str(error), id="assistant.E004")]
     if missing:
         return [
             checks.Error(
                 f"ASSISTANT_SERVICES: there is no service {missing[0]!r}.",
-                hint=f"There are: {', '.join(registry.services())}.",
+                hint=f"There are: {', '.join([*registry.services(), *from_file])}.",
                 id="assistant.E004",
             )
         ]

@@ -35,6 +35,7 @@ _DEFAULTS: dict[str, Any] = {
         "assistant.tools.recall",
         "assistant.tools.web",
     ],
+    "ASSISTANT_MCP": "",
     "ASSISTANT_SERVICES": [],
     "ASSISTANT_USER_CONTEXT": "",
     "ASSISTANT_ROUNDS": 8,

@@ -31,6 +31,7 @@ from django.db.models.functions import Now
 from assistant import conf, events, llm, queue, slot, valkey
 from assistant.database import Database
 from assistant.lifecycle import answering, recovery
+from assistant.mcp import connections
 from assistant.models.message import Claim
 from assistant.models.worker import WorkerProcess
 from assistant.titles import Titles
@@ -143,6 +144,7 @@ class Runner:
         self._ready.set_result(None)
         await self._drain_asked.wait()
         await self._hand_over_turns()
+        await connections.close()
         await self._titles.close()
         for task in side:
             task.cancel()

@@ -22,7 +22,7 @@ from assistant.lifecycle import answering, rounds, steering
 from assistant.lifecycle.answering import Failure
 from assistant.models.message import Claim
 from assistant.models.tool_call import Approval, ToolCall
-from assistant.tools import calls, registry
+from assistant.tools import calls, offer
 from assistant.tools.declare import Offered
 
 logger = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class Turn:
                     gone = await self._database.call(rounds.continue_later, self.claim, self.answer.written)
                     self._stop = Stop.LET_GO if gone else Stop.LOST
                     return None
-            self._tools = registry.offered(prompt.services)
+            self._tools = await offer.offered(prompt.services, self._database)
             try:
                 said = await self._ask(prompt, is_last)
             except llm.ModelError as error:
@@ -205,7 +205,8 @@ class Turn:
         prompt = self._prompt or await self._database.call(context.prompt_for, self.claim)
         if prompt is None or not await self._database.call(rounds.begin_calls, self.claim, ready):
             return False
-        bench = calls.Bench(self.claim, registry.offered(prompt.services), calls.context_of(self.claim, prompt))
+        tools = self._tools or await offer.offered(prompt.services, self._database)
+        bench = calls.Bench(self.claim, tools, calls.context_of(self.claim, prompt))
         held = []
 
         async def settle(call: ToolCall, outcome: rounds.Outcome) -> None:

@@ -23,6 +23,8 @@ def _counts(verdict: Verdict) -> str:
         ("answers whole", verdict.succeeded),
         ("of these interrupted and recovered", verdict.recovered),
         ("failed with a sentence", f"{verdict.failed.total()}{f' ({failed})' if failed else ''}"),
+        ("tool calls", verdict.calls.total()),
+        ("of these interrupted, and not run again", verdict.calls["interrupted"]),
         ("**lost**", len(verdict.lost)),
         ("**doubled**", len(verdict.doubled)),
         ("**stuck**", len(verdict.stuck)),

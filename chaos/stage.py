@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -48,6 +51,17 @@ class Stage:
     product: Product
     postgres: PostgresServer | None = None
     redis: RedisServer | None = None
+    counts: Path | None = None  # where the tools note their runs, a line each
+
+    def tool_runs(self) -> Counter[str]:
+        """How often the tool of each call was run."""
+        lines = self.counts.read_text().splitlines() if self.counts and self.counts.exists() else []
+        return Counter(lines)
+
+    def calls(self) -> list[tuple[str, int, str]]:
+        """(answer, round, status) of every tool call."""
+        rows = self.product.rows("SELECT message_id, round, status FROM assistant_toolcall ORDER BY id")
+        return [(plain(row[0]), row[1], row[2]) for row in rows]
 
     @property
     def name(self) -> str:
@@ -128,6 +142,7 @@ def staged(postgres: bool, lease: float, attempts: int, workers: int) -> Iterato
     """The product, started and ready, with generous attempts: a chaos that kills an answer often is not its fault."""
     with contextlib.ExitStack() as stack:
         provider = stack.enter_context(ProviderProcess())
+        counts = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parley-counts-"))) / "counts"
         environment = {
             "OPENAI_API_BASE": provider.base_url,
             "OPENAI_API_KEY": "x",
@@ -136,6 +151,9 @@ def staged(postgres: bool, lease: float, attempts: int, workers: int) -> Iterato
             "ASSISTANT_HEARTBEAT": f"{lease / 5:g}",
             "ASSISTANT_MAX_ATTEMPTS": str(attempts),
             "ASSISTANT_WORKERS": str(workers),
+            "ASSISTANT_TOOLS": "tests.e2e.counting_tools",
+            "ASSISTANT_SERVICES": "counting",
+            "COUNT_FILE": str(counts),
         }
         database = redis = None
         if postgres:
@@ -143,4 +161,4 @@ def staged(postgres: bool, lease: float, attempts: int, workers: int) -> Iterato
             environment |= {"DATABASE_URL": database.url, "REDIS_URL": redis.url}
         product = Product(environment)
         stack.enter_context(product)
-        yield Stage(provider, product, database, redis)
+        yield Stage(provider, product, database, redis, counts)

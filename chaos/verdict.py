@@ -6,11 +6,12 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-from chaos.crowd import Room
+from chaos.crowd import ROUNDS, Room
 from chaos.kills import Kill
 from chaos.kinds import Kind
 from chaos.ledger import Ledger, Question, Sight
 from chaos.stage import Stage, Stored
+from tests.provider.valid import check_request
 
 SLOW_SECONDS = 4.0
 SETTLED_SECONDS = 0.2  # what arrives sooner after a kill may have been on its way before it
@@ -26,6 +27,7 @@ class Verdict:
     recovered: int = 0  # of those: whole in the end
     failed: Counter[str] = field(default_factory=Counter)  # with a sentence, by code
     lost: list[str] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)  # of tools, by status
     doubled: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)  # shown to a viewer
@@ -49,6 +51,7 @@ def judge(stage: Stage, rooms: list[Room], ledger: Ledger, kills: list[Kill]) ->
     stored = stage.messages()
     _judge_answers(verdict, stage, ledger, stored)
     _judge_viewers(verdict, rooms, stored)
+    _judge_tools(verdict, stage, stored)
     _judge_takeovers(verdict, stage, kills)
     _measure(verdict, ledger, kills)
     return verdict
@@ -77,7 +80,8 @@ def _judge_answers(verdict: Verdict, stage: Stage, ledger: Ledger, stored: list[
             where.append(f"question {question.number} ({kept[0].id}, {kept[0].status}) has no answer")
             continue
         made = requests[question.model.removeprefix("openai/"), question.content]
-        if made > found[0].attempt:
+        rounds = ROUNDS if "-tool=" in question.model else 0  # each is asked for once more than it is stored, at most
+        if made > found[0].attempt + rounds:
             verdict.doubled.append(
                 f"question {question.number} was asked {made} times in {found[0].attempt} attempts"
             )
@@ -108,6 +112,30 @@ def is_doubled(text: str, expected: str) -> bool:
     """Whether a text that isn't the expected one has something twice; else something of it is missing."""
     words = Counter(re.findall(r"w\d+\S*", text))
     return len(text) > len(expected) or any(count > 1 for count in words.values())
+
+
+def _judge_tools(verdict: Verdict, stage: Stage, stored: list[Stored]) -> None:
+    """No tool was run twice, every call has its one result, and the model server could read each request.
+
+    The tools note the id of the call that they are run for.
+    """
+    doubled = [(call, count) for call, count in stage.tool_runs().items() if count > 1]
+    verdict.doubled += [f"the tool call {call} was run {count} times" for call, count in doubled]
+    ended = {message.id: message.status for message in stored if message.status not in ("pending", "processing")}
+    of_answer: dict[str, Counter[int]] = {}
+    for answer, number, status in stage.calls():
+        verdict.calls[status] += 1
+        of_answer.setdefault(answer, Counter())[number] += 1
+        if answer in ended and status in ("pending", "running"):
+            verdict.stuck.append(f"a tool call of answer {answer}, round {number}, is {status}")
+    for answer, rounds in of_answer.items():
+        if ended.get(answer) == "success" and rounds != Counter(dict.fromkeys(range(1, ROUNDS + 1), 2)):
+            verdict.wrong.append(f"answer {answer} has the rounds {dict(rounds)}")
+    for request in stage.provider.requests():
+        try:
+            check_request(request["body"])
+        except AssertionError as error:
+            verdict.wrong.append(f"a request for {request['model']} that no provider takes: {error}")
 
 
 def _judge_viewers(verdict: Verdict, rooms: list[Room], stored: list[Stored]) -> None:

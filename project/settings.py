@@ -168,6 +168,7 @@ ASSISTANT_TOOLS = env.words(
     "ASSISTANT_TOOLS",
     ["assistant.tools.clock", "assistant.tools.calculator", "assistant.tools.recall", "assistant.tools.web"],
 )
+ASSISTANT_MCP = env.text("ASSISTANT_MCP")
 ASSISTANT_SERVICES = env.words("ASSISTANT_SERVICES", [])
 ASSISTANT_USER_CONTEXT = env.text("ASSISTANT_USER_CONTEXT")
 ASSISTANT_ROUNDS = env.number("ASSISTANT_ROUNDS", 8, least=1, whole=True)

@@ -11,7 +11,8 @@ from assistant.models import ToolCall
 from assistant.wire import message_json
 from tests.acting import answer_of, ask, claimed, jobs, kill, now
 from tests.provider import ProviderProcess
-from tests.rounds import beside, calls, check_request, offer, run_to_the_end, run_turn
+from tests.provider.valid import check_request
+from tests.rounds import beside, calls, offer, run_to_the_end, run_turn
 from tests.test_rounds import bench, ran  # noqa: F401  (the tools)
 
 pytestmark = [

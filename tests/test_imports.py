@@ -28,7 +28,7 @@ CORE = {
     "assistant.sniff", "assistant.snapshot", "assistant.turn", "assistant.valkey", "assistant.wire",
     "assistant.export", "assistant.search", "assistant.titles",
     "assistant.attached", "assistant.extraction", "assistant.metering", "assistant.plots", "assistant.rates",
-    "assistant.usage_plots",
+    "assistant.usage_plots", "assistant.history", "assistant.inquiry", "assistant.mcp", "assistant.tools",
 }  # fmt: skip
 
 
@@ -112,6 +112,8 @@ def test_no_two_modules_import_each_other_when_they_are_loaded():
         ("assistant.queue", {"assistant.lifecycle", "assistant.models", "assistant.runner"}),
         ("assistant.llm", {"assistant.models", "assistant.lifecycle", "assistant.turn"}),
         ("assistant.turn", {"assistant.runner"}),
+        ("assistant.mcp", {"assistant.lifecycle", "assistant.turn", "assistant.context"}),
+        ("assistant.history", {"assistant.lifecycle", "assistant.context", "assistant.turn"}),
         ("assistant.markup", CORE - {"assistant.markup"}),
         ("assistant.pieces", CORE - {"assistant.pieces", "assistant.failures"}),
         ("assistant.valkey", CORE - {"assistant.valkey"}),

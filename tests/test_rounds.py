@@ -13,7 +13,8 @@ from assistant.tools import Context, Result, Service, ToolError
 from assistant.wire import message_json
 from tests.acting import answer_of, ask, claimed, kill, now
 from tests.provider import ProviderProcess
-from tests.rounds import beside, calls, check_request, hand_over, offer, run_to_the_end, run_turn
+from tests.provider.valid import check_request
+from tests.rounds import beside, calls, hand_over, offer, run_to_the_end, run_turn
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from assistant.history import arguments_of, lines_of_rounds
 from assistant.models import ToolCall
-from tests.rounds import check_request
+from tests.provider.valid import check_request
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20)
 ARGUMENTS = st.one_of(

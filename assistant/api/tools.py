@@ -11,6 +11,7 @@ from assistant.api import schemas
 from assistant.api.authentication import user_of
 from assistant.api.rooms import WRITERS, message_for
 from assistant.lifecycle import approving
+from assistant.mcp import configured
 from assistant.models import ToolCall
 from assistant.tools import registry
 
@@ -21,7 +22,8 @@ router = Router()
     "/tools", response=schemas.Services, summary="The services that a session can switch on, with their tools"
 )
 def list_tools(request: HttpRequest) -> Any:
-    return {"services": [_shown(service) for service in registry.services().values()]}
+    ours = [_shown(service) for service in registry.services().values()]
+    return {"services": ours + [_shown_server(server) for server in configured.servers().values()]}
 
 
 @router.post("/tool-calls/{call_id}/approve", response=schemas.Message, summary="Allow a call that waits for it")
@@ -41,6 +43,11 @@ def _call_for(request: HttpRequest, call_id: UUID) -> ToolCall:
         raise Http404
     message_for(request, call.message_id, *WRITERS)
     return call
+
+
+def _shown_server(server: configured.Configured) -> dict[str, Any]:
+    """Which tools it has, only the workers know, who talk to it."""
+    return {"name": server.name, "title": server.title, "description": server.description, "tools": []}
 
 
 def _shown(service: Any) -> dict[str, Any]:

@@ -23,6 +23,10 @@ class ToolError(Exception):
     """Raised by a tool: its words are told to the model, and to people as the summary."""
 
 
+class WrongTools(Exception):
+    """A setting names tools that can't be had; the message is a sentence that says which and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a tool returns if its summary is to be its own: `text` for the model, `summary` for people."""

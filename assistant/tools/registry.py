@@ -10,11 +10,8 @@ from typing import Any
 from django.utils.module_loading import import_string
 
 from assistant import conf
-from assistant.tools.declare import Offered, Service
-
-
-class WrongTools(Exception):
-    """A setting names tools that can't be had; the message is a sentence that says which and why."""
+from assistant.mcp import configured
+from assistant.tools.declare import Offered, Service, WrongTools
 
 
 def services() -> dict[str, Service]:
@@ -28,10 +25,17 @@ def offered(names: Sequence[str]) -> dict[str, Offered]:
     return {tool.offered.name: tool.offered for name in names if name in known for tool in known[name].tools}
 
 
-def unknown(names: Sequence[str]) -> list[str]:
-    """Those of `names` that are no services."""
+def undeclared(names: Sequence[str]) -> list[str]:
+    """Those of `names` that are no services declared here; they may be MCP servers."""
     known = services()
     return [name for name in names if name not in known]
+
+
+def unknown(names: Sequence[str]) -> list[str]:
+    """Those of `names` that are no services, nor MCP servers."""
+    others = undeclared(names)
+    servers = configured.servers() if others else {}
+    return [name for name in others if name not in servers]
 
 
 def user_context(user: Any, session: Any) -> Mapping[str, Any]:

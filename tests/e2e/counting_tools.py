@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 
-from assistant.tools import Service
+from assistant.tools import Context, Service
 
 counting = Service("counting", title="Counting")
 
@@ -28,6 +28,14 @@ def pay(amount: int) -> str:
     while not _gate("pay"):
         time.sleep(0.02)
     return f"Paid {amount}."
+
+
+@counting.tool(title="Note", timeout=60)
+async def note(context: Context, key: str) -> str:
+    """Notes which call it is, once, and takes its time."""
+    _note(str(context.call_id))
+    await asyncio.sleep(0.4)
+    return f"Noted {key}."
 
 
 @counting.tool(title="Look", doing="Looking", timeout=60, idempotent=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.provider import ProviderProcess
-from tests.rounds import check_request
+from tests.provider.valid import check_request
 
 from .people import Person, tagged
 from .running import Product, running

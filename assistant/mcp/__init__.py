@@ -1,0 +1,1 @@
+"""MCP servers: tools that other programs offer, used like our own."""

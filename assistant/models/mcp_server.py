@@ -1,0 +1,57 @@
+"""An MCP server whose tools sessions may use, as an administrator has entered it."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+
+
+class ApprovalRule(models.TextChoices):
+    ALWAYS = "always", "Each call is allowed by somebody first"
+    WRITES = "writes", "Calls of tools that don't say that they only read"
+    NEVER = "never", "None: calls are run at once"
+
+
+def no_variables() -> dict[str, str]:
+    return {}
+
+
+class McpServer(models.Model):
+    """Either a command (stdio) or an address (streamable HTTP). `${NAME}` in the values of `env` and `headers` is read from
+    the workers' environment, so that no secret need stand in the database."""
+
+    name = models.CharField(
+        max_length=24,
+        unique=True,
+        validators=[RegexValidator(r"^[a-zA-Z][a-zA-Z0-9_]*$", "Letters, digits and _, a letter first.")],
+        help_text="The service's name, and the beginning of the names of its tools.",
+    )
+    title = models.CharField(max_length=80, help_text="What people read.")
+    description = models.CharField(max_length=300, blank=True)
+    url = models.URLField("address", max_length=500, blank=True, help_text="Of a server over streamable HTTP.")
+    headers = models.JSONField(default=no_variables, blank=True, help_text='{"Authorization": "Bearer ${MY_TOKEN}"}')
+    command = models.JSONField(
+        default=list, blank=True, help_text='Of a server over stdio, run by each worker: ["program", "argument"].'
+    )
+    env = models.JSONField("environment", default=no_variables, blank=True, help_text="Variables for the command.")
+    approval = models.CharField(max_length=10, choices=ApprovalRule, default=ApprovalRule.ALWAYS)
+    timeout_seconds = models.PositiveIntegerField(default=60, help_text="For one call.")
+    is_enabled = models.BooleanField("enabled", default=True)
+
+    class Meta:
+        verbose_name = "MCP server"
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def clean(self) -> None:
+        if bool(self.url) == bool(self.command):
+            raise ValidationError("Give either an address or a command.")
+        if not isinstance(self.command, list) or not all(isinstance(part, str) and part for part in self.command):
+            raise ValidationError({"command": "A list of words, the program first."})
+        for name in ("headers", "env"):
+            value = getattr(self, name)
+            if not isinstance(value, dict) or not all(isinstance(part, str) for part in value.values()):
+                raise ValidationError({name: "An object of strings."})
