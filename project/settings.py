@@ -42,6 +42,7 @@ MIDDLEWARE = [
     "assistant.middleware.DatabaseAway",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.gzip.GZipMiddleware",
+    "project.static_files.SmallFiles",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

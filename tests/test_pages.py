@@ -248,9 +248,9 @@ def loaded_by(client, html):
         assert response.status_code == 200, url
         sent = body_of(response)
         sizes[url] = len(sent)
-        text = (gzip.decompress(sent) if response["Content-Encoding"] == "gzip" else sent).decode()
+        text = (gzip.decompress(sent) if response.get("Content-Encoding") == "gzip" else sent).decode()
         if posixpath.splitext(url)[1] == ".js":
-            found = re.findall(r"""\bfrom\s+["'](\.[^"']+)["']|\bimport\s*\(?\s*["'](\.[^"']+)["']""", text)
+            found = re.findall(r"""\bfrom\s*["'](\.[^"']+)["']|\bimport\s*\(?\s*["'](\.[^"']+)["']""", text)
             found = [static or bare for static, bare in found]
         else:
             found = re.findall(r"""@import\s+(?:url\()?["']?([^"')]+)""", text)
@@ -270,7 +270,9 @@ def test_every_file_of_script_and_style_is_used_by_a_page(client, session, alice
 
     client.force_login(alice)
     used = {
-        url for path in ("/new/", f"/s/{session.pk}/") for url in loaded_by(client, html_of(client.get(path)))
+        url
+        for path in ("/new/", f"/s/{session.pk}/", "/usage/")
+        for url in loaded_by(client, html_of(client.get(path)))
     } | set(loaded_by(Client(), html_of(Client().get("/login/"))))
     shared = f"/shared/{people.share(session, alice)[0].token}/"
     used |= set(loaded_by(Client(), html_of(Client().get(shared))))
