@@ -2,11 +2,16 @@
 
 When the connection's own buffer is full, frames for this viewer are dropped; once it has drained the application hears a
 `sync`, as if the viewer had asked, and answers with one fresh snapshot. So a viewer costs at most a buffer and a snapshot.
+
+Nor may one client keep the application busy: Daphne would queue what it sends without a bound. Who sends more than
+`MOST_FRAMES_A_SECOND` is closed with 4429, before the application has heard of the rest.
 """
 
 from __future__ import annotations
 
 import logging
+import time
+from collections import deque
 from typing import Any
 
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
@@ -17,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 BUFFER_BYTES = 512 * 1024
 LONGEST_INCOMING_BYTES = 64 * 1024
+MOST_FRAMES_A_SECOND = 30  # the page sends one in a few seconds
+TOO_MANY_FRAMES = 4429
 
 
 @implementer(IPushProducer)
@@ -28,6 +35,7 @@ class BoundedSocket(WebSocketProtocol):
 
     def onOpen(self) -> None:
         super().onOpen()
+        self.arrivals: deque[float] = deque(maxlen=MOST_FRAMES_A_SECOND)
         self.maxMessagePayloadSize = self.maxFramePayloadSize = LONGEST_INCOMING_BYTES
         self.transport.bufferSize = BUFFER_BYTES
         self.transport.unregisterProducer()  # the HTTP channel that this connection was
@@ -47,6 +55,26 @@ class BoundedSocket(WebSocketProtocol):
 
     def stopProducing(self) -> None:
         pass
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        if self._may_be_heard():
+            super().onMessage(payload, isBinary)
+
+    def onPing(self, payload: bytes) -> None:
+        """The protocol's own pings too: each is answered, and who reads nothing would have the answers pile up."""
+        if self._may_be_heard() and not self.is_congested:
+            super().onPing(payload)
+
+    def _may_be_heard(self) -> bool:
+        if self.state != self.STATE_OPEN:
+            return False  # it is being closed, and sends on
+        now = time.monotonic()
+        if len(self.arrivals) == MOST_FRAMES_A_SECOND and now - self.arrivals[0] < 1.0:
+            logger.warning("A client at %s sent too many frames and was sent away.", self.client_addr)
+            self.sendClose(code=TOO_MANY_FRAMES, reason="Too many frames.")
+            return False
+        self.arrivals.append(now)
+        return True
 
     def serverSend(self, content: Any, binary: bool = False) -> None:
         if self.state != self.STATE_OPEN:

@@ -15,6 +15,7 @@ from assistant import outage
 logger = logging.getLogger(__name__)
 
 SENTENCE = "The database is not reachable just now. Nothing is lost; try again in a moment."
+NO_ROOM = "The server's disk is full, so nothing can be stored just now. Nothing is lost; try again in a while."
 RETRY_AFTER_SECONDS = "5"
 
 
@@ -49,11 +50,14 @@ class DatabaseAway:
     def _answer(self, request: HttpRequest, error: Exception) -> HttpResponse:
         outage.note()
         logger.warning("The database is away for %s %s: %s", request.method, request.path, str(error).strip())
+        # SQLite's SQLITE_FULL; PostgreSQL says "No space left on device".
+        text = str(error)
+        sentence = NO_ROOM if "disk is full" in text or "No space left" in text else SENTENCE
         response: HttpResponse
         if request.path.startswith("/api/"):
-            response = JsonResponse({"code": "unavailable", "detail": SENTENCE}, status=503)
+            response = JsonResponse({"code": "unavailable", "detail": sentence}, status=503)
         else:
-            response = HttpResponse(render_to_string("503.html", {"sentence": SENTENCE}), status=503)
+            response = HttpResponse(render_to_string("503.html", {"sentence": sentence}), status=503)
         response["Retry-After"] = RETRY_AFTER_SECONDS
         response._has_been_logged = True  # type: ignore[attr-defined]
         return response

@@ -8,7 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import OperationalError, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django_q.models import OrmQ
@@ -174,12 +174,20 @@ def stuck_answers(limit: int = BATCH, after: UUID | None = None) -> list[Message
 
     The database decides in one statement; each find is looked at again before it is changed (`recover`).
     """
+    stuck = _stuck().order_by("id")
+    return list((stuck.filter(pk__gt=after) if after else stuck)[:limit])
+
+
+def count_stuck_answers() -> int:
+    return _stuck().count()
+
+
+def _stuck() -> QuerySet[Message]:
     asks = ToolCall.objects.asked().filter(message_id=OuterRef("pk"))
     jobless = Message.objects.running().filter(
         ~Exists(OrmQ.objects.filter(pk=OuterRef("job"))), ~(Q(is_parked=True) & Exists(asks)), status=Status.PENDING
     )
-    stuck = (jobless | Message.objects.orphaned()).order_by("id")
-    return list((stuck.filter(pk__gt=after) if after else stuck)[:limit])
+    return jobless | Message.objects.orphaned()
 
 
 def all_stuck_answers() -> Iterator[Message]:

@@ -1,17 +1,26 @@
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
+from tqdm import tqdm
 
 from assistant.lifecycle import recovery
 from assistant.models import Message
 
+MANY = 50  # from so many on a bar tells how far it is, where somebody looks on
+SOME_FAILED, BAD_ARGUMENT, DATABASE_AWAY = 1, 2, 3
+
 
 class Command(BaseCommand):
-    help = "Finds answers that nothing brings on (no living worker, no job) and recovers or fails them."
+    help = (
+        "Finds answers that nothing brings on (no living worker, no job) and recovers or fails them. Exit codes: 0 all "
+        "is well or was brought on, 1 some could not be handled, 2 a wrong argument, 3 the database is away."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="Say what would be done, change nothing.")
@@ -22,28 +31,41 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 0 <= options["older_than"] < 1e9:
-            raise CommandError("--older-than must be a number of seconds of at least 0.")
-        born_before = timezone.now() - timedelta(seconds=options["older_than"])
-        done = failed = 0
-        for message in recovery.all_stuck_answers():
-            if message.created_at > born_before:
-                continue
-            reason = recovery.reason_stuck(message)
-            if options["dry_run"]:
-                may_retry = options["policy"] == "retry" and recovery.may_try_again(message)
-                outcome: str | None = "would retry" if may_retry else "would fail"
-            else:
-                try:
-                    outcome = recovery.recover(message, may_retry=options["policy"] == "retry")
-                except Exception as error:
-                    outcome, failed = f"not recovered: {error}", failed + 1
-            if outcome:
-                done += 1
-                self._tell(message, reason, outcome)
+            raise CommandError("--older-than must be a number of seconds of at least 0.", returncode=BAD_ARGUMENT)
+        try:
+            done, failed = self._go_through(options)
+        except (OperationalError, InterfaceError) as error:
+            raise CommandError(f"The database is away: {str(error).strip()}", returncode=DATABASE_AWAY) from error
         verb = "found" if options["dry_run"] else "handled"
         self.stdout.write(f"{done} stuck messages {verb}.")
         if failed:
-            raise CommandError(f"{failed} of them could not be handled.")
+            raise CommandError(f"{failed} of them could not be handled.", returncode=SOME_FAILED)
+
+    def _go_through(self, options: dict[str, Any]) -> tuple[int, int]:
+        """Returns how many were told of, and how many of these failed."""
+        born_before = timezone.now() - timedelta(seconds=options["older_than"])
+        done = failed = 0
+        with _bar() as bar:
+            for message in recovery.all_stuck_answers():
+                bar.update()
+                if message.created_at > born_before:
+                    continue
+                reason = recovery.reason_stuck(message)
+                if options["dry_run"]:
+                    may_retry = options["policy"] == "retry" and recovery.may_try_again(message)
+                    outcome: str | None = "would retry" if may_retry else "would fail"
+                else:
+                    try:
+                        outcome = recovery.recover(message, may_retry=options["policy"] == "retry")
+                    except (OperationalError, InterfaceError):
+                        raise  # not this row's fault, and the next would fare no better
+                    except Exception as error:
+                        outcome, failed = f"not recovered: {error}", failed + 1
+                if outcome:
+                    done += 1
+                    bar.clear()  # the line takes its place; it comes again below
+                    self._tell(message, reason, outcome)
+        return done, failed
 
     def _tell(self, message: Message, reason: str, outcome: str) -> None:
         age = (timezone.now() - message.created_at).total_seconds()
@@ -51,3 +73,9 @@ class Command(BaseCommand):
             f"{message.pk} session={message.session_id} {message.status} attempt={message.attempt} "
             f"age={age:.0f}s: {reason}: {outcome}"
         )
+
+
+def _bar() -> Any:
+    """On the terminal's stderr; silent under cron, in a pipe, and for the few rows of a usual day."""
+    total = recovery.count_stuck_answers() if sys.stderr.isatty() else 0
+    return tqdm(total=total, unit="answer", file=sys.stderr, disable=total < MANY, leave=False)

@@ -1,0 +1,158 @@
+"""Who doesn't read, or sends without end, costs the web server a bounded share, and the others nothing."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from assistant.backpressure import MOST_FRAMES_A_SECOND, TOO_MANY_FRAMES
+from tests.product import ProductProcess
+from tests.provider import ProviderProcess, expected_text
+
+from .people import Person, tagged
+from .running import Product, running
+
+HUGE = "big=1M-pieces=2000"
+DEAF = 20
+MB = 1_000_000
+MOST_GROWTH_MB = (
+    45  # of the web server; each answer is 2 MB and more on its way to each viewer, to all deaf ones 40 MB
+)
+
+
+@pytest.fixture(scope="module")
+def product(provider: ProviderProcess) -> Iterator[Product]:
+    with running(provider) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def alice(product: Product) -> Iterator[Person]:
+    (person,) = product.people("alice")
+    with person:
+        yield person
+
+
+class DeafViewer:
+    """Joins a session and reads nothing until `listen`."""
+
+    def __init__(self, product: ProductProcess, token: str, session: str) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._socket.settimeout(60)
+        self._socket.connect(("127.0.0.1", product.port))
+        key = base64.b64encode(os.urandom(16)).decode()
+        self._socket.sendall(
+            f"GET /ws/sessions/{session}/ HTTP/1.1\r\nHost: 127.0.0.1:{product.port}\r\nUpgrade: websocket\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+            f"Authorization: Bearer {token}\r\n\r\n".encode()
+        )
+        self._file = self._socket.makefile("rb")
+        while (line := self._file.readline()) != b"\r\n":
+            assert line, "the server hung up"
+        self.first = self.frame()
+
+    def frame(self) -> dict[str, object]:
+        """The next text frame of the server's, which are not masked."""
+        while True:
+            head = self._file.read(2)
+            length = head[1]
+            if length >= 126:
+                length = int.from_bytes(self._file.read(2 if length == 126 else 8))
+            body = self._file.read(length)
+            if head[0] & 0x0F == 1:
+                found: dict[str, object] = json.loads(body)
+                return found
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+
+def memory(process: psutil.Process) -> float:
+    return float(process.memory_info().rss) / MB
+
+
+def test_who_reads_nothing_gets_one_snapshot_and_costs_a_buffer(product: Product, alice: Person) -> None:
+    """What it costs does not grow with what is sent: the first answer fills the buffers, two more change nothing."""
+    session = alice.new_session(tagged(HUGE))
+    whole = expected_text(HUGE)
+    assert len(whole) >= MB
+    web = product.child("assistant.web")
+    with contextlib.ExitStack() as stack:
+        viewer = stack.enter_context(alice.view(session))
+        deaf = [DeafViewer(product, alice.token, session) for _ in range(DEAF)]
+        for one in deaf:
+            stack.callback(one.close)
+        assert {one.first["type"] for one in deaf} == {"session.snapshot"}
+        answers, held = [], []
+        for _ in range(3):
+            answers.append(alice.asked(session))
+            ended = viewer.wait_for_end(answers[-1], 180)
+            assert (ended["status"], ended["content"]) == ("success", whole)
+            assert viewer.view.endings[answers[-1]].text == whole
+            assert alice.message(answers[-1])["content"] == whole
+            held.append(memory(web))
+        print(f"the web server held {held} MB after each answer")
+        assert held[-1] - held[0] < MOST_GROWTH_MB
+        frames = []
+        while not frames or frames[-1]["type"] != "session.snapshot":
+            frames.append(deaf[0].frame())
+    told = {message["id"]: message for message in frames[-1]["messages"]}
+    assert [(told[answer]["status"], told[answer]["content"]) for answer in answers] == [("success", whole)] * 3
+    sent = sum(len(json.dumps(frame)) for frame in frames[:-1])
+    assert sent < len(whole) * 3, "it was sent what the buffers hold, and then how things stand"
+
+
+def test_who_sends_without_end_is_sent_away(product: Product, alice: Person) -> None:
+    session = alice.new_session()
+    web = product.child("assistant.web")
+    before = memory(web)
+    with alice.view(session) as other, _connection(alice, session) as flood:
+        flood.recv()
+        with pytest.raises(ConnectionClosed):
+            for _ in range(200_000):
+                flood.send('{"type":"sync"}')
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                flood.recv(60)
+        assert flood.protocol.close_code == TOO_MANY_FRAMES
+        answer = alice.asked(session, model=tagged("words-n3"))
+        assert other.wait_for_end(answer)["status"] == "success" and other.joins == 1
+    assert memory(web) - before < MOST_GROWTH_MB
+
+
+def test_the_protocols_own_pings_count(product: Product, alice: Person) -> None:
+    with _connection(alice, alice.new_session()) as flood:
+        flood.recv()
+        with pytest.raises(ConnectionClosed):
+            for _ in range(200_000):
+                flood.ping()
+        assert flood.protocol.close_code == TOO_MANY_FRAMES
+
+
+def test_who_sends_as_much_as_is_allowed_is_answered_each_time(product: Product, alice: Person) -> None:
+    with _connection(alice, alice.new_session()) as busy:
+        busy.recv()
+        for _ in range(MOST_FRAMES_A_SECOND):
+            busy.send('{"type":"ping"}')
+        answers = 0
+        while answers < MOST_FRAMES_A_SECOND:
+            answers += json.loads(busy.recv(60))["type"] == "pong"
+
+
+def _connection(person: Person, session: str):
+    return connect(
+        f"{person.url.replace('http', 'ws', 1)}/ws/sessions/{session}/",
+        additional_headers={"Authorization": f"Bearer {person.token}"},
+        proxy=None, max_size=None, open_timeout=20, ping_interval=None,
+    )  # fmt: skip
