@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -61,7 +62,7 @@ class DeafViewer:
             assert line, "the server hung up"
         self.first = self.frame()
 
-    def frame(self) -> dict[str, object]:
+    def frame(self) -> dict[str, Any]:
         """The next text frame of the server's, which are not masked."""
         while True:
             head = self._file.read(2)
@@ -70,7 +71,7 @@ class DeafViewer:
                 length = int.from_bytes(self._file.read(2 if length == 126 else 8))
             body = self._file.read(length)
             if head[0] & 0x0F == 1:
-                found: dict[str, object] = json.loads(body)
+                found: dict[str, Any] = json.loads(body)
                 return found
 
     def close(self) -> None:
@@ -104,7 +105,7 @@ def test_who_reads_nothing_gets_one_snapshot_and_costs_a_buffer(product: Product
             held.append(memory(web))
         print(f"the web server held {held} MB after each answer")
         assert held[-1] - held[0] < MOST_GROWTH_MB
-        frames = []
+        frames: list[dict[str, Any]] = []
         while not frames or frames[-1]["type"] != "session.snapshot":
             frames.append(deaf[0].frame())
     told = {message["id"]: message for message in frames[-1]["messages"]}
@@ -150,7 +151,7 @@ def test_who_sends_as_much_as_is_allowed_is_answered_each_time(product: Product,
             answers += json.loads(busy.recv(60))["type"] == "pong"
 
 
-def _connection(person: Person, session: str):
+def _connection(person: Person, session: str) -> Any:
     return connect(
         f"{person.url.replace('http', 'ws', 1)}/ws/sessions/{session}/",
         additional_headers={"Authorization": f"Bearer {person.token}"},
