@@ -30,13 +30,14 @@ MOST_ROWS = 50
 @login_required(login_url="assistant:login")
 @never_cache
 def own(request: HttpRequest) -> HttpResponse:
+    user: Any = request.user
     days = usage_plots.last_days(OWN_DAYS)
-    records = UsageRecord.objects.filter(user_id=request.user.pk, day__gte=days[0])
+    records = UsageRecord.objects.filter(user_id=user.pk, day__gte=days[0])
     context = {
         "days": OWN_DAYS,
         "zone": timezone.get_current_timezone_name(),
         "total": _spoken(usage.summed(records)),
-        "budget": _left(usage.allowance_of(request.user.pk)),
+        "budget": _left(usage.allowance_of(user.pk)),
         "plots": usage_plots.used(records, days),
         "models": [_spoken(row) | {"model": row["model"]} for row in usage.by_model(records)],
     }

@@ -65,7 +65,7 @@ def _latency(title: str, records: QuerySet[UsageRecord], field: str, days: list[
         f"below_{number}": Count("id", filter=Q(**{f"{field}__lt": edge * 1000}))
         for number, edge in enumerate(EDGES_SECONDS)
     }
-    rows = records.exclude(**{field: None}).order_by().values("day").annotate(all=Count("id"), **below)
+    rows: Any = records.exclude(**{field: None}).order_by().values("day").annotate(all=Count("id"), **below)
     found = {row["day"]: [row[name] for name in below] + [row["all"]] for row in rows}
     series = [
         Series(name, [percentile(found[day], share) if day in found else None for day in days])

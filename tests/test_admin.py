@@ -11,15 +11,19 @@ from django_q.models import OrmQ
 from assistant.lifecycle import asking, people
 from assistant.models import (
     ApiToken,
+    Budget,
     ChatSession,
     Invitation,
+    McpServer,
     Message,
     Participant,
     UnfinishedAnswer,
+    UsageRecord,
     WorkerProcess,
 )
 from assistant.models.participant import Role
 from tests.acting import a_worker, answer_of, ask, claimed, fail, finish, jobs, kill, lose_job, now, queued, write
+from tests.files import uploaded
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,6 +39,10 @@ def world(session, alice, worker):
     fail(claimed(answer_of(ask(session, alice)), worker), "a part")
     write(claimed(answer_of(ask(session, alice)), worker), "so far", 1)
     ask(session, alice, "waits")
+    uploaded(alice, session=session)
+    Budget.objects.create(user=alice)
+    UsageRecord.objects.create(user=alice, model="test/model")
+    McpServer.objects.create(name="depot", title="Depot", url="https://example.org/mcp")
 
 
 def text_of(response):
