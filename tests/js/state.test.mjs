@@ -322,3 +322,15 @@ test("what a tool says about itself is kept by call, and what waits for leave is
   const state = apply({ ...empty, messages: [answer] }, { type: "message.tool_status", message_id: "a", attempt: 1, call_id: "c", text: "Reading", at: 1 });
   assert.deepEqual(state.messages[0].toolTexts, { c: "Reading" });
 });
+
+test("applying is cheap in a session of thousands of messages", () => {
+  const messages = Array.from({ length: 2500 }, (_, n) => [question(n), answer(n, { status: n < 2499 ? "success" : "processing" })]).flat();
+  let state = after(snapshot(messages));
+  const began = performance.now();
+  for (let seq = 1; seq <= 100; seq += 1) {
+    state = apply(state, delta(seq, "x", { message_id: "a2499" }));
+    thread(state);
+  }
+  const each = (performance.now() - began) / 100;
+  assert.ok(each < 30, `${each} ms a delta`); // takes 0.3; loose, because machines are busy
+});

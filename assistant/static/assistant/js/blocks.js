@@ -48,7 +48,7 @@ function drawPart(html, selector, home, old) {
   const parsed = clone("block-template");
   parsed.innerHTML = html;
   let node = parsed.querySelector(selector);
-  if (selector === "tbody" && (old ? old.node.matches("table") : isLong(home))) {
+  if (selector === "tbody" && (home.matches("table") || (!old?.node.matches("tbody") && isLong(home)))) {
     node = parsed.querySelector("table");
     lineUp(node, home.closest(".table").querySelector("table"));
   }
@@ -59,7 +59,7 @@ function drawPart(html, selector, home, old) {
 
 function isLong(part) {
   const table = part.closest("table");
-  return table.tBodies.length >= PARTS_OF_ONE_TABLE || table.previousElementSibling !== null;
+  return table.tBodies.length >= PARTS_OF_ONE_TABLE;
 }
 
 /**

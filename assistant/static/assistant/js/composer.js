@@ -76,7 +76,7 @@ export function showComposer({ drafts, sessionId = null, maxLength, send, typing
   refresh();
   // Two tabs with the same session share its draft; or the one would overwrite what the other keeps.
   drafts.watch((text) => {
-    if (isComposing || Date.now() - editedAt < 1_000) return;
+    if (isComposing) return;
     field.value = text;
     refresh();
   });
