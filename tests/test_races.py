@@ -86,7 +86,7 @@ RACES = {
     34: ("two questions in an idle session at once",
          "test_sending", "test_two_questions_at_once_in_an_idle_session_one_runs_and_one_waits"),
     35: ("a participant is removed while connected and while their question is being answered",
-         "test_consumer", "test_the_answer_to_one_who_was_removed_goes_on"),
+         "test_people", "test_nothing_more_reaches_who_is_removed_while_they_are_answered"),
     36: ("a zombie worker comes back after its turn was taken over",
          "test_ending", "test_a_zombie_cannot_overwrite_its_successor"),
 }  # fmt: skip

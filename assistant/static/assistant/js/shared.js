@@ -28,15 +28,16 @@ showConnection({
 const title = document.querySelector("[data-title]");
 const readers = document.querySelector("[data-readers]");
 store.paint((state) => {
-  if (!state.session) return;
+  if (!state.session || state.connection === "gone") return;
   setText(title, state.session.title);
   document.title = `${state.session.title} · Parley`;
   setText(readers, state.readers > 1 ? `You are reading along, with ${state.readers - 1} other${state.readers > 2 ? "s" : ""}` : "You are reading along");
 });
 
-store.watch((state) => {
-  if (state.connection !== "gone") return;
-  for (const part of document.querySelectorAll("[data-messages], [data-title], [data-announcer]")) part.replaceChildren();
+store.watch((state, before) => {
+  if (state.connection !== "gone" || before.connection === "gone") return;
+  document.querySelector("[data-messages]").remove(); // what is drawn after this is drawn on nothing
+  for (const part of [title, document.querySelector("[data-announcer]")]) part.replaceChildren();
   setHidden(document.querySelector("[data-thread]"), true);
   setHidden(document.querySelector("[data-to-bottom]"), true);
   setHidden(document.querySelector("[data-over]"), false);
