@@ -20,7 +20,8 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120.0
-QUIET = {"ASSISTANT_TITLES": "off"}  # tests count what the model is asked; those of titles switch them on
+# Tests count what the model is asked, and ask more than a person does; those of titles and of limits switch them on.
+QUIET = {"ASSISTANT_TITLES": "off", "ASSISTANT_RATE_LIMIT": "0"}
 
 
 def free_port() -> int:

@@ -84,7 +84,7 @@ def test_a_failure_is_told_and_a_retry_answers(alice: Person, script: str, code:
         answer = alice.asked(session, "Why?")
         failed = viewer.wait_for_end(answer)
         assert (failed["status"], failed["content"]) == ("error", partial)
-        assert failed["error"] == {"code": code, "detail": SENTENCES[code]}
+        assert failed["error"] == {"code": code, "detail": SENTENCES[code], "bounced": not kept}
         assert viewer.view.endings[answer].text == partial, "the partial text was to be shown before the error"
         stored = alice.message(answer)
         assert (stored["error"], stored["content"], stored["alive"]) == (failed["error"], partial, False)
@@ -102,7 +102,7 @@ def test_a_failure_is_told_and_a_retry_answers(alice: Person, script: str, code:
 def test_an_answer_without_a_letter_is_a_failure(alice: Person, script: str) -> None:
     answer = alice.asked(alice.new_session(), model=tagged(script))
     failed = alice.wait_for_end(answer)
-    assert failed["error"] == {"code": "empty_response", "detail": SENTENCES["empty_response"]}
+    assert failed["error"] == {"code": "empty_response", "detail": SENTENCES["empty_response"], "bounced": False}
     assert (failed["status"], failed["content"]) == ("error", "")
 
 
@@ -130,7 +130,8 @@ def test_a_provider_that_is_away_is_a_failure_of_the_provider(alice: Person) -> 
         (bob,) = product.people("bob")
         with bob:
             failed = bob.wait_for_end(bob.asked(bob.new_session()))
-        assert failed["error"] == {"code": "provider_error", "detail": SENTENCES["provider_error"]}
+        told = {"code": "provider_error", "detail": SENTENCES["provider_error"], "bounced": True}
+        assert failed["error"] == told
 
 
 def test_a_failure_leaves_the_next_question_answerable(alice: Person) -> None:
