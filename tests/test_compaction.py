@@ -11,7 +11,8 @@ from assistant.snapshot import snapshot
 from assistant.tools import Service
 from tests.acting import answer_of, ask, claimed, finish, kill, now
 from tests.provider import ProviderProcess, expected_text
-from tests.rounds import check_request, offer, run_turn
+from tests.provider.valid import check_request
+from tests.rounds import offer, run_turn
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from tests.files import pdf, png
 from tests.provider import ProviderProcess, expected_text
@@ -306,5 +306,5 @@ def files_to_send_and_sent(stage: Stage) -> None:
     expect(stage.page.locator(".attachment")).to_have_count(3)
     with stage.page.expect_file_chooser() as chooser:
         stage.page.get_by_role("button", name="Attach files").click()
-    chooser.value.set_files([{"name": "a.txt", "mimeType": "text/plain", "buffer": b"Words"}])
+    chooser.value.set_files(FilePayload(name="a.txt", mimeType="text/plain", buffer=b"Words"))
     expect(stage.page.locator(".file .file-detail")).to_have_text("5 bytes")
