@@ -336,7 +336,7 @@ class Runner:
 
     def _workers_here(self) -> set[UUID]:
         alive = WorkerProcess.objects.alive().filter(host=self.worker.host, boot_id=self.worker.boot_id)
-        return {self.worker.pk, *alive.values_list("pk", flat=True)}
+        return {self.worker.pk, *(pk for pk, pid in alive.values_list("pk", "pid") if _is_guarded(pid))}
 
     def _beat(self, load: int) -> bool:
         row = WorkerProcess.objects.filter(pk=self.worker.pk)
@@ -346,6 +346,18 @@ class Runner:
         WorkerProcess.objects.filter(pk=self.worker.pk).update(stopped_at=Now(), load=0)
         if slot.current:
             queue.free(slot.current.taken)  # what was taken for this process and not begun is for the others
+
+
+def _is_guarded(pid: int) -> bool:
+    """Whether a worker of this host is another supervisor's, as one without a supervisor sees it.
+
+    An orphaned sentinel starts workers too, and these may be wedged by the death of the one before, with nobody to see
+    it: they are no successors. Orphaned sentinels all have the same parent, whoever reaps orphans here.
+    """
+    try:
+        return psutil.Process(pid).parent().ppid() != psutil.Process().parent().ppid()
+    except (psutil.Error, AttributeError):
+        return True
 
 
 def boot_id() -> str:

@@ -165,6 +165,38 @@ def test_the_whole_worker_command_killed(provider: ProviderProcess, product: Pro
     assert ended["attempt"] == 2
 
 
+def test_a_worker_killed_while_there_is_no_supervisor(
+    provider: ProviderProcess, product: Product, alice: Person
+) -> None:
+    """Another takes its answer over. What the orphaned sentinel starts in its place is no reason for that one to go."""
+    model = interrupted_model(provider)
+    serve, supervisor = product.process, product.child("manage.py worker")
+    family = supervisor.children(recursive=True)
+    sentinels = supervisor.children()
+
+    def starts() -> list[psutil.Process]:
+        """What the orphaned sentinels have started since."""
+        return [child for sentinel in sentinels if is_up(sentinel) for child in sentinel.children(recursive=True)]
+
+    _, answer = half_written(alice, model)
+    serve.suspend()  # or it would start a supervisor
+    try:
+        since = len(product.said)
+        supervisor.kill()
+        product.wait_for(lambda: sum("The supervisor is gone" in line for line in product.said[since:]) == 2, 10)
+        victim = product.worker_of(answer)
+        assert victim
+        victim.kill()
+        began = time.monotonic()
+        ended = alice.wait_for_end(answer, 25)  # sooner than a worker without a supervisor gives up waiting for one
+        print(f"a worker killed while there is no supervisor: whole after {time.monotonic() - began:.2f} s")
+        assert (ended["status"], ended["content"], ended["attempt"]) == ("success", expected_text(TEXT), 2)
+        assert not [line for line in product.said[since:] if "hands over its turns and ends" in line]
+    finally:
+        serve.resume()
+    product.wait_for(lambda: not any(map(is_up, [*family, *starts()])), 60)  # the next supervisor's are there
+
+
 def test_workers_whose_supervisor_and_serve_are_gone_end_by_themselves(
     provider: ProviderProcess, product: Product, alice: Person
 ) -> None:
