@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant import checks
+from assistant import checks, llm
 from assistant.mcp import configured, connections
 from assistant.models import McpServer
 from assistant.tools import Result, ToolError, registry
@@ -56,7 +56,12 @@ def serving():
 @pytest.fixture
 def afterwards(loop):
     yield
-    loop.run(connections.close())
+
+    async def close():
+        await connections.close()
+        await llm.library().close_litellm_async_clients()  # else its sockets are found open later, in another test
+
+    loop.run(close())
 
 
 @pytest.fixture

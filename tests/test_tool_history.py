@@ -2,7 +2,7 @@
 
 import uuid
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assistant.history import arguments_of, lines_of_rounds
@@ -34,6 +34,7 @@ def answers(draw):
     return content, calls, joined
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(answers(), max_size=3))
 def test_every_call_is_followed_by_its_result_and_nothing_else_is_sent(history):
     used: set[str] = set()
@@ -49,6 +50,7 @@ def test_every_call_is_followed_by_its_result_and_nothing_else_is_sent(history):
     assert asked == sum(len(calls) for _, calls, _ in history) == sum(line["role"] == "tool" for line in messages)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(answers())
 def test_no_text_is_lost_or_doubled(answer):
     content, calls, joined = answer

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from assistant import checks
@@ -125,6 +126,7 @@ def test_what_is_undefined_too_large_or_no_arithmetic_is_refused_at_once(express
         evaluate(expression)
 
 
+@limits(deadline=None)  # the machine may be busy
 @given(st.text("0123456789.+-*/%^!(), einpqrstuxmaglco", max_size=40))
 def test_whatever_is_written_ends_in_a_number_or_a_refusal(expression):
     with suppress(ToolError):
@@ -281,6 +283,7 @@ def test_what_is_no_text_or_no_page_is_told_in_a_sentence(headers, status):
         read(url + "/")
 
 
+@limits(deadline=None)  # the machine may be busy
 @given(st.binary(max_size=300))
 def test_whatever_bytes_come_give_a_text(body):
     title, text = readable(reach.Fetched("http://example.org/", "text/html", body, True))
