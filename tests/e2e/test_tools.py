@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +40,11 @@ def counts(tmp_path_factory: pytest.TempPathFactory) -> Counts:
 
 @pytest.fixture(scope="module")
 def product(provider: ProviderProcess, counts: Counts) -> Iterator[Product]:
-    tools = {"ASSISTANT_TOOLS": "tests.e2e.counting_tools", "ASSISTANT_SERVICES": "counting"}
+    tools = {"ASSISTANT_TOOLS": "tests.e2e.counting_tools", "ASSISTANT_SERVICES": "counting,depot,gone"}
+    depot = {"command": sys.executable, "args": ["-m", "tests.mcp_server"], "approval": "never"}
+    servers = counts.path.with_name("servers.json")
+    servers.write_text(json.dumps({"mcpServers": {"depot": depot, "gone": {"command": "/no/such/program"}}}))
+    tools["ASSISTANT_MCP"] = str(servers)
     with running(provider, COUNT_FILE=str(counts.path), **tools, **SPEED) as process:
         yield process
 
@@ -143,3 +149,15 @@ def test_a_stop_reaches_a_running_tool(product: Product, alice: Person, counts: 
     assert alice.stop(answer).status_code == 200
     ended = alice.message(answer)
     assert ended["status"] == "cancelled" and statuses(ended) == [("look", "cancelled")]
+
+
+def test_a_worker_uses_an_mcp_server_and_starts_it_again_when_it_died(
+    provider: ProviderProcess, product: Product, alice: Person
+) -> None:
+    for calls, answer in (("depot__add:a:2,b:3", "5"), ("depot__add:a:4,b:3", "7")):
+        model = tagged(f"results-tool={calls}")
+        ended = alice.wait_for_end(alice.asked(alice.new_session(model)))
+        assert (ended["status"], ended["content"]) == ("success", answer), ended
+    ended = alice.wait_for_end(alice.asked(alice.new_session(tagged("results-tool=depot__die"))))
+    assert ended["status"] == "success" and "not known whether" in ended["content"]
+    check_requests(provider, model)

@@ -1,0 +1,141 @@
+"""Tool calls on the page: what runs, what was given and found, and Allow or Deny; and which tools a session may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.provider import ProviderProcess
+
+from .people import Person, tagged
+from .running import Product, running
+from .windows import PHONE, Window, chromium, executable
+
+pytestmark = pytest.mark.skipif(executable() is None, reason="There is no browser.")
+
+LOOKS = os.environ.get("LOOKS_FOLDER")  # where pictures for people to look at are put
+
+
+@pytest.fixture(scope="module")
+def counts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("counts") / "counts"
+
+
+@pytest.fixture(scope="module")
+def product(provider: ProviderProcess, counts: Path) -> Iterator[Product]:
+    modules = "assistant.tools.clock,assistant.tools.calculator,assistant.tools.recall,assistant.tools.web"
+    tools = {
+        "ASSISTANT_TOOLS": f"{modules},tests.e2e.counting_tools",
+        "ASSISTANT_SERVICES": "clock,calculator,counting",
+    }
+    with running(provider, COUNT_FILE=str(counts), **tools) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def alice(product: Product) -> Iterator[Person]:
+    (person,) = product.people("alice")
+    with person:
+        yield person
+
+
+@pytest.fixture(scope="module")
+def window(product: Product, alice: Person) -> Iterator[Window]:
+    with chromium() as browser, Window.opened(browser, product.url, "alice") as opened:
+        yield opened
+
+
+def look(page: Page, name: str) -> None:
+    if LOOKS:
+        page.screenshot(path=f"{LOOKS}/{name}.png")
+
+
+def asking(provider: ProviderProcess) -> str:
+    """Four calls, then one that needs leave, then an answer."""
+    name = tagged("x").rpartition("=")[2]
+    first = [
+        {"name": "current_time", "arguments": {"time_zone": "Asia/Tokyo"}},
+        {"name": "calculate", "arguments": {"expression": "(3 + 4)^12 / 7"}},
+        {"name": "calculate", "arguments": '{"expr'},
+        {"name": "look", "arguments": {"what": "the garden"}},
+    ]
+    wipe = [{"name": "wipe", "arguments": {"what": "All drafts older than a year"}}]
+    return provider.script(
+        f"page-{name}",
+        [
+            {"text": "Let me see what time it is there.", "preamble": 99, "tools": first},
+            {"text": "It is late. Shall I clear the old drafts?", "preamble": 99, "tools": wipe},
+            {"text": "Done. **The drafts are gone**:\n\n- go to bed\n- sleep"},
+        ],
+    )
+
+
+def test_tools_are_shown_where_they_stand_and_leave_is_asked_for(
+    provider: ProviderProcess, alice: Person, window: Window, counts: Path
+) -> None:
+    session = alice.new_session(asking(provider))
+    alice.asked(session, "What time is it in Tokyo?")
+    page = window.open(f"/s/{session}/")
+    answer = page.locator(".message.is-answer").last
+    calls = answer.locator(".tool-call")
+    expect(calls).to_have_count(4)
+    expect(calls.nth(3)).to_have_attribute("data-status", "running")
+    expect(answer.locator("[data-part=status-text]")).to_contain_text("Looking")
+    look(page, "1-running")
+    counts.with_name("counts.look").touch()
+
+    asked = answer.locator(".tool-call[data-status=asks]")
+    expect(asked).to_contain_text("wants to do this: Wipe")
+    expect(asked).to_contain_text("what: All drafts older than a year")
+    expect(answer.locator("[data-part=status-text]")).to_contain_text("Waiting for somebody to allow: Wipe")
+    expect(page.locator("[data-announcer]")).to_contain_text("asks for leave: Wipe")
+    look(page, "2-asks")
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size(PHONE["viewport"])
+    look(page, "3-asks-dark-phone")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1200, "height": 900})
+
+    asked.get_by_role("button", name="Allow").click()
+    expect(answer).to_contain_text("go to bed")
+    expect(calls.nth(4)).to_contain_text("allowed by alice")
+    calls.nth(1).locator("summary").click()
+    expect(calls.nth(1)).to_contain_text("expression: (3 + 4)^12 / 7")
+    expect(calls.nth(1)).to_contain_text("= 1977326743")
+    expect(calls.nth(2)).to_contain_text("failed")
+    look(page, "4-done")
+
+    def order() -> list[str]:
+        found: list[str] = answer.locator("[data-part=body] > *").evaluate_all(
+            "all => all.map((one) => one.className)"
+        )
+        return found
+
+    live = order()
+    assert live == ["block", "tool-round", "block", "tool-round", "block", "block"], live
+    page.reload()
+    expect(calls).to_have_count(5)
+    assert order() == live
+    assert window.complaints == []
+
+
+def test_the_settings_say_which_tools_may_be_used(alice: Person, window: Window) -> None:
+    session = alice.new_session("openai/words")
+    page = window.open(f"/s/{session}/")
+    page.get_by_role("button", name="Settings of this session").click()
+    sheet = page.locator("#settings-sheet")
+    expect(sheet.get_by_label("Calculator")).to_be_checked()
+    expect(sheet.get_by_label("Memory")).not_to_be_checked()
+    sheet.get_by_label("Calculator").uncheck()
+    sheet.get_by_label("Memory").check()
+    look(page, "5-settings")
+    sheet.get_by_role("button", name="Save").click()
+    expect(sheet).to_be_hidden()
+    services = alice.http.get(f"/api/sessions/{session}").json()["services"]
+    assert sorted(services) == ["clock", "counting", "recall"]
+    assert window.complaints == []
