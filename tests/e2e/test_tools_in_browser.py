@@ -96,6 +96,8 @@ def test_tools_are_shown_where_they_stand_and_leave_is_asked_for(
     look(page, "2-asks")
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size(PHONE["viewport"])
+    expect(asked.get_by_role("button", name="Allow")).to_be_in_viewport()
+    page.wait_for_timeout(500 if LOOKS else 0)  # the sidebar slides out of the picture
     look(page, "3-asks-dark-phone")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.emulate_media(color_scheme="light")
