@@ -16,6 +16,8 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from assistant import checks
+from assistant.lifecycle import asking
+from assistant.models.attachment import StoredFile
 from assistant.tools import Context, Result, Service, ToolError, reach, registry
 from assistant.tools.calculator import evaluate, written
 from assistant.tools.clock import current_time
@@ -23,6 +25,7 @@ from assistant.tools.reach import is_public
 from assistant.tools.recall import search_session
 from assistant.tools.web import fetch_page, readable
 from tests.acting import answer_of, ask, claimed, finish
+from tests.files import uploaded
 
 
 def context(session_id=None):
@@ -147,6 +150,18 @@ def test_the_session_is_searched_and_no_other(session, alice, worker):
     assert search_session(context(other.pk), "kiwi").summary == "Nothing found"
     with pytest.raises(ToolError):
         search_session(context(session.pk), "  ")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_files_that_were_sent_are_searched_too(session, alice):
+    sent = uploaded(alice, session=session)
+    asking.send(session, alice, "Read this", uuid.uuid4().hex, attachments=[sent.pk])
+    StoredFile.objects.filter(pk=sent.file_id).update(text="The parrot is called Coco.")
+    found = search_session(context(session.pk), "parrot").text
+    assert "Coco" in found and sent.name in found and "alice" in found
+    unsent = uploaded(alice, session=session)
+    StoredFile.objects.filter(pk=unsent.file_id).update(text="A secret zebra.")
+    assert search_session(context(session.pk), "zebra").summary == "Nothing found"
 
 
 # --- pages ---
