@@ -13,7 +13,7 @@ from tests.provider import ProviderProcess
 
 from .people import Person, tagged
 from .running import Product, running
-from .windows import PHONE, Window, chromium, executable
+from .windows import Window, chromium, executable
 
 pytestmark = pytest.mark.skipif(executable() is None, reason="There is no browser.")
 
@@ -95,7 +95,7 @@ def test_tools_are_shown_where_they_stand_and_leave_is_asked_for(
     expect(page.locator("[data-announcer]")).to_contain_text("asks for leave: Wipe")
     look(page, "2-asks")
     page.emulate_media(color_scheme="dark")
-    page.set_viewport_size(PHONE["viewport"])
+    page.set_viewport_size({"width": 360, "height": 740})
     expect(asked.get_by_role("button", name="Allow")).to_be_in_viewport()
     page.wait_for_timeout(500 if LOOKS else 0)  # the sidebar slides out of the picture
     look(page, "3-asks-dark-phone")
