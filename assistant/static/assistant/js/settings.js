@@ -15,7 +15,7 @@ export function showSettings({ store, sessionId }) {
   const form = sheet.querySelector("form");
   const fields = form.querySelector("fieldset");
   const read = sheet.querySelector("[data-read-only]");
-  let shown = {}; // what the fields showed when nobody had touched them
+  let shown = null; // what the fields showed when nobody had touched them; nothing before the session is known
 
   const services = serviceBoxes(sheet.querySelector("[data-services]"), () => draw(store.state));
   const control = (name) => (name === "services" ? services : form.elements[name]);
@@ -52,7 +52,7 @@ export function showSettings({ store, sessionId }) {
     const mark = JSON.stringify([valuesOf(state.session), modelsOffered(null), sheet.open]);
     if (!state.session || mark === drawn) return;
     drawn = mark;
-    if (sheet.open) follow(state);
+    if (sheet.open && shown) follow(state);
     else fill(state);
   }
   store.paint(draw);
@@ -60,8 +60,8 @@ export function showSettings({ store, sessionId }) {
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const changes = changesOf(shown, Object.fromEntries([...PLAIN, ...PARAMETERS].map((name) => [name, control(name).value])));
-    if (Object.keys(changes).length) {
+    const changes = shown && changesOf(shown, Object.fromEntries([...PLAIN, ...PARAMETERS].map((name) => [name, control(name).value])));
+    if (changes && Object.keys(changes).length) {
       const session = await orNotice(() => api.changeSession(sessionId, changes));
       if (!session) return;
       store.dispatch({ type: "session.updated", session });
