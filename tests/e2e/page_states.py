@@ -6,6 +6,7 @@ A state is a function that brings a window there; its name says what it shows. A
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -308,3 +309,21 @@ def files_to_send_and_sent(stage: Stage) -> None:
         stage.page.get_by_role("button", name="Attach files").click()
     chooser.value.set_files(FilePayload(name="a.txt", mimeType="text/plain", buffer=b"Words"))
     expect(stage.page.locator(".file .file-detail")).to_have_text("5 bytes")
+
+
+@state
+def usage_of_an_answer(stage: Stage) -> None:
+    session = stage.session()
+    stage.answered(session)
+    stage.open(session)
+    stage.page.get_by_role("button", name="Tokens and cost").click()
+    expect(stage.page.locator("[data-part=usage]")).to_have_text(re.compile("tokens? read"))
+
+
+@state
+def usage_page(stage: Stage) -> None:
+    session = stage.session()
+    stage.answered(session)
+    stage.window.open("/usage/")
+    stage.page.locator("details summary").first.click()
+    expect(stage.page.get_by_role("heading", name="Your usage")).to_be_visible()
