@@ -183,6 +183,46 @@ def menu_of_a_session(stage: Stage) -> None:
 
 
 @state
+def menu_of_a_message(stage: Stage) -> None:
+    session = stage.session("words-n3")
+    stage.answered(session)
+    stage.open(session)
+    stage.page.get_by_role("button", name="More for this message").last.click()
+    expect(stage.page.get_by_role("menuitem", name="Fork from here")).to_be_visible()
+
+
+@state
+def question_being_asked_anew(stage: Stage) -> None:
+    session = stage.session("words-n3")
+    stage.answered(session)
+    stage.open(session)
+    stage.page.locator(".message.is-question").hover()
+    stage.page.get_by_role("button", name="Edit, and ask again").click()
+    expect(stage.page.get_by_label("Your question")).to_be_focused()
+
+
+@state
+def session_with_an_earlier_version(stage: Stage) -> None:
+    session = stage.session("words-n3")
+    answer = stage.alice.asked(session)
+    stage.alice.wait_for_end(answer)
+    stage.alice.wait_for_end(stage.alice.retry(answer))
+    stage.open(session)
+    stage.page.get_by_role("button", name="Version before").click()
+    expect(stage.page.get_by_text("the conversation goes on with the newest")).to_be_visible()
+
+
+@state
+def sheet_search(stage: Stage) -> None:
+    session = stage.session("words-n3")
+    stage.answered(session, "Where is the needle in this haystack?")
+    stage.open(session)
+    stage.page.keyboard.press("Control+k")
+    stage.page.get_by_label("Search in all of your sessions").fill("needle")
+    expect(stage.page.locator(".found").first).to_be_visible()
+
+
+@state
 def sheet_help(stage: Stage) -> None:
     stage.open(stage.session())
     stage.page.locator("[data-thread]").press("?")

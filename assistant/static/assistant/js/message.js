@@ -20,7 +20,7 @@ export function isSilent(message, now) {
 export function makeMessage({ message }) {
   const element = clone("message-template");
   const isQuestion = message.role === "user";
-  element.id = message.outbox ? "" : `m-${message.id}`;
+  element.id = message.outbox ? "" : `message-${message.id}`;
   element.classList.add(isQuestion ? "is-question" : "is-answer");
   part(element, "body").classList.toggle("prose", !isQuestion || Boolean(message.html?.length));
   return element;
@@ -33,7 +33,7 @@ export function drawMessage(element, entry, context) {
   const { message, versions } = entry;
   const before = drawn.get(element) ?? {};
   const isSettled = !isOpen(message) && !message.outbox;
-  const mark = `${versions?.length} ${context.isLast} ${context.mayWrite} ${context.author} ${context.summary?.id}`;
+  const mark = `${versions?.length} ${context.isLast} ${context.mayWrite} ${context.mayResend} ${versions?.indexOf(message)} ${context.author} ${context.summary?.id}`;
   if (isSettled && before.message === message && before.mark === mark) return;
   if (before.message !== message || before.mark !== mark) {
     drawHead(element, message, context);
@@ -132,7 +132,7 @@ function statusText(message, { now, modelLabel, askedBy }) {
   return message.content ? `Writing${whom} · ${since}` : `Waiting for the first words${whom} · ${since}`;
 }
 
-function drawActions(element, { message, versions }, { mayWrite }) {
+function drawActions(element, { message, versions }, { mayWrite, mayResend, isKept }) {
   const isAnswer = message.role === "assistant";
   const ended = !isOpen(message);
   const failed = message.status === "error" || message.status === "cancelled";
@@ -140,6 +140,8 @@ function drawActions(element, { message, versions }, { mayWrite }) {
   const retry = part(element, "retry");
   setHidden(retry, !(isAnswer && ended && mayWrite));
   setText(part(element, "retry-label"), failed ? "Retry" : "Answer again");
+  setHidden(part(element, "edit-asked"), !mayResend);
+  setHidden(part(element, "more"), Boolean(message.outbox) || !isKept);
   const pager = part(element, "versions");
   const many = versions?.length > 1;
   setHidden(pager, !many);
@@ -147,6 +149,8 @@ function drawActions(element, { message, versions }, { mayWrite }) {
   if (many) {
     const index = versions.indexOf(message);
     setText(part(element, "version"), `${index + 1} / ${versions.length}`);
+    pager.setAttribute("aria-label", `Versions of this ${isAnswer ? "answer" : "question"}`);
+    setHidden(part(element, "version-note"), index === versions.length - 1);
     part(element, "version-before").disabled = index === 0;
     part(element, "version-after").disabled = index === versions.length - 1;
   }

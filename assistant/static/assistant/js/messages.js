@@ -5,14 +5,17 @@ import { summaryAt } from "./asides.js";
 import { copyCode, drawMessage, makeMessage, toggleUsage } from "./message.js";
 import { labels } from "./models.js";
 import { notice, orNotice } from "./notices.js";
-import { copyText, flash, part, reconcile, setHidden } from "./parts.js";
+import { clone, copyText, flash, part, reconcile, setHidden } from "./parts.js";
 import { keepPlace } from "./scroll.js";
 import { hueOf, isOpen, mayWrite, oldest, questionOf, running, thread } from "./state.js";
 
 const LOAD_OLDER_WITHIN_PX = 600;
 
-/** loadOlder(id) resolves to a page of what stands before that message. Who only reads has no `outbox` and no `stop`. */
-export function showMessages({ store, modelLabel, loadOlder, markNames = null, outbox = null, stop = () => {} }) {
+/**
+ * loadOlder(id) resolves to a page of what stands before that message. Who only reads has no `outbox`, no `stop`, and
+ * nothing to `keep` (keeping.js).
+ */
+export function showMessages({ store, modelLabel, loadOlder, markNames = null, outbox = null, keep = null, stop = () => {} }) {
   const box = document.querySelector("[data-thread]");
   const list = document.querySelector("[data-messages]");
   const older = document.querySelector("[data-older]");
@@ -44,12 +47,15 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     const newest = entries.length - 1;
     const drawOne = (element, entry, index) => {
       const { message } = entry;
+      if (message.gap) return;
       const isAnswer = message.role === "assistant";
       const label = isAnswer ? modelLabel(message.model) : "";
       drawMessage(element, entry, {
         now,
         mayWrite: may,
         isLast: index === newest,
+        isKept: Boolean(keep),
+        mayResend: Boolean(keep?.mayResend(state, message)),
         author: isAnswer ? label : (message.author?.name ?? "Someone"),
         markNames: isAnswer ? null : markNames,
         hue: isAnswer || !message.author ? null : hueOf(state, message.author.id),
@@ -65,7 +71,7 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
       reconcile(list, entries, {
         elements,
         key: ({ message }) => message.id,
-        make: makeMessage,
+        make: (entry) => (entry.message.gap ? clone("gap-template") : makeMessage(entry)),
         draw: (element, entry) => drawOne(element, entry, index++),
       });
       return;
@@ -114,7 +120,7 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
   list.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-do]");
     if (!button) return;
-    const element = button.closest(".message");
+    const element = button.closest(".message, .gap");
     const entry = entries.find(({ message }) => elements.get(message.id) === element);
     if (entry) actions[button.dataset.do]?.(entry, button, element);
   });
@@ -135,6 +141,7 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     "send-again": ({ message }) => outbox.again(message.outbox),
     "edit-unsent": ({ message }) => outbox.takeBack(message.outbox),
     discard: ({ message }) => outbox.discard(message.outbox),
+    ...keep?.actions,
   };
 
   async function decide(button, decision) {
@@ -149,11 +156,11 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     return undefined;
   }
 
-  function turn({ message, versions }, by, element) {
+  function turn({ message, versions, of }, by, element) {
     const next = versions[versions.indexOf(message) + by];
     if (!next) return;
     const hadFocus = element.contains(document.activeElement);
-    store.dispatch({ type: "ui.version", question: message.reply_to, reply: next.id });
+    store.dispatch({ type: "ui.version", question: of, reply: next.id });
     store.repaint();
     const shown = elements.get(next.id);
     if (!hadFocus || !shown) return;
@@ -172,7 +179,25 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     place.moved();
   }
 
-  return { toEnd: place.toEnd, step };
+  /** Goes to a message that is shown, and returns its element. */
+  function reveal(id) {
+    const element = elements.get(id);
+    if (!element) return null;
+    element.focus({ preventScroll: true });
+    element.scrollIntoView({ block: "center" });
+    place.moved();
+    // What comes into view is laid out only now, and may push it away again.
+    requestAnimationFrame(() => {
+      element.scrollIntoView({ block: element.offsetHeight > box.clientHeight ? "start" : "center" });
+      place.moved();
+    });
+    return element;
+  }
+
+  const messageOf = (element) => entries.find(({ message }) => elements.get(message.id) === element)?.message ?? null;
+  const shown = { toEnd: place.toEnd, step, reveal, messageOf };
+  keep?.joins(shown);
+  return shown;
 }
 
 /** The first of these elements, which stand below each other, that reaches below the height `y`. */

@@ -6,7 +6,7 @@ export function notice(text) {
   const shown = clone("notice-template");
   shown.textContent = text;
   // Above an open dialog, which would otherwise cover it.
-  const home = document.querySelector("dialog[open] [data-notices]") ?? document.querySelector("[data-notices]");
+  const home = document.querySelector("dialog[open] [data-notices]") ?? document.querySelector(".notices");
   home.append(shown);
   setTimeout(() => shown.remove(), Math.max(4000, 60 * text.length));
 }

@@ -14,6 +14,7 @@ import { showMessages } from "./messages.js";
 import { showLinks } from "./links.js";
 import { loadModels, modelLabel, showModel } from "./models.js";
 import { orNotice } from "./notices.js";
+import { keepMessages } from "./keeping.js";
 import { createOutbox } from "./outbox.js";
 import { storage } from "./storage.js";
 import { setText } from "./parts.js";
@@ -82,7 +83,9 @@ const markNames = nameMarker(() => ({
   all: [label(), ...store.state.participants.map(({ name }) => name)],
   own: store.state.you?.name,
 }));
+const keep = keepMessages({ store, sessionId, sessionUrl: (id) => sessionUrl.replace(sessionId, id) });
 const messages = showMessages({
+  keep,
   store,
   modelLabel,
   loadOlder: (before) => api.older(sessionId, before),
@@ -148,6 +151,7 @@ const line = connect({
   onFrame: (frame) => {
     const isFirst = frame.type === "session.snapshot" && !store.state.ready;
     store.dispatch(frame);
+    if (isFirst) keep.jump();
     if (isFirst) outbox.restore();
     else if (frame.type === "session.snapshot") outbox.retryAll();
   },

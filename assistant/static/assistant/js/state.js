@@ -17,7 +17,8 @@ export const empty = {
   messages: [], // by position, then id
   summaries: [], // what models are told in the place of older messages, by the position up to which each stands
   hasMore: false, // older ones than these exist
-  chosen: {}, // question id -> the id of the version of its answer that is shown, if not the newest
+  gaps: [], // ids of messages behind which some are not loaded: one has jumped to an old one
+  chosen: {}, // the `of` of an entry -> the id of the version that is shown, if not the newest
   outbox: [], // {client_id, content, attachments, created_at, status: "sending"|"failed", detail, retryable}
   connection: "connecting", // connecting | open | reconnecting | offline | gone
   closed: null, // why it is gone: the close code
@@ -83,6 +84,9 @@ const steps = {
   }),
   "ui.changed": (state, { message, at }) => merged(state, [message], at),
   "ui.version": (state, { question, reply }) => ({ ...state, chosen: { ...state.chosen, [question]: reply } }),
+  "ui.anew": (state, { messages, at }) => merged(state, messages, at),
+  "ui.reveal": reveal,
+  "ui.page": page,
   "ui.older": (state, { messages, has_more, at }) => ({ ...merged(state, messages, at), hasMore: has_more }),
 };
 
@@ -101,8 +105,10 @@ function snapshot(state, frame) {
     if (kept.length) hasMore = state.hasMore;
   }
   const messages = [...kept, ...incoming.map((message) => newer(known.get(message.id), message, at))].sort(order);
+  const before = new Set(kept.map(({ id }) => id));
   return {
     ...state,
+    gaps: state.gaps.filter((id) => before.has(id)),
     session: frame.session ?? state.session,
     you: frame.you ?? state.you,
     participants: frame.participants ?? [],
@@ -135,6 +141,33 @@ function upsert(state, { type, message, at }) {
     }
   }
   return next;
+}
+
+/**
+ * A run of messages from anywhere in the history, as the API answers: {messages, has_more, has_newer}, and `after` or
+ * `before`, the message that it joins on to. What stands between it and the rest is a gap until it is loaded as well.
+ */
+function page(state, { messages: run, has_more, has_newer, after, before, at }) {
+  const inside = new Set(run.map(({ id }) => id));
+  const last = run.at(-1);
+  const isJoined = !last || before || state.messages.some(({ id }) => id === last.id);
+  const gaps = state.gaps.filter((id) => id !== after && (!inside.has(id) || (id === last.id && !before && has_newer)));
+  if (!isJoined && has_newer) gaps.push(last.id);
+  const first = state.messages[0];
+  const isOldest = run.length > 0 && (!first || order(run[0], first) <= 0);
+  return { ...merged(state, run, at), gaps, hasMore: isOldest ? has_more : state.hasMore };
+}
+
+/** Chooses the versions in which a message is to be seen. */
+function reveal(state, { id }) {
+  const message = state.messages.find((each) => each.id === id);
+  if (!message) return state;
+  const question = message.role === "user" ? message : questionOf(state, message);
+  const chosen = { ...state.chosen };
+  const head = question && heads(state).get(question.id);
+  if (head) chosen[rowOf(head)] = question.id;
+  if (message.reply_to) chosen[message.reply_to] = message.id;
+  return { ...state, chosen };
 }
 
 function delta(state, frame) {
@@ -324,31 +357,94 @@ export function isOpen(message) {
 }
 
 const alone = new WeakMap(); // message -> its entry: the same object as long as the message is the same
+const headsOf = new WeakMap(); // messages -> what `heads` has found in them
+
+/** Of each question that was asked anew, and of what was asked instead: the id of the newest in that row. */
+function heads(state) {
+  const known = headsOf.get(state.messages);
+  if (known) return known;
+  const found = new Map();
+  for (let i = state.messages.length - 1; i >= 0; i--) {
+    const { id, superseded_by: next } = state.messages[i];
+    if (!next) continue;
+    const head = found.get(next) ?? next;
+    found.set(next, head).set(id, head);
+  }
+  headsOf.set(state.messages, found);
+  return found;
+}
+
+/** By what the version of a question is chosen; that of its answer is chosen by its id. */
+function rowOf(head) {
+  return `row-${head}`;
+}
 
 /**
  * The messages of the conversation in order: one entry per question and per answer, whose versions are one entry.
- * An entry of one message is the same object each time, so that a view sees at a glance that there is nothing to draw.
+ * `of` is the id by which the version to show is chosen. An entry of one message is the same object each time, so that a
+ * view sees at a glance that there is nothing to draw. An entry of {message: {gap}} stands where some are not loaded.
  */
 export function thread(state) {
   const entries = [];
+  const newest = heads(state);
+  const rows = new Map(); // head -> the versions of that question
+  const hidden = new Set(); // questions that are not shown, and so neither are their answers
   for (const message of state.messages) {
+    const head = newest.get(message.id);
+    if (head) rows.set(head, [...(rows.get(head) ?? []), message]);
+  }
+  const gaps = new Set(state.gaps);
+  for (const message of state.messages) {
+    addTo(entries, message);
+    if (gaps.has(message.id)) entries.push({ message: gapAfter(message), versions: null });
+  }
+  return entries;
+
+  function addTo(all, message) {
     const isQuestion = message.role === "user";
-    if (isQuestion && (message.status === "pending" || message.status === "cancelled")) continue; // queued, or withdrawn
-    if (!isQuestion && !entries.length && state.hasMore) continue; // its question isn't loaded yet
-    const last = entries[entries.length - 1];
+    if (isQuestion && (message.status === "pending" || message.status === "cancelled")) return; // queued, or withdrawn
+    if (!isQuestion && !all.length && state.hasMore) return; // its question isn't loaded yet
+    if (!isQuestion && hidden.has(message.reply_to)) return;
+    const head = isQuestion && newest.get(message.id);
+    if (head) {
+      const of = rowOf(head);
+      if (message.id === (state.chosen[of] ?? head)) all.push({ message, versions: rows.get(head), of });
+      else hidden.add(message.id);
+      return;
+    }
+    const last = all[all.length - 1];
     if (!isQuestion && last?.versions && message.reply_to && last.message.reply_to === message.reply_to) {
       const versions = [...last.versions, message];
       const chosen = state.chosen[message.reply_to];
-      entries[entries.length - 1] = { message: versions.find(({ id }) => id === chosen) ?? message, versions };
-      continue;
+      const shown = versions.find(({ id }) => id === chosen) ?? message;
+      all[all.length - 1] = { message: shown, versions, of: message.reply_to };
+      return;
     }
     let entry = alone.get(message);
-    if (!entry) alone.set(message, (entry = { message, versions: isQuestion ? null : [message] }));
-    const taker = message.taken_by ? entries.findLastIndex((each) => each.versions?.some(({ id }) => id === message.taken_by)) : -1;
-    if (taker < 0) entries.push(entry);
-    else entries.splice(taker, 0, entry); // it joined in while that was being written, and is part of what it answers
+    if (!entry) alone.set(message, (entry = { message, versions: isQuestion ? null : [message], of: message.reply_to }));
+    const taker = message.taken_by ? all.findLastIndex((each) => each.versions?.some(({ id }) => id === message.taken_by)) : -1;
+    if (taker < 0) all.push(entry);
+    else all.splice(taker, 0, entry); // it joined in while that was being written, and is part of what it answers
   }
-  return entries;
+}
+
+function gapAfter({ id }) {
+  return { id: `gap-${id}`, gap: id, role: "gap", content: "", status: "success" };
+}
+
+/** The message behind a gap. */
+export function afterGap(state, id) {
+  return state.messages[indexOf(state.messages, id) + 1] ?? null;
+}
+
+/** Whether this question can be asked anew: it is one's own, and nobody has said more. */
+export function mayResend(state, message) {
+  if (message.role !== "user" || message.author?.id !== state.you?.id || !mayWrite(state) || message.taken_by) return false;
+  for (let i = state.messages.length - 1; i >= 0; i--) {
+    const last = state.messages[i];
+    if (last.role === "user" && last.status !== "cancelled") return last.id === message.id && last.status === "success";
+  }
+  return false;
 }
 
 /** The id of the message before which older ones are to be loaded. (A new version of an old answer has no part in it.) */
