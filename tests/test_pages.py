@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
+import brotli
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
@@ -244,11 +245,11 @@ def loaded_by(client, html):
         url = waiting.pop()
         if url in sizes:
             continue
-        response = client.get(url, headers={"accept-encoding": "gzip"})
+        response = client.get(url, headers={"accept-encoding": "gzip, br"})  # as every browser says
         assert response.status_code == 200, url
         sent = body_of(response)
         sizes[url] = len(sent)
-        text = (gzip.decompress(sent) if response.get("Content-Encoding") == "gzip" else sent).decode()
+        text = (brotli.decompress(sent) if response.get("Content-Encoding") == "br" else sent).decode()
         if posixpath.splitext(url)[1] == ".js":
             found = re.findall(r"""\bfrom\s*["'](\.[^"']+)["']|\bimport\s*\(?\s*["'](\.[^"']+)["']""", text)
             found = [static or bare for static, bare in found]
