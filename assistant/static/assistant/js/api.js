@@ -68,15 +68,16 @@ function upload(path, file, { onProgress, signal }) {
 }
 
 const at = encodeURIComponent;
+const beforeThat = (before) => (before ? `&before=${at(before)}` : "");
 
 export const api = {
   sessions: ({ archived = false, before = null }) =>
-    call("GET", `sessions?archived=${archived}&limit=50${before ? `&before=${at(before)}` : ""}`),
+    call("GET", `sessions?archived=${archived}&limit=50` + beforeThat(before)),
   markRead: (id, said) => call("POST", `sessions/${at(id)}/read`, { said }),
   archive: (id) => call("POST", `sessions/${at(id)}/archive`),
   unarchive: (id) => call("POST", `sessions/${at(id)}/unarchive`),
   exportUrl: (id, format) => `/api/sessions/${at(id)}/export?format=${format}`,
-  search: (query, before) => call("GET", `search?q=${at(query)}&limit=20${before ? `&before=${at(before)}` : ""}`),
+  search: (query, before) => call("GET", `search?q=${at(query)}&limit=20` + beforeThat(before)),
   createSession: (fields) => call("POST", "sessions", fields),
   changeSession: (id, fields) => call("PATCH", `sessions/${at(id)}`, fields),
   deleteSession: (id) => call("DELETE", `sessions/${at(id)}`),

@@ -26,10 +26,8 @@ export function completeNames({ field, people }) {
     setHidden(list, !found.length);
     setText(said, found.length ? `${found.length} ${found.length === 1 ? "name" : "names"}, arrows choose` : "");
     list.replaceChildren(...found.map(option));
-    if (found.length) {
-      field.setAttribute("aria-activedescendant", `mention-${chosen}`);
-      list.children[chosen].scrollIntoView?.({ block: "nearest" });
-    } else field.removeAttribute("aria-activedescendant");
+    if (found.length) field.setAttribute("aria-activedescendant", `mention-${chosen}`);
+    else field.removeAttribute("aria-activedescendant");
   }
 
   function option(person, index) {

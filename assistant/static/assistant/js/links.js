@@ -97,9 +97,11 @@ export function showLinks({ store, sessionId }) {
 
 function drawInvitation(element, invitation, { you }) {
   const { role, uses, max_uses, created_by, url } = invitation;
-  const used = max_uses ? `${uses} of ${max_uses} used` : uses ? `used ${uses === 1 ? "once" : `${uses} times`}` : "not used yet";
+  const byWhom = created_by.id === you?.id ? "" : `, by ${created_by.name}`;
+  const times = uses === 1 ? "used once" : `used ${uses} times`;
+  const used = max_uses ? `${uses} of ${max_uses} used` : uses ? times : "not used yet";
   setText(part(element, "what"), `${ROLES[role]} · ${used}`);
-  setText(part(element, "until"), `until ${until(invitation)}${created_by.id === you?.id ? "" : `, by ${created_by.name}`}`);
+  setText(part(element, "until"), `until ${until(invitation)}${byWhom}`);
   setHidden(part(element, "copy"), !url);
   setHidden(part(element, "revoke"), you?.role !== "owner" && created_by.id !== you?.id);
   part(element, "copy").setAttribute("aria-label", `Copy the link for ${ROLES[role].toLowerCase()}s until ${until(invitation)}`);

@@ -92,7 +92,7 @@ function drawNote(element, message) {
   let text = "";
   if (message.outbox?.status === "failed") text = message.outbox.detail;
   else if (message.status === "error") text = failure(message);
-  else if (message.status === "cancelled") text = `Stopped${message.stopped_by ? ` by ${message.stopped_by.name}` : ""}.`;
+  else if (message.status === "cancelled") text = message.stopped_by ? `Stopped by ${message.stopped_by.name}.` : "Stopped.";
   else if (message.taken_by) text = "Joined in while the answer below was being written.";
   setText(note, text);
   setHidden(note, !text);

@@ -124,7 +124,8 @@ const drawModel = showModel({
 store.paint((state) => {
   if (!state.session) return;
   setText(title, state.session.title);
-  document.title = `${unread ? `(${unread}) ` : ""}${state.session.title} · Parley`;
+  const mark = unread ? `(${unread}) ` : "";
+  document.title = `${mark}${state.session.title} · Parley`;
   composer.setRunning(Boolean(running(state)) && mayWrite(state));
   document.querySelector("[data-composer]").hidden = !mayWrite(state);
   document.querySelector("[data-reading-only]").hidden = mayWrite(state);
