@@ -237,8 +237,11 @@ def test_files_have_the_types_that_browsers_insist_on(client):
         body_of(response)
 
 
-def loaded_by(client, html):
-    """Every file of script and style that a page loads, with its bytes over the wire, compressed."""
+def loaded_by(client, html, later=True):
+    """Every file of script and style that a page loads, with its bytes over the wire, compressed.
+
+    `later`: also what it loads only when somebody opens something (`import()`).
+    """
     page = Page(html)
     waiting, sizes = page.scripts + page.styles, {}
     while waiting:
@@ -251,8 +254,9 @@ def loaded_by(client, html):
         sizes[url] = len(sent)
         text = (brotli.decompress(sent) if response.get("Content-Encoding") == "br" else sent).decode()
         if posixpath.splitext(url)[1] == ".js":
-            found = re.findall(r"""\bfrom\s*["'](\.[^"']+)["']|\bimport\s*\(?\s*["'](\.[^"']+)["']""", text)
-            found = [static or bare for static, bare in found]
+            found = re.findall(r"""\b(?:from|import)\s*["'](\.[^"']+)["']""", text)
+            if later:
+                found += re.findall(r"""\bimport\s*\(\s*["'](\.[^"']+)["']""", text)
         else:
             found = re.findall(r"""@import\s+(?:url\()?["']?([^"')]+)""", text)
         waiting += [urljoin(url, name) for name in found]
@@ -261,7 +265,7 @@ def loaded_by(client, html):
 
 def test_a_session_loads_less_than_60_kb_of_script_and_style(client, session, alice):
     client.force_login(alice)
-    sizes = loaded_by(client, html_of(client.get(f"/s/{session.pk}/")))
+    sizes = loaded_by(client, html_of(client.get(f"/s/{session.pk}/")), later=False)
     assert len(sizes) > 20 and any(url.endswith("state.js") for url in sizes), "imports are followed"
     assert sum(sizes.values()) < MOST_BYTES, sorted(sizes.items(), key=lambda entry: -entry[1])
 

@@ -1,4 +1,4 @@
-/** The links into a session, in the people sheet: invitations, and the one to read along by. */
+/** The links into a session, in the people sheet, which loads this when it is first opened: invitations, and the one to read along by. */
 
 import { api } from "./api.js";
 import { orNotice } from "./notices.js";
@@ -38,7 +38,7 @@ export function showLinks({ store, sessionId }) {
     store.repaint();
   }
 
-  // The sheet is opened by buttons of several kinds and by a key: whichever it was, it becomes open.
+  load();
   new MutationObserver(() => sheet.open && load()).observe(sheet, { attributeFilter: ["open"] });
   sheet.addEventListener("close", () => setHidden(made, true));
 

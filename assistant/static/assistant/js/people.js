@@ -85,6 +85,13 @@ export function showPeople({ store, sessionId }) {
     return element;
   }
 
+  // Opened by buttons of several kinds and by a key: whichever it was, the sheet becomes open. Its links are loaded then.
+  new MutationObserver(async (_, watching) => {
+    if (!sheet.open) return;
+    watching.disconnect();
+    (await import("./links.js")).showLinks({ store, sessionId });
+  }).observe(sheet, { attributeFilter: ["open"] });
+
   handOver.addEventListener("click", async () => {
     const { participants, you } = store.state;
     const heir = await sure({
