@@ -116,7 +116,7 @@ def test_files_come_by_every_way_are_remembered_and_sent(alice: Window, api: Per
     expect(question.locator(".attachment")).to_have_count(3)
     shown = question.locator(".attachment img").first
     expect(shown).to_have_attribute("alt", "sunset.png")
-    page.wait_for_function("document.querySelector('.attachment img').naturalWidth > 0")
+    expect(shown).to_have_js_property("naturalWidth", 900)
     expect(page.locator(".file")).to_have_count(0)
     with page.expect_download() as download:
         question.get_by_text("report with").click()
