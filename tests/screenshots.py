@@ -1,27 +1,41 @@
-"""`python -m tests.screenshots [FOLDER] [--only WORDS] [--keep]`: pictures of every page, made from a scripted session.
+"""`python -m tests.screenshots [FOLDER] [--only WORDS] [--docs]`: pictures of every page, made from a scripted session.
 
 Each is made as a desktop and a phone see it, in light and dark: to be looked at whenever the pages change. `--docs` writes
-only the few that the README and docs/tour.md show, into docs/images.
+only the two that the README shows, into docs/images.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import django
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.page_states import SIGNED_OUT, STATES, Stage
-from tests.e2e.people import Person
-from tests.e2e.running import Product, running
-from tests.e2e.windows import PHONE, Window, chromium
-from tests.provider import ProviderProcess
+# What the states are made of knows the product's models.
+os.environ.setdefault("ASSISTANT_DATA_DIR", tempfile.mkdtemp(prefix="parley-"))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+django.setup()
+
+from tests.e2e.page_states import SIGNED_OUT, STATES, Stage  # noqa: E402
+from tests.e2e.people import Person  # noqa: E402
+from tests.e2e.running import Product, running  # noqa: E402
+from tests.e2e.windows import PHONE, Window, chromium  # noqa: E402
+from tests.provider import ProviderProcess  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 DESKTOP = {"viewport": {"width": 1200, "height": 760}, "device_scale_factor": 1}
-DOCS = {"session": ("desktop", "light"), "session_queue": ("phone", "dark")}
+DOCS = {("session", "desktop", "light"): "session.png", ("session", "phone", "dark"): "phone.png"}
+
+_FULL_NAMES = """
+from django.contrib.auth import get_user_model
+for user in get_user_model().objects.all():
+    user.first_name = user.username.title()
+    user.save()
+"""
 
 EXPLANATION = """A worker's claim on an answer is a **lease**: it holds only while its owner keeps renewing it.
 
@@ -94,7 +108,8 @@ def main() -> None:
         running(provider, ASSISTANT_SIGNUP="open", ASSISTANT_MODELS=models) as product,
         chromium() as browser,
     ):
-        alice, bob = product.people("Alice", "Bob")
+        alice, bob = product.people("alice", "bob")
+        product.manage("shell", "--no-imports", "-c", _FULL_NAMES)
         session = story(product, provider, alice, bob)
 
         def story_state(stage: Stage) -> None:
@@ -108,14 +123,19 @@ def main() -> None:
                 continue
             for size, options in (("desktop", DESKTOP), ("phone", PHONE)):
                 for scheme in ("light", "dark"):
-                    if given.docs and (name, size, scheme) not in {
-                        ("session", "desktop", "light"),
-                        ("session", "phone", "dark"),
-                    }:
+                    if given.docs and (name, size, scheme) not in DOCS:
                         continue
-                    path = folder / (f"{name}.{size}.{scheme}.png")
+                    path = folder / (DOCS[name, size, scheme] if given.docs else f"{name}.{size}.{scheme}.png")
                     _take(
-                        browser, product, provider, alice, bob, name, show, options | {"color_scheme": scheme}, path
+                        browser,
+                        product,
+                        provider,
+                        alice,
+                        bob,
+                        name,
+                        show,
+                        options | {"color_scheme": scheme, "reduced_motion": "reduce"},
+                        path,
                     )
                     print(path, flush=True)
         for person in (alice, bob):
@@ -133,7 +153,7 @@ def _take(
     options: dict,
     path: Path,
 ) -> None:
-    who = "" if name in SIGNED_OUT else "Alice"
+    who = "" if name in SIGNED_OUT else "alice"
     with Window.opened(browser, product.url, who, **options) as window:
         show(Stage(window, alice, bob, product, provider))
         window.page.screenshot(path=path)
