@@ -81,7 +81,7 @@ def sqlite_can_search(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessa
                 checks.Error(
                     "This Python's SQLite was built without FTS5, which the search needs.",
                     hint="Use another build of Python, or set DATABASE_URL to a PostgreSQL.",
-                    id="assistant.E004",
+                    id="assistant.E005",
                 )
             ]
     return []
