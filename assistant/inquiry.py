@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -13,6 +14,9 @@ from assistant.metering import metered
 from assistant.models.message import Claim
 from assistant.patience import Messages, Patience, Pause, Switch
 from assistant.pieces import ModelError, Piece, Text, ToolCall
+from assistant.report import redacted
+
+logger = logging.getLogger(__name__)
 
 WITHOUT_TOOLS = (
     "You have used up the rounds of tools that one answer may have. Answer now with what you know, without any tool, and "
@@ -90,7 +94,8 @@ class Inquiry:
             is_shorter = await compaction.compact(
                 self._claim, self._patience.model, self._ask_once, self._database, share
             )
-        except ModelError:
+        except ModelError as error:  # then the answer fails with what the provider said of the whole
+            logger.warning("No summary for answer %s: %s", self._claim.message_id, redacted(error.raw))
             is_shorter = False
         if any(message["role"] == "tool" for message in prompt.messages):
             is_shorter = True
