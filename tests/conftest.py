@@ -30,6 +30,7 @@ from assistant import events, llm, outage, queue, valkey
 from assistant.embedded import command, socket_path
 from assistant.models import ChatSession, Participant, WorkerProcess
 from assistant.models.participant import Role
+from tests.provider import ProviderProcess
 
 FOLDER = Path(tempfile.mkdtemp(prefix="parley-test-"))  # short: a socket's path has an end
 PREFIX = f"test-{os.getpid()}"
@@ -147,6 +148,28 @@ def loop() -> Iterator[asyncio.Runner]:
     with asyncio.Runner() as runner:
         yield runner
         runner.run(hang_up())
+
+
+# --- the models ---
+
+
+@pytest.fixture(scope="module")
+def scripted() -> Iterator[ProviderProcess]:
+    """The scripted provider as a process, for the tests of a file."""
+    with ProviderProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def asked_here(scripted: ProviderProcess, settings: Any, monkeypatch: pytest.MonkeyPatch) -> ProviderProcess:
+    """Whoever asks `openai/...` in the tests' own process asks the scripted provider; no model stands in for another."""
+    scripted.reset()
+    monkeypatch.setenv("OPENAI_API_BASE", scripted.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret-key")
+    settings.ASSISTANT_MODELS = [("All", "openai/*")]
+    settings.ASSISTANT_FALLBACK_MODELS = []
+    settings.ASSISTANT_ESCALATION_MODEL = ""
+    return scripted
 
 
 # --- the cast ---

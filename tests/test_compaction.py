@@ -10,7 +10,7 @@ from assistant.models import Summary
 from assistant.snapshot import snapshot
 from assistant.tools import Service
 from tests.acting import answer_of, ask, claimed, finish, kill, now
-from tests.provider import ProviderProcess, expected_text
+from tests.provider import expected_text
 from tests.provider.valid import check_request
 from tests.rounds import offer, run_turn
 
@@ -20,21 +20,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def running():
-    with ProviderProcess() as process:
-        yield process
-
-
 @pytest.fixture
-def provider(running, settings, monkeypatch):
-    running.reset()
-    monkeypatch.setenv("OPENAI_API_BASE", running.base_url)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    settings.ASSISTANT_MODELS = [("All", "openai/*")]
-    settings.ASSISTANT_FALLBACK_MODELS = []
+def provider(asked_here, settings):
     settings.ASSISTANT_RETRIES = 0
-    return running
+    return asked_here
 
 
 @pytest.fixture

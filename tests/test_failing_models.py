@@ -8,7 +8,7 @@ from assistant import patience
 from assistant.models import UsageRecord
 from assistant.wire import message_json
 from tests.acting import answer_of, ask, claimed, now
-from tests.provider import ProviderProcess, expected_text
+from tests.provider import expected_text
 from tests.rounds import run_turn
 
 pytestmark = [
@@ -18,22 +18,11 @@ pytestmark = [
 WORDS = expected_text("openai/words", "")
 
 
-@pytest.fixture(scope="module")
-def running():
-    with ProviderProcess() as process:
-        yield process
-
-
 @pytest.fixture
-def provider(running, settings, monkeypatch):
-    running.reset()
-    monkeypatch.setenv("OPENAI_API_BASE", running.base_url)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret-key")
+def provider(asked_here, settings, monkeypatch):
     monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.01)
-    settings.ASSISTANT_MODELS = [("All", "openai/*")]
-    settings.ASSISTANT_FALLBACK_MODELS = []
     settings.ASSISTANT_RETRIES = 2
-    return running
+    return asked_here
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -21,19 +21,10 @@ QUESTION = [{"role": "user", "content": "Grüße 👋🏽 cafe\u0301?"}]
 WEATHER = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[ProviderProcess]:
-    with ProviderProcess() as provider:
-        yield provider
-
-
 @pytest.fixture
-def provider(running: ProviderProcess, monkeypatch: pytest.MonkeyPatch, settings: Any) -> ProviderProcess:
-    running.reset()
-    monkeypatch.setenv("OPENAI_API_BASE", running.base_url)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+def provider(asked_here: ProviderProcess, settings: Any) -> ProviderProcess:
     settings.ASSISTANT_TIMEOUT = 2.0
-    return running
+    return asked_here
 
 
 Ask = Callable[..., tuple[list[Any], ModelError | None]]

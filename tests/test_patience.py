@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -26,22 +25,11 @@ AFTER_TOOLS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[ProviderProcess]:
-    with ProviderProcess() as provider:
-        yield provider
-
-
 @pytest.fixture
-def provider(running: ProviderProcess, monkeypatch: pytest.MonkeyPatch, settings: Any) -> ProviderProcess:
-    running.reset()
-    monkeypatch.setenv("OPENAI_API_BASE", running.base_url)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+def provider(asked_here: ProviderProcess, monkeypatch: pytest.MonkeyPatch, settings: Any) -> ProviderProcess:
     monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.01)
     settings.ASSISTANT_TIMEOUT = 0.5
-    settings.ASSISTANT_FALLBACK_MODELS = []
-    settings.ASSISTANT_ESCALATION_MODEL = ""
-    return running
+    return asked_here
 
 
 class Asked:
