@@ -119,7 +119,7 @@ def test_sending_one_now_and_interrupting_keep_what_was_written(
     with bob.view(session) as viewer:
         first = alice.asked(session, "one")
         later, now = (alice.ask(session, text, model=quick)["message"]["id"] for text in ("later", "now"))
-        viewer.wait_for(lambda: viewer.view.messages[first]["content"] == expected_text("words-n3"))
+        viewer.wait_for(lambda: viewer.view.text(first) == expected_text("words-n3"))
         sent = bob.http.post(f"/api/messages/{now}/send-now")
         assert sent.status_code == 200, sent.text
         stopped = viewer.wait_for_end(first)
@@ -129,7 +129,7 @@ def test_sending_one_now_and_interrupting_keep_what_was_written(
         viewer.wait_for(lambda: sum(m["status"] == "success" for m in viewer.view.messages.values()) == 5)
 
         held = alice.asked(session, "two")
-        viewer.wait_for(lambda: viewer.view.messages[held]["content"] == expected_text("words-n3"))
+        viewer.wait_for(lambda: viewer.view.text(held) == expected_text("words-n3"))
         body = {"client_id": "stop!", "content": "three", "model": quick, "when": "interrupt"}
         answer = bob.http.post(f"/api/sessions/{session}/messages", json=body).json()["reply"]["id"]
         assert viewer.wait_for_end(answer)["content"] == expected_text("words-n2")
@@ -156,7 +156,7 @@ def test_a_steering_message_joins_the_running_answer_behind_its_tools_results(
         assert (steering["status"], steering["when"]) == ("pending", "steer")
         provider.release(model)
         assert viewer.wait_for_end(answer)["status"] == "success"
-        taken = viewer.wait_for(lambda: viewer.view.messages[steering["id"]]["taken_by"] and viewer.view)
+        taken = viewer.wait_for(lambda: viewer.view.messages.get(steering["id"], {}).get("taken_by") and viewer.view)
         assert taken.messages[steering["id"]]["taken_by"] == answer
         assert (taken.messages[steering["id"]]["status"], taken.messages[steering["id"]]["taken_round"]) == (
             "success",

@@ -61,7 +61,7 @@ def half_written(alice: Person, model: str) -> tuple[str, str]:
 
 def assert_goes_on(viewer: Viewer, answer: str, attempt: int, since: float) -> float:
     """The answer is written anew by attempt `attempt`, seen by the viewer as a reset; returns the seconds until then."""
-    viewer.wait_for(lambda: viewer.view.messages[answer]["attempt"] >= attempt)
+    viewer.wait_for(lambda: viewer.view.messages.get(answer, {}).get("attempt", 0) >= attempt)
     seconds = time.monotonic() - since
     ended = viewer.wait_for_end(answer)
     assert (ended["status"], ended["content"]) == ("success", expected_text(TEXT)), ended

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import brotli
 import pytest
 
 from tests.provider import ProviderProcess
@@ -38,9 +39,10 @@ class _Door(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
-        self.server.bodies.append(body.decode())
+        unpack = {"gzip": gzip.decompress, "br": brotli.decompress}.get(
+            self.headers.get("Content-Encoding", ""), bytes
+        )
+        self.server.bodies.append(unpack(body).decode())
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"{}")

@@ -100,7 +100,10 @@ def test_who_reads_nothing_gets_one_snapshot_and_costs_a_buffer(product: Product
             answers.append(alice.asked(session))
             ended = viewer.wait_for_end(answers[-1], 180)
             assert (ended["status"], ended["content"]) == ("success", whole)
-            assert viewer.view.endings[answers[-1]].text == whole
+            # Two megabytes at once are more than a reader on a busy machine may have kept up with: then it was sent a
+            # snapshot like the others, and the ending brings what is missing.
+            assert whole.startswith(viewer.view.endings[answers[-1]].text)
+            assert viewer.view.text(answers[-1]) == whole
             assert alice.message(answers[-1])["content"] == whole
             held.append(memory(web))
         print(f"the web server held {held} MB after each answer")

@@ -119,6 +119,7 @@ def test_stop_and_finish_at_once_have_one_winner(alice: Person) -> None:
 def test_deleting_a_session_in_mid_answer_ends_it_quietly(
     provider: ProviderProcess, product: Product, alice: Person
 ) -> None:
+    before = len(product.said)  # what failed on purpose in other tests is told with its stack
     model, other_model = tagged("words-n100000-rate=100"), tagged("words-hold=10")
     session, other = alice.new_session(model), alice.new_session(other_model)
     with alice.view(session) as viewer:
@@ -131,4 +132,4 @@ def test_deleting_a_session_in_mid_answer_ends_it_quietly(
     assert alice.http.get(f"/api/messages/{answer}").status_code == 404
     provider.release(other_model)
     assert alice.wait_for_end(kept)["content"] == expected_text("words")
-    product.assert_no_traceback()
+    product.assert_no_traceback(before)
