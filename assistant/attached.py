@@ -1,6 +1,6 @@
 """What models are given of the files in a conversation: texts and PDFs as text, images as images where they see them.
 
-A file is read once, by `prepare`, before the first turn that needs it; what came of it is kept with the file.
+A file is read once, by `prepare`, in the first turn that needs it; what came of it is kept with the file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from django.utils import timezone
 from assistant import conf, events, sniff
 from assistant.database import Database
 from assistant.models.attachment import PDF, TEXT, Attachment, StoredFile, storage
-from assistant.models.message import Claim, Message, Status, next_version
+from assistant.models.message import Message, Status, next_version
 
 logger = logging.getLogger(__name__)
 
@@ -58,21 +58,19 @@ class Outcome:
 # --- reading, once ---
 
 
-async def prepare(claim: Claim, database: Database) -> None:
-    """Reads the files of the conversation before the answer that `claim` holds, those that nobody has read yet.
+def unread(messages: Sequence[Message]) -> list[StoredFile]:
+    """The files of `messages`, with their attachments prefetched, that nobody has read yet; the newest first."""
+    files = {a.file.pk: a.file for m in messages if not m.is_answer for a in m.attachments.all()}
+    waiting = [file for file in files.values() if file.prepared_at is None and file.written_at is not None]
+    return sorted(waiting, key=lambda file: file.pk, reverse=True)[:FILES_AT_ONCE]
+
+
+async def prepare(files: Sequence[StoredFile], database: Database) -> None:
+    """Reads `files`, and keeps what came of it with them.
 
     Cancelling it ends the processes that read. A file that can't be read is noted with the reason, and never tried again.
     """
-    unread = await database.call(_unread, claim)
-    if unread:
-        await asyncio.gather(*(_read(file, database) for file in unread))
-
-
-def _unread(claim: Claim) -> list[StoredFile]:
-    sent = Attachment.objects.filter(message__session_id=claim.session_id, file__written_at__isnull=False)
-    return list(
-        StoredFile.objects.filter(prepared_at=None, attachments__in=sent).distinct().order_by("-pk")[:FILES_AT_ONCE]
-    )
+    await asyncio.gather(*(_read(file, database) for file in files))
 
 
 async def _read(file: StoredFile, database: Database) -> None:

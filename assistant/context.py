@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, prefetch_related_objects
 
 from assistant import attached, conf, llm
 from assistant.history import ChatMessage, lines_of_rounds
+from assistant.models.attachment import StoredFile
 from assistant.models.message import Author, Claim, Message, Status
 from assistant.models.participant import display_name
 from assistant.models.session import Replies
@@ -36,6 +37,7 @@ class Prompt:
     user: Any = None  # who asked
     user_context: Mapping[str, Any] = field(default_factory=dict)  # what the project says of them
     continuations: int = 0  # how often this answer went on in a fresh job
+    unread: Sequence[StoredFile] = ()  # files that have to be read before it says what is in them
 
 
 def prompt_for(claim: Claim, longest_result: int | None = None) -> Prompt | None:
@@ -48,7 +50,7 @@ def prompt_for(claim: Claim, longest_result: int | None = None) -> Prompt | None
     `longest_result`: characters of a tool's result that the model is told, where the whole would be too long for it.
     """
     related = ("reply_to__author", "session", "system_prompt")
-    answer = Message.objects.filter(pk=claim.message_id).with_calls().select_related(*related).first()
+    answer = Message.objects.filter(pk=claim.message_id).select_related(*related).first()
     if answer is None or answer.reply_to is None:
         return None
     summary = Summary.before(answer.session, answer.reply_to.position)
@@ -59,6 +61,8 @@ def prompt_for(claim: Claim, longest_result: int | None = None) -> Prompt | None
     user_context = registry.user_context(asker, answer.session)
     sees = attached.has_images(messages) and llm.sees(answer.model)
     files = attached.parts_of(messages, sees=sees)
+    # Most answers have no calls, and the first word waits for each query.
+    prefetch_related_objects([m for m in (*messages, answer) if m.rounds], "tool_calls__decided_by")
     lines = _lines(
         [*messages, answer], files, named=is_named, with_calls=bool(services), longest_result=longest_result
     )
@@ -73,6 +77,7 @@ def prompt_for(claim: Claim, longest_result: int | None = None) -> Prompt | None
         asker,
         user_context,
         answer.continuations,
+        attached.unread(messages),
     )
 
 
@@ -87,7 +92,7 @@ def history_before(answer: Message, summary: Summary | None) -> list[Message]:
     if summary is not None:
         until = summary.until_position
         relevant &= Q(taken_by=None, position__gt=until) | Q(taken_by__position__gt=until)
-    before = answer.session.messages.filter(relevant).with_calls().with_files().select_related("author")
+    before = answer.session.messages.filter(relevant).with_files().select_related("author")
     said = before.filter(status__in=(Status.SUCCESS, Status.ERROR, Status.CANCELLED)).current()
     kept = [m for m in said if m.is_answer or m.status == Status.SUCCESS]
     return _newest_answers(_in_order(kept, answer))

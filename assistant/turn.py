@@ -144,8 +144,11 @@ class Turn:
         """What the model is sent now. What people said meanwhile joins behind the results of the last round."""
         if self._rounds:
             await self._database.call(steering.take, self.claim, self._rounds)
-        await attached.prepare(self.claim, self._database)
-        return await self._database.call(context.prompt_for, self.claim, self._inquiry.longest_result)
+        prompt = await self._database.call(context.prompt_for, self.claim, self._inquiry.longest_result)
+        if prompt is not None and prompt.unread:
+            await attached.prepare(prompt.unread, self._database)
+            prompt = await self._database.call(context.prompt_for, self.claim, self._inquiry.longest_result)
+        return prompt
 
     @property
     def _is_slice_used_up(self) -> bool:

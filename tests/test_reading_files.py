@@ -40,11 +40,12 @@ def told(session, alice, worker, loop):
         ones = [uploaded(alice, content, name, session) for content, name in pairs]
         sent = asking.send(session, alice, text, uuid.uuid4().hex, attachments=[one.pk for one in ones])
         claim = claimed(answer_of(sent), worker)
+        unread = context.prompt_for(claim).unread
 
         async def prepared():
             database = Database("test")
             try:
-                await attached.prepare(claim, database)
+                await attached.prepare(unread, database)
             finally:
                 database.close()
 
@@ -203,11 +204,11 @@ def test_stopping_a_turn_ends_the_reader(session, alice, worker, loop, monkeypat
 
     monkeypatch.setattr(attached.subprocess, "Popen", slow)
     sent = asking.send(session, alice, "x", "1", attachments=[uploaded(alice, files.pdf("x")).pk])
-    claim = claimed(answer_of(sent), worker)
+    unread = context.prompt_for(claimed(answer_of(sent), worker)).unread
 
     async def scenario():
         database = Database("test")
-        preparing = asyncio.create_task(attached.prepare(claim, database))
+        preparing = asyncio.create_task(attached.prepare(unread, database))
         while not started:
             await asyncio.sleep(0.02)
         preparing.cancel()
