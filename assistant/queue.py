@@ -42,7 +42,11 @@ class DoorbellBroker(ORM):
             return None
         if taken := self._take():
             return taken
-        _wait_for_ring(Conf.POLL)
+        has_rung = _wait_for_ring(Conf.POLL)
+        if slot.is_full():  # while this one waited, its worker filled up or died
+            if has_rung:
+                ring()  # for another one
+            return None
         return self._take()
 
     def _take(self) -> list[tuple[int, str]] | None:
@@ -95,8 +99,10 @@ def ring() -> None:
         logger.warning("The doorbell did not ring (%s); the job waits for the next poll.", error)
 
 
-def _wait_for_ring(seconds: float) -> None:
+def _wait_for_ring(seconds: float) -> bool:
+    """Whether it rang within that time."""
     try:
-        valkey.client().blpop([BELL], timeout=seconds)
+        return valkey.client().blpop([BELL], timeout=seconds) is not None
     except valkey.Unavailable:
         time.sleep(seconds)
+        return False

@@ -19,7 +19,6 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from pathlib import Path
 from uuid import UUID
 
 import psutil
@@ -34,6 +33,7 @@ from assistant.lifecycle import answering, recovery
 from assistant.mcp import connections
 from assistant.models.message import Claim
 from assistant.models.worker import WorkerProcess
+from assistant.processes import boot_id, is_process
 from assistant.titles import Titles
 from assistant.turn import Stop, Turn
 
@@ -360,15 +360,6 @@ def _is_guarded(pid: int) -> bool:
         return True
 
 
-def boot_id() -> str:
-    """Tells pids of this run of this host (or container) from those of any other."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot[:36]}/{os.stat('/proc/self/ns/pid').st_ino}"
-    except OSError:  # not Linux
-        return "unknown"
-
-
 def is_running(worker: WorkerProcess) -> bool:
     """Whether a worker process of this host still runs; unsure counts as running (its lease will tell)."""
     if worker.boot_id != boot_id():
@@ -382,16 +373,6 @@ def bury_the_dead(besides: WorkerProcess | None = None) -> None:
     dead = [worker for worker in here if worker != besides and not is_running(worker)]
     if dead and (recovered := recovery.bury(dead)):
         logger.warning("%d answers of dead worker processes on this host go on.", recovered)
-
-
-def is_process(pid: int) -> bool:
-    """Whether a process of that id runs. A dead one that its parent has not yet asked about does not."""
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        return True
 
 
 def _patiently(work: Callable[[], Claim | None]) -> Claim | None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import time
 from multiprocessing.sharedctypes import RawArray
 
-_PID, _BEAT_MS, _LOAD, _CAPACITY, _DRAINING, _SUPERVISOR, _TAKEN_COUNT = range(7)
+from assistant.processes import is_process
+
+_PID, _BEAT_MS, _LOAD, _CAPACITY, _DRAINING, _SUPERVISOR, _TAKEN_COUNT, _FIRST_PID = range(8)
 STILL_SECONDS = 1.0  # without a beat; a beat is due every 0.2 s
 _TAKEN_ROOM = 8  # the pusher's one, the queue's one, the worker's one, and some to spare
 
@@ -18,7 +20,7 @@ _TAKEN_ROOM = 8  # the pusher's one, the queue's one, the worker's one, and some
 class Slot:
     def __init__(self, index: int, supervisor_pid: int) -> None:
         self.index = index
-        self._cells = RawArray("q", 7)
+        self._cells = RawArray("q", 8)
         self._taken = RawArray("q", _TAKEN_ROOM)
         self._cells[_SUPERVISOR] = supervisor_pid
 
@@ -26,6 +28,7 @@ class Slot:
         """A worker process has started here."""
         self._cells[_CAPACITY], self._cells[_LOAD], self._cells[_DRAINING] = capacity, 0, 0
         self.beat(0)
+        self._cells[_FIRST_PID] = self._cells[_FIRST_PID] or pid
         self._cells[_PID] = pid
 
     def clear(self) -> None:
@@ -34,7 +37,7 @@ class Slot:
 
     def vacate(self) -> None:
         """A new cluster begins here."""
-        self._cells[_PID], self._cells[_DRAINING] = 0, 0
+        self._cells[_PID], self._cells[_DRAINING], self._cells[_FIRST_PID] = 0, 0, 0
 
     def beat(self, load: int) -> None:
         self._cells[_LOAD] = load
@@ -68,11 +71,18 @@ class Slot:
 
     @property
     def is_full(self) -> bool:
-        """Whether a job is better left to another worker process: this one is at its limit, stopping, or stands still."""
+        """Whether a job is better left to another worker process: this one is at its limit, stopping, or stands still.
+
+        Or dead, or what a sentinel has started in the place of a dead one: a worker killed while it waited for a job has
+        taken the queue's lock along, and a job put there would wait until its lock in the database runs out.
+        """
         if self._cells[_DRAINING]:
             return True
         return bool(self.pid) and (
-            self._cells[_LOAD] >= self._cells[_CAPACITY] or self.seconds_since_beat > STILL_SECONDS
+            self._cells[_LOAD] >= self._cells[_CAPACITY]
+            or self.seconds_since_beat > STILL_SECONDS
+            or self.pid != self._cells[_FIRST_PID]
+            or not is_process(self.pid)
         )
 
 

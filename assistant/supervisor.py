@@ -21,7 +21,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from assistant import conf, slot
-from assistant.runner import is_process
+from assistant.processes import is_process
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from uuid import UUID
 from django_q.signals import post_spawn
 
 from assistant import conf, slot
-from assistant.runner import Runner, is_process
+from assistant.processes import is_process
+from assistant.runner import Runner
 
 logger = logging.getLogger(__name__)
 

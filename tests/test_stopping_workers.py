@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
+from assistant import queue, valkey
 from assistant.lifecycle import answering
 from assistant.models.message import Claim
 from assistant.runner import Runner
@@ -58,22 +60,51 @@ def test_a_claim_on_its_way_to_the_loop_is_waited_for_by_the_drain(
 
 def test_a_stopped_worker_s_pusher_takes_nothing_until_a_new_cluster_begins() -> None:
     slot = Slot(0, supervisor_pid=1)
-    slot.occupy(pid=2, capacity=10)
+    slot.occupy(os.getpid(), capacity=10)
     slot.drain()
     assert slot.is_full
     slot.clear()  # the worker is gone, its pusher lives a moment longer
     assert slot.is_full and not slot.pid
     slot.vacate()
     assert not slot.is_full
-    slot.occupy(pid=3, capacity=10)
+    slot.occupy(os.getpid(), capacity=10)
     assert not slot.is_full
 
 
 def test_a_worker_that_stands_still_is_given_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     slot = Slot(0, supervisor_pid=1)
-    slot.occupy(pid=2, capacity=10)
+    slot.occupy(os.getpid(), capacity=10)
     monkeypatch.setattr("assistant.slot.STILL_SECONDS", -1.0)
     assert slot.is_full
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("what", ["dead", "replaced by its sentinel"])
+def test_a_cluster_whose_worker_died_takes_no_job_and_passes_the_bell_on(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it took would wait in a queue whose lock may have died with the worker."""
+    slot = Slot(0, supervisor_pid=1)
+    slot.occupy(os.getpid(), capacity=10)
+    monkeypatch.setattr("assistant.slot.current", slot)
+    broker = queue.DoorbellBroker()
+
+    def dies(seconds: float) -> bool:
+        """In the wait for the bell, which rings because of it."""
+        slot.occupy(2**22 + 1 if what == "dead" else os.getppid(), capacity=10)
+        enqueued.append(queue.enqueue(uuid4()))
+        return bool(valkey.client().blpop([queue.BELL], timeout=LONG_SECONDS))
+
+    enqueued: list[int] = []
+    valkey.client().delete(queue.BELL)
+    monkeypatch.setattr(queue, "_wait_for_ring", dies)
+    assert broker.dequeue() is None
+    assert valkey.client().llen(queue.BELL) == 1, "another one is to hear it"
+    assert broker.dequeue() is None and len(enqueued) == 1, "it does not even wait any more"
+    slot.vacate()
+    slot.occupy(os.getpid(), capacity=10)
+    taken = broker.dequeue()
+    assert taken and taken[0][0] == enqueued[0]
 
 
 def test_a_cluster_whose_worker_has_ended_is_not_waited_for() -> None:
