@@ -1,7 +1,9 @@
 """Memory over a long time: `python -m bench.endurance --minutes 60 --streams 6 --out docs/reliability.md`.
 
 Keeps a few answers running, with viewers who come and go, and every few seconds notes what each process holds (PSS, which
-shares out what processes share, so it may be summed). What is flat is shown; what grows is shown too.
+shares out what processes share, so it may be summed) and how much anonymous memory it has mapped. What is flat is shown;
+what grows is shown too. PSS also grows where a page that was shared since the fork is copied because somebody wrote to it;
+anonymous memory counts such a page before as after. What grows in both is a leak.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ class Result:
     setup: str
     load: str
     seconds: list[float] = field(default_factory=list)  # of each sample, from the start
-    megabytes: dict[str, list[float]] = field(default_factory=dict)  # by process, one for each sample
+    megabytes: dict[str, list[float]] = field(default_factory=dict)  # PSS by process, one for each sample
+    anonymous: dict[str, list[float]] = field(default_factory=dict)  # megabytes mapped, alike
     counts: Counter[str] = field(default_factory=Counter)
     cpu_share: float = 0.0  # of one core, all of the product's processes together
 
@@ -57,14 +60,23 @@ def name_of(process: psutil.Process, workers: list[int]) -> str:
     return "serve"
 
 
-def sample(product: Product) -> dict[str, float]:
-    """Megabytes of PSS by process; the small ones beside the workers are one."""
+def sample(product: Product) -> tuple[dict[str, float], dict[str, float]]:
+    """Megabytes of PSS, and of anonymous memory, by process; the small ones beside the workers are one."""
     workers = sorted(process.pid for process in product.workers())
-    found: Counter[str] = Counter()
+    pss: Counter[str] = Counter()
+    anonymous: Counter[str] = Counter()
     for process in product.processes():
         with contextlib.suppress(psutil.NoSuchProcess):
-            found[name_of(process, workers)] += process.memory_full_info().pss / MEGABYTE
-    return dict(found)
+            name, held = name_of(process, workers), process.memory_full_info()
+            pss[name] += held.pss / MEGABYTE
+            anonymous[name] += (held.rss - held.shared) / MEGABYTE
+    return dict(pss), dict(anonymous)
+
+
+def note(held: dict[str, float], series: dict[str, list[float]], before: int) -> None:
+    """Adds a sample to each process's series; whoever was not there before had 0 in the samples `before` this one."""
+    for name in {*held, *series}:
+        series.setdefault(name, [0.0] * before).append(held.get(name, 0.0))
 
 
 def cpu_seconds(product: Product) -> float:
@@ -80,11 +92,10 @@ async def watch(product: Product, company: Company, result: Result, seconds: flo
     began = time.monotonic()
     running = asyncio.create_task(company.run(seconds))
     while not running.done():
-        held = await asyncio.to_thread(sample, product)
+        pss, anonymous = await asyncio.to_thread(sample, product)
+        note(pss, result.megabytes, len(result.seconds))
+        note(anonymous, result.anonymous, len(result.seconds))
         result.seconds.append(time.monotonic() - began)
-        for name in {*held, *result.megabytes}:
-            values = result.megabytes.setdefault(name, [0.0] * (len(result.seconds) - 1))
-            values.append(held.get(name, 0.0))
         result.counts = company.counts
         await asyncio.to_thread(result.save, keep)
         await asyncio.wait({running}, timeout=every)
@@ -135,14 +146,20 @@ def at(result: Result, values: list[float], second: float) -> float:
 def markdown(result: Result, image: str) -> str:
     end, warm = result.seconds[-1], min(WARM_SECONDS, result.seconds[-1] / 3)
     first = next(i for i, second in enumerate(result.seconds) if second >= warm)
-    rows = dict(sorted(result.megabytes.items())) | {"together": together(result)}
+    rows = dict(sorted(result.megabytes.items())) | {"together": together(result.megabytes)}
     moments = [warm, warm + (end - warm) / 2, end]
     heads = " | ".join(f"{moment / 60:.0f} min" for moment in moments)
-    lines = [f"| MB of PSS after | {heads} | lowest | highest | slope, MB an hour |", f"| --- |{' ---: |' * 6}"]
+    mapped = result.anonymous | {"together": together(result.anonymous)}
+    half = next(i for i, second in enumerate(result.seconds) if second >= moments[1])
+    lines = [
+        f"| MB of PSS after | {heads} | lowest | highest | MB an hour | in the second half | anonymous memory |",
+        f"| --- |{' ---: |' * 8}",
+    ]
     for name, values in rows.items():
         late = values[first:]
         cells = [f"{at(result, values, moment):.1f}" for moment in moments]
         cells += [f"{min(late):.1f}", f"{max(late):.1f}", f"{slope(result.seconds[first:], late):+.1f}"]
+        cells += [f"{slope(result.seconds[half:], series[half:]):+.1f}" for series in (values, mapped[name])]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     counts = result.counts
     answers = counts["success"] + counts["cancelled"] + counts["error"]
@@ -150,14 +167,15 @@ def markdown(result: Result, image: str) -> str:
         f"{result.setup}, {end / 60:.0f} min: {result.load}. {answers} answers ({counts['cancelled']} stopped, "
         f"{counts['error']} failed, {counts['wrong']} with a wrong text), {counts['visits']} visits, "
         f"{counts['holes']} resyncs, {counts['failed requests']} failed requests; the product took "
-        f"{result.cpu_share:.0%} of one core ({os.cpu_count()} cores). Slope, lowest and highest are of the time after "
-        f"the first {warm / 60:.0f} minutes."
+        f"{result.cpu_share:.0%} of one core ({os.cpu_count()} cores). Lowest, highest and MB an hour are of the time "
+        f"after the first {warm / 60:.0f} minutes; the last two columns are MB an hour in the second half of it, of PSS "
+        f"and of mapped anonymous memory."
     )
     return f"{told}\n\n![Memory of each process over time]({image})\n\n" + "\n".join(lines) + "\n"
 
 
-def together(result: Result) -> list[float]:
-    return [sum(values) for values in zip(*result.megabytes.values(), strict=True)]
+def together(series: dict[str, list[float]]) -> list[float]:
+    return [sum(values) for values in zip(*series.values(), strict=True)]
 
 
 def draw(result: Result, path: Path) -> None:
@@ -169,7 +187,7 @@ def draw(result: Result, path: Path) -> None:
 
     figure, axis = pyplot.subplots(figsize=(9, 4), layout="constrained")
     minutes = [second / 60 for second in result.seconds]
-    axis.plot(minutes, together(result), color="#222222", linewidth=1.8, label="together")
+    axis.plot(minutes, together(result.megabytes), color="#222222", linewidth=1.8, label="together")
     for color, (name, values) in zip(COLORS, sorted(result.megabytes.items()), strict=False):
         axis.plot(minutes, values, color=color, linewidth=1.3, label=name)
     axis.set(title=f"Memory, {result.setup}", xlabel="minutes", ylabel="MB (PSS)", ylim=(0, None))
