@@ -32,10 +32,11 @@ class Kill:
 
 
 class Killer:
-    def __init__(self, stage: Stage, ledger: Ledger, dice: random.Random, lease: float) -> None:
+    def __init__(self, stage: Stage, ledger: Ledger, dice: random.Random, lease: float, workers: int) -> None:
         self.done: list[Kill] = []
         self._stage, self._product = stage, stage.product
         self._ledger, self._dice, self._lease = ledger, dice, lease
+        self._full = workers  # while there are orphans of a killed `manage.py worker` there are more
         self._ways: dict[Kind, Callable[[Kill], None]] = {
             Kind.WORKER: self._worker,
             Kind.IDLE: self._idle,
@@ -142,7 +143,7 @@ class Killer:
             self._hits(part, {worker})
             send([process], signal.SIGTERM)
             self._wait(partial(_is_gone, process))
-            self._wait(lambda: len(self._stage.workers()) >= len(before))
+            self._wait(lambda: len(self._stage.workers()) >= min(len(before), self._full))
             if part is not kill:
                 self.done.append(part)
 

@@ -53,7 +53,7 @@ def run(options: Options, say: Callable[[str], None]) -> Outcome:
     plan = schedule(options.kills, kinds, random.Random(f"{options.seed}/schedule"))
     with ExitStack() as stack:
         stage = stack.enter_context(staged(options.postgres, options.lease, MAX_ATTEMPTS, options.workers))
-        killer = Killer(stage, ledger, random.Random(f"{options.seed}/kills"), options.lease)
+        killer = Killer(stage, ledger, random.Random(f"{options.seed}/kills"), options.lease, options.workers)
         struck = 0
 
         def may_ask(number: int) -> bool:
