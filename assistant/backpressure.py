@@ -4,7 +4,8 @@ When the connection's own buffer is full, frames for this viewer are dropped; on
 `sync`, as if the viewer had asked, and answers with one fresh snapshot. So a viewer costs at most a buffer and a snapshot.
 
 Nor may one client keep the application busy: Daphne would queue what it sends without a bound. Who sends more than
-`MOST_FRAMES_A_SECOND` is closed with 4429, before the application has heard of the rest.
+`MOST_FRAMES_A_SECOND` is closed with 4429, before the application has heard of the rest. And what the application closes a
+socket with is what the client is told.
 """
 
 from __future__ import annotations
@@ -75,6 +76,10 @@ class BoundedSocket(WebSocketProtocol):
             return False
         self.arrivals.append(now)
         return True
+
+    def serverClose(self, code: int | None = None) -> None:
+        """With the code as it is. Autobahn's own `sendClose` raises at 1013, try again later, which is registered."""
+        self.sendCloseFrame(code=1000 if code is None else code)
 
     def serverSend(self, content: Any, binary: bool = False) -> None:
         if self.state != self.STATE_OPEN:

@@ -96,6 +96,17 @@ def test_outsiders_and_strangers_are_told_by_the_close_code(product: Product, al
         assert not outside.view.messages and not outside.joins
 
 
+def test_a_viewer_whose_token_is_revoked_is_told_to_come_again_and_then_who_it_is(product: Product) -> None:
+    """1013 reaches the client as it is: the library below Daphne would send no close code but 1000 and private ones."""
+    (carol,) = product.people("carol")
+    with carol, carol.view(carol.new_session()) as viewer:
+        product.manage(
+            "shell", "-c", "from assistant.models import *; ApiToken.objects.filter(user__username='carol').delete()"
+        )
+        viewer.wait_for(lambda: viewer.is_over)
+        assert viewer.codes == [1013, 4401]
+
+
 def test_two_hundred_restless_viewers_miss_nothing(product: Product, alice: Person) -> None:
     """Each joins, leaves and joins again at random moments, while several answers are being written."""
     before = len(product.said)  # what failed on purpose in other tests is told with its stack
