@@ -9,9 +9,6 @@ import asyncio
 import base64
 import json
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +20,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from assistant import conf, events, sniff
+from assistant.apart import Apart, Crashed, TookTooLong
 from assistant.database import Database
 from assistant.models.attachment import PDF, TEXT, Attachment, StoredFile, storage
 from assistant.models.message import Message, Status, next_version
@@ -88,7 +86,7 @@ class Reader:
 
     def __init__(self, file: StoredFile) -> None:
         self._file = file
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Apart | None = None
         self._is_stopped = False
 
     def read(self) -> Outcome:
@@ -112,25 +110,16 @@ class Reader:
     def stop(self) -> None:
         self._is_stopped = True
         if self._process is not None:
-            self._process.kill()
+            self._process.stop()
 
     def _by_process(self, kind: str, limit: int, content: bytes) -> Outcome:
-        program = Path(__file__).with_name("extraction.py")
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", str(program), kind, str(limit)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/",
-            env={name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
-        )  # fmt: skip
+        self._process = Apart(Path(__file__).with_name("extraction.py"), kind, str(limit))
         try:
-            answer, said = self._process.communicate(content, timeout=PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
-            return Outcome(problem=TOO_LONG)
-        if self._process.returncode != 0:
+            answer = self._process.answer(content, PATIENCE_SECONDS)
+        except (TookTooLong, Crashed) as error:
             if not self._is_stopped:
-                logger.warning("Reading %s failed: %s", self._file.key, said.decode("utf-8", "replace")[-500:])
-            return Outcome(problem=TOO_LONG if self._process.returncode in (-24, -9) else CRASHED)
+                logger.warning("Reading %s failed: %s", self._file.key, str(error) or "it took too long")
+            return Outcome(problem=CRASHED if isinstance(error, Crashed) else TOO_LONG)
         head, _, rest = answer.partition(b"\n")
         found = json.loads(head)
         text = found.get("text", "").replace("\x00", "").encode("utf-8", "replace").decode()

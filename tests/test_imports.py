@@ -26,7 +26,7 @@ CORE = {
     "assistant.llm", "assistant.markup", "assistant.mentions", "assistant.models", "assistant.pieces",
     "assistant.presence", "assistant.queue", "assistant.runner", "assistant.sidebar", "assistant.slot",
     "assistant.sniff", "assistant.snapshot", "assistant.turn", "assistant.valkey", "assistant.wire",
-    "assistant.export", "assistant.search", "assistant.titles",
+    "assistant.apart", "assistant.export", "assistant.search", "assistant.titles",
     "assistant.attached", "assistant.extraction", "assistant.metering", "assistant.plots", "assistant.rates",
     "assistant.usage_plots", "assistant.history", "assistant.inquiry", "assistant.mcp", "assistant.tools",
 }  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader, PdfWriter
 
-from assistant import attached, context, extraction, llm
+from assistant import apart, attached, context, extraction, llm
 from assistant.database import Database
 from assistant.lifecycle import asking
 from assistant.models import Attachment, StoredFile
@@ -177,7 +177,7 @@ def test_a_reader_that_hangs_is_ended_and_the_turn_goes_on(told, monkeypatch):
     monkeypatch.setattr(attached, "PATIENCE_SECONDS", 0.5)
     real = subprocess.Popen
     monkeypatch.setattr(
-        attached.subprocess,
+        apart.subprocess,
         "Popen",
         lambda command, **k: real([sys.executable, "-c", "import time; time.sleep(60)"], **k),
     )
@@ -189,7 +189,7 @@ def test_a_reader_that_hangs_is_ended_and_the_turn_goes_on(told, monkeypatch):
 def test_a_reader_that_crashes_costs_only_its_file(told, monkeypatch):
     real = subprocess.Popen
     monkeypatch.setattr(
-        attached.subprocess, "Popen", lambda command, **k: real([sys.executable, "-c", "import os; os.abort()"], **k)
+        apart.subprocess, "Popen", lambda command, **k: real([sys.executable, "-c", "import os; os.abort()"], **k)
     )
     assert attached.CRASHED in told((files.pdf("x"), "a.pdf"))
 
@@ -202,7 +202,7 @@ def test_stopping_a_turn_ends_the_reader(session, alice, worker, loop, monkeypat
         started.append(real([sys.executable, "-c", "import time; time.sleep(60)"], **options))
         return started[-1]
 
-    monkeypatch.setattr(attached.subprocess, "Popen", slow)
+    monkeypatch.setattr(apart.subprocess, "Popen", slow)
     sent = asking.send(session, alice, "x", "1", attachments=[uploaded(alice, files.pdf("x")).pk])
     unread = context.prompt_for(claimed(answer_of(sent), worker)).unread
 

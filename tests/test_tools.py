@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from assistant import checks
 from assistant.lifecycle import asking
 from assistant.models.attachment import StoredFile
-from assistant.tools import Context, Result, Service, ToolError, reach, registry
+from assistant.tools import Context, Result, Service, ToolError, page, reach, registry
 from assistant.tools.calculator import evaluate, written
 from assistant.tools.clock import current_time
 from assistant.tools.reach import is_public
 from assistant.tools.recall import search_session
-from assistant.tools.web import fetch_page, readable
+from assistant.tools.web import fetch_page
 from tests.acting import answer_of, ask, claimed, finish
 from tests.files import uploaded
 
@@ -298,10 +298,38 @@ def test_what_is_no_text_or_no_page_is_told_in_a_sentence(headers, status):
         read(url + "/")
 
 
+@pytest.mark.parametrize("charset", ["latin-1", "utf-7", "idna", "punycode", "hex", "x-unknown", "unicode_escape"])
+def test_a_page_may_claim_any_charset(charset):
+    headers = {"Content-Type": f"text/html; charset={charset}"}
+    with site({"/": (200, headers, b"<p>Words and +2AA- more \\ud800</p>")}) as (url, _):
+        assert "Words and" in read(url + "/").text
+
+
+def test_a_page_that_would_be_read_for_hours_is_given_up_and_delays_nobody(monkeypatch):
+    monkeypatch.setattr("assistant.tools.web.READING_SECONDS", 1.0)
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.01)
+            turns += 1
+
+    async def scenario(url):
+        beside = asyncio.create_task(others())
+        with pytest.raises(ToolError, match="tangled"):
+            await fetch_page(context(), url)
+        beside.cancel()
+
+    with site({"/": (200, HTML, b"<a b='" * 300_000)}) as (url, _):
+        asyncio.run(scenario(url + "/"))
+    assert turns > 10  # it was not this loop that read
+
+
 @limits(deadline=None)  # the machine may be busy
 @given(st.binary(max_size=300))
 def test_whatever_bytes_come_give_a_text(body):
-    title, text = readable(reach.Fetched("http://example.org/", "text/html", body, True))
+    title, text = page.read(body, "http://example.org/", None, is_html=True)
     assert isinstance(title, str) and isinstance(text, str)
 
 
