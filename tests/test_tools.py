@@ -283,7 +283,8 @@ def test_redirects_and_bytes_are_bounded(monkeypatch):
 
 
 @pytest.mark.parametrize("url", ["ftp://example.org/", "file:///etc/passwd", "http://", "http://a:b@example.org/", "x",
-                                 "http://example.org:22/", "http://[", "http://example.org/" + "a" * 3000])  # fmt: skip
+                                 "http://example.org:22/", "http://[", "http://example.org/\x01",
+                                 "http://ex\u2028ample.org/", "http://example.org/" + "a" * 3000])  # fmt: skip
 def test_what_is_no_address_of_a_page_is_refused(url):
     with pytest.raises(ToolError):
         read(url)

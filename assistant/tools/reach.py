@@ -145,7 +145,10 @@ _HEADERS: dict[bytes | str, bytes | str] = {
 
 async def _once(pool: httpcore.AsyncConnectionPool, url: str, most_bytes: int) -> Fetched | str:
     """The page, or where it redirects to."""
-    parts = httpx.URL(url)  # knows how names and paths beyond ASCII are written
+    try:
+        parts = httpx.URL(url)  # knows how names and paths beyond ASCII are written
+    except httpx.InvalidURL:  # which is no ValueError
+        raise ToolError("That is no address.") from None
     target = httpcore.URL(
         scheme=parts.raw_scheme, host=parts.raw_host, port=parts.port, target=parts.raw_path or b"/"
     )
