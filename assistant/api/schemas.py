@@ -96,7 +96,7 @@ class Session(ListedSession):
 
 
 class Reading(Input):
-    said: int | None = Field(None, ge=0, le=2**31 - 1)
+    said: int | None = Field(None, ge=0, le=2**31 - 1, strict=True)
 
 
 class Sessions(Schema):
@@ -110,8 +110,8 @@ class Parameters(Input):
     A model that does not know one of them is not sent it.
     """
 
-    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
-    top_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
+    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False, strict=True)
+    top_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False, strict=True)
     max_tokens: int | None = Field(None, ge=1, le=1_000_000, strict=True, description="Of one answer.")
     reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
 
@@ -287,9 +287,13 @@ class NewContent(Input):
 class NewInvitation(Input):
     role: Literal["editor", "viewer"] = "editor"
     expires_in: int = Field(
-        LIFETIME_SECONDS, ge=SHORTEST_LIFETIME_SECONDS, le=LONGEST_LIFETIME_SECONDS, description="Seconds."
+        LIFETIME_SECONDS,
+        ge=SHORTEST_LIFETIME_SECONDS,
+        le=LONGEST_LIFETIME_SECONDS,
+        strict=True,
+        description="Seconds.",
     )
-    max_uses: int | None = Field(None, ge=1, le=MOST_USES, description="Null: as many as come.")
+    max_uses: int | None = Field(None, ge=1, le=MOST_USES, strict=True, description="Null: as many as come.")
 
 
 class Invitation(Schema):
@@ -323,7 +327,7 @@ class NewRole(Input):
 
 
 class NewOwner(Input):
-    user: int = Field(ge=1, lt=2**63, description="The id of a participant.")
+    user: int = Field(ge=1, lt=2**63, strict=True, description="The id of a participant.")
 
 
 class SharedMessages(Schema):
