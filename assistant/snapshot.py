@@ -32,7 +32,7 @@ def snapshot(session_id: UUID, user: Any) -> dict[str, Any] | None:
     participants = session.participants.select_related("user").order_by("joined_at", "id")
     messages, has_more = _newest(session)
     return {
-        "session": wire.session_json(session, you.role, running=_is_running(messages)),
+        "session": wire.session_json(session, you.role, running=_is_running(session)),
         "you": you.as_json(),
         "participants": [p.as_json() for p in participants],
         "shared": ShareLink.objects.filter(session=session).exists(),
@@ -51,7 +51,7 @@ def shared_snapshot(link_id: int, token: str) -> dict[str, Any] | None:
     messages, has_more = _newest(link.session)
     shown = public.messages(messages, token)
     return {
-        "session": public.session(wire.session_json(link.session, public.READER, running=_is_running(messages))),
+        "session": public.session(wire.session_json(link.session, public.READER, running=_is_running(link.session))),
         "you": {"id": None, "name": None, "role": public.READER, "color": None},
         "participants": public.authors(shown),
         "messages": shown,
@@ -70,8 +70,9 @@ def _newest(session: ChatSession) -> tuple[list[dict[str, Any]], bool]:
     return [wire.message_json_now(message) for message in page.messages], page.has_more
 
 
-def _is_running(messages: list[dict[str, Any]]) -> bool:
-    return any(m["role"] == "assistant" and m["status"] in ("pending", "processing") for m in messages)
+def _is_running(session: ChatSession) -> bool:
+    """Looked up: a new answer to an old question is none of the newest messages."""
+    return session.messages.running().exists()
 
 
 def summaries_of(session: ChatSession) -> list[dict[str, Any]]:
