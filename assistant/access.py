@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.http.request import split_domain_port, validate_host
 from django.utils import timezone
+from django.utils.http import is_same_domain
 
 from assistant.models import ApiToken, Participant, ShareLink
 from assistant.models.link import digest
@@ -81,10 +82,16 @@ def _keeps_sign_ins_in_the_database() -> bool:
 
 
 def is_own_origin(origin: str, host: str) -> bool:
-    if not origin or origin == "null":
+    try:
+        scheme, netloc, *_ = urlsplit(origin)
+    except ValueError:  # no address at all
         return False
-    if origin in settings.CSRF_TRUSTED_ORIGINS:
-        return True
+    if not netloc:
+        return False
+    for trusted in settings.CSRF_TRUSTED_ORIGINS:
+        its_scheme, _, its_host = trusted.partition("://")
+        if scheme == its_scheme and is_same_domain(netloc, its_host.removeprefix("*")):  # as Django's CSRF check does
+            return True
     domain, _ = split_domain_port(host)
     hosts: Iterable[str] = settings.ALLOWED_HOSTS or (["localhost", "127.0.0.1", "[::1]"] if settings.DEBUG else [])
-    return urlsplit(origin).netloc.lower() == host.lower() and bool(domain) and validate_host(domain, hosts)
+    return netloc.lower() == host.lower() and bool(domain) and validate_host(domain, hosts)
