@@ -206,6 +206,13 @@ class ReaderConsumer(RoomConsumer):
         await self.end(REMOVED)
 
 
+class NothingConsumer(TellingConsumer):
+    """Of an address at which there is nothing: without it each stranger's try is an error with a traceback in the log."""
+
+    async def authorise(self) -> int | None:
+        return await super().authorise() or NO_SUCH_SESSION
+
+
 class ListConsumer(TellingConsumer):
     """What changes in any of one's sessions, as it stands in one's list of them."""
 

@@ -1,9 +1,10 @@
-from django.urls import path
+from django.urls import path, re_path
 
-from assistant.consumers import ListConsumer, ReaderConsumer, SessionConsumer
+from assistant.consumers import ListConsumer, NothingConsumer, ReaderConsumer, SessionConsumer
 
 websocket_urlpatterns = [
     path("ws/sessions/", ListConsumer.as_asgi()),
     path("ws/sessions/<uuid:session_id>/", SessionConsumer.as_asgi()),
     path("ws/shared/<str:token>/", ReaderConsumer.as_asgi()),
+    re_path(r"^ws/", NothingConsumer.as_asgi()),
 ]

@@ -9,6 +9,7 @@ from django.db import OperationalError, transaction
 from assistant import consumers, events
 from assistant.lifecycle import answering, asking
 from assistant.models import Message, Participant
+from assistant.snapshot import PAGE, snapshot
 from tests.acting import answer_of, ask, claimed, finish, kill, lose_job, now, write
 from tests.sockets import OWN, SECONDS, Socket, cookie_of, do, joined, opened, tell, token_of
 
@@ -60,6 +61,19 @@ def test_a_session_that_does_not_exist_is_told_as_one_that_is_not_yours(session,
     loop.run(scenario())
 
 
+@pytest.mark.parametrize("path", ["/ws/sessions/7/", "/ws/sessions/not-an-id/", "/ws/nothing", "/ws/shared/"])
+def test_an_address_at_which_there_is_nothing_is_told_as_a_session_that_is_not_yours(alice, loop, path):
+    header = token_of(alice)
+
+    async def scenario():
+        async with opened(None, header, path=path) as socket:
+            assert await socket.close_code() == 4404
+        async with opened(None, path=path) as socket:
+            assert await socket.close_code() == 4401
+
+    loop.run(scenario())
+
+
 @pytest.mark.parametrize("role", ["alice", "bob", "vera"])
 @pytest.mark.parametrize("way", [cookie_of, token_of])
 def test_each_participant_gets_the_snapshot_first(session, loop, request, role, way):
@@ -82,7 +96,7 @@ def test_each_participant_gets_the_snapshot_first(session, loop, request, role, 
 @pytest.mark.parametrize(
     "origin",
     [None, b"null", b"", b"http://evil.example", b"http://testserver.evil.example", b"http://evil-testserver",
-     b"http://testserver:8001", b"testserver", b"http://testserver@evil.example"],
+     b"http://testserver:8001", b"testserver", b"http://testserver@evil.example", b"http://["],
 )  # fmt: skip
 def test_a_cookie_counts_only_with_an_origin_of_this_site(session, alice, loop, origin):
     headers = [cookie_of(alice), *([] if origin is None else [(b"origin", origin)])]
@@ -110,13 +124,26 @@ def test_a_host_that_is_not_ours_is_no_origin_of_ours(session, alice, loop):
     loop.run(scenario())
 
 
-def test_a_trusted_origin_counts(session, alice, loop, settings):
-    settings.CSRF_TRUSTED_ORIGINS = ["https://proxy.example"]
+@pytest.mark.parametrize(
+    ("origin", "code"),
+    [
+        (b"https://proxy.example", None),
+        (b"https://chat.rooms.example", None),
+        (b"http://proxy.example", 4401),
+        (b"https://other.proxy.example", 4401),
+        (b"https://evil-rooms.example", 4401),
+    ],
+)
+def test_a_trusted_origin_counts_as_it_does_for_forms(session, alice, loop, settings, origin, code):
+    settings.CSRF_TRUSTED_ORIGINS = ["https://proxy.example", "https://*.rooms.example"]
     cookie = cookie_of(alice)
 
     async def scenario():
-        async with opened(session.pk, cookie, (b"origin", b"https://proxy.example")) as socket:
-            assert (await socket.frame())["type"] == "session.snapshot"
+        async with opened(session.pk, cookie, (b"origin", origin)) as socket:
+            if code:
+                assert await socket.close_code() == code
+            else:
+                assert (await socket.frame())["type"] == "session.snapshot"
 
     loop.run(scenario())
 
@@ -368,6 +395,16 @@ def test_frames_of_another_session_are_not_heard(session, alice, loop):
             assert not [frame for frame in socket.seen if frame["type"].startswith("message")]
 
     loop.run(scenario())
+
+
+def test_the_snapshot_says_that_an_answer_is_written_further_back_than_it_reaches(session, alice, worker):
+    first = answer_of(ask(session, alice))
+    finish(claimed(first, worker))
+    for number in range(PAGE):
+        Message.objects.create(session=session, role="user", status="success", author=alice, position=2 * number + 10)
+    asking.retry(first, by=alice)
+    shown = snapshot(session.pk, alice)
+    assert shown["session"]["running"] and not [m for m in shown["messages"] if m["role"] == "assistant"]
 
 
 def test_ping_is_answered_pong_and_sync_with_a_snapshot(session, alice, loop):
