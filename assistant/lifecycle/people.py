@@ -33,7 +33,7 @@ def join(invitation: Invitation, user: Any) -> Participant:
     Raises Refused: not_found (the invitation is over), removed.
     """
     with transaction.atomic():
-        session = _lock(invitation.session)
+        session = asking.lock(invitation.session)
         present = session.participants.select_related("user").filter(user=user).first()
         if present:
             return present
@@ -58,7 +58,7 @@ def change_role(session: ChatSession, by: Any, user_id: int, role: str) -> Parti
     Raises Refused: forbidden, not_found, owner_stays.
     """
     with transaction.atomic():
-        locked = _lock(session)
+        locked = asking.lock(session)
         _require_owner(locked, by)
         participant = _participant(locked, user_id)
         if participant.role == Role.OWNER:
@@ -74,7 +74,7 @@ def hand_over(session: ChatSession, by: Any, user_id: int) -> Participant:
     Raises Refused: forbidden, not_found, already_owner, closed_account.
     """
     with transaction.atomic():
-        locked = _lock(session)
+        locked = asking.lock(session)
         owner = _require_owner(locked, by)
         heir = _participant(locked, user_id)
         if heir.pk == owner.pk:
@@ -88,7 +88,7 @@ def hand_over(session: ChatSession, by: Any, user_id: int) -> Participant:
 def put_in_charge(participant: Participant) -> None:
     """Makes a participant the owner, for an operator: when the present one is gone for good. Raises Refused (not_found)."""
     with transaction.atomic():
-        locked = _lock(participant.session)
+        locked = asking.lock(participant.session)
         heir = _participant(locked, participant.user_id)
         owner = locked.participants.select_related("user", "session").filter(role=Role.OWNER).first()
         if owner is None:
@@ -104,7 +104,7 @@ def remove(session: ChatSession, by: Any, user_id: int) -> None:
     Raises Refused: forbidden, not_found, owner_stays.
     """
     with transaction.atomic():
-        locked = _lock(session)
+        locked = asking.lock(session)
         _require_owner(locked, by)
         take_out(locked, _participant(locked, user_id))
 
@@ -125,7 +125,7 @@ def leave(session: ChatSession, user: Any) -> None:
     Raises Refused: not_found, owner_must_hand_over, last_person (who deletes the session instead, knowing what goes).
     """
     with transaction.atomic():
-        locked = _lock(session)
+        locked = asking.lock(session)
         participant = _participant(locked, user.pk)
         if participant.role == Role.OWNER:
             if locked.participants.count() == 1:
@@ -167,7 +167,7 @@ def invite(
 ) -> Invitation:
     """A new link to come in by. Raises Refused: forbidden, too_many_invitations."""
     with transaction.atomic():
-        locked = _lock(session)
+        locked = asking.lock(session)
         _require(locked, by, WRITERS)
         if Invitation.objects.open().filter(session=locked).count() >= MOST_OPEN_INVITATIONS:
             raise Refused(
@@ -184,7 +184,7 @@ def revoke(session: ChatSession, by: Any, invitation_id: int) -> None:
     Raises Refused: forbidden, not_yours, not_found.
     """
     with transaction.atomic():
-        locked = _lock(session)
+        locked = asking.lock(session)
         participant = _require(locked, by, WRITERS)
         invitation = locked.invitations.filter(pk=invitation_id).first()
         if invitation is None:
@@ -197,7 +197,7 @@ def revoke(session: ChatSession, by: Any, invitation_id: int) -> None:
 def share(session: ChatSession, by: Any) -> tuple[ShareLink, bool]:
     """The link by which anyone may read along, and whether it was made just now. Raises Refused (forbidden)."""
     with transaction.atomic():
-        locked = _lock(session)
+        locked = asking.lock(session)
         _require_owner(locked, by)
         link = ShareLink.objects.filter(session=locked).first()
         if link is not None:
@@ -213,7 +213,7 @@ def unshare(session: ChatSession, by: Any) -> None:
     Raises Refused (forbidden).
     """
     with transaction.atomic():
-        locked = _lock(session)
+        locked = asking.lock(session)
         _require_owner(locked, by)
         withdraw_share(locked)
 
@@ -226,13 +226,6 @@ def withdraw_share(session: ChatSession) -> None:
 
 
 # --- parts of them ---
-
-
-def _lock(session: ChatSession) -> ChatSession:
-    locked = ChatSession.objects.locked(session.pk)
-    if locked is None:
-        raise Refused("not_found", "This session has been deleted.", status=404)
-    return locked
 
 
 def _participant(session: ChatSession, user_id: int) -> Participant:
