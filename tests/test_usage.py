@@ -337,6 +337,23 @@ def test_one_sees_what_one_has_used_and_what_is_left(alice, settings, used, clie
     assert (left["used_tokens"], left["tokens_per_day"], left["is_spent"]) == (30, 100, False)
 
 
+def test_what_one_has_used_needs_no_more_queries_for_more_days_and_models(alice, used, django_assert_num_queries):
+    for ago in range(20):
+        used(alice, 10 + ago, "0.5", day=timezone.localdate() - timedelta(days=ago))
+        used(alice, 5, day=timezone.localdate() - timedelta(days=ago))
+        UsageRecord.objects.create(user=alice, model=f"test/{ago}", completion_tokens=1, is_estimate=True)
+    with django_assert_num_queries(5):
+        found = usage.of_user(alice.pk, 30)
+    assert [day["day"] for day in found["days"]] == [
+        (timezone.localdate() - timedelta(days=ago)).isoformat() for ago in range(20)
+    ]
+    today = found["days"][0]
+    assert (today["prompt_tokens"], today["completion_tokens"], today["cost"], today["calls"]) == (15, 20, 0.5, 22)
+    assert today["has_unknown_cost"] and today["is_estimate"] and not found["days"][1]["is_estimate"]
+    first, *others = found["models"]
+    assert (first["model"], first["total_tokens"], first["calls"], len(others)) == ("test/model", 490, 40, 20)
+
+
 def test_a_refusal_over_http_says_when_to_come_again(session, alice, settings, used, client):
     settings.ASSISTANT_BUDGET_TOKENS = 1
     used(alice, 5)

@@ -98,10 +98,20 @@ def summed(records: QuerySet[UsageRecord]) -> dict[str, Any]:
 
     `cost` is what is known of it (null: nothing is); `has_unknown_cost` says whether calls without a price are among them.
     """
-    found = records.aggregate(
-        prompt=Sum("prompt_tokens"), completion=Sum("completion_tokens"), known=Sum("cost"), calls=Count("id"),
-        estimates=Count("id", filter=Q(is_estimate=True)), unknown=Count("id", filter=Q(cost=None)),
-    )  # fmt: skip
+    return _totals(records.aggregate(**_SUMS))
+
+
+_SUMS: dict[str, Any] = {
+    "prompt": Sum("prompt_tokens"),
+    "completion": Sum("completion_tokens"),
+    "known": Sum("cost"),
+    "count": Count("id"),
+    "estimates": Count("id", filter=Q(is_estimate=True)),
+    "unknown": Count("id", filter=Q(cost=None)),
+}
+
+
+def _totals(found: dict[str, Any]) -> dict[str, Any]:
     prompt, completion = found["prompt"] or 0, found["completion"] or 0
     return {
         "prompt_tokens": prompt,
@@ -109,7 +119,7 @@ def summed(records: QuerySet[UsageRecord]) -> dict[str, Any]:
         "total_tokens": prompt + completion,
         "cost": None if found["known"] is None else float(found["known"]),
         "has_unknown_cost": bool(found["unknown"]),
-        "calls": found["calls"],
+        "calls": found["count"],
         "is_estimate": bool(found["estimates"]),
     }
 
@@ -122,15 +132,14 @@ def total_of(message_id: UUID) -> dict[str, Any] | None:
 
 def by_model(records: QuerySet[UsageRecord]) -> list[dict[str, Any]]:
     """The same for each model, the one with the most tokens first."""
-    models = sorted(set(records.order_by().values_list("model", flat=True).distinct()))
-    rows = [{"model": model} | summed(records.filter(model=model)) for model in models]
-    return sorted(rows, key=lambda row: -row["total_tokens"])
+    found = records.order_by("model").values("model").annotate(**_SUMS)
+    return sorted(({"model": row["model"]} | _totals(row) for row in found), key=lambda row: -row["total_tokens"])
 
 
 def by_day(records: QuerySet[UsageRecord]) -> list[dict[str, Any]]:
     """The same for each day that has any, the newest first; {"day": "2026-11-24", ...}."""
-    days = records.order_by("-day").values_list("day", flat=True).distinct()
-    return [{"day": day.isoformat()} | summed(records.filter(day=day)) for day in days]
+    found = records.order_by("-day").values("day").annotate(**_SUMS)
+    return [{"day": row["day"].isoformat()} | _totals(row) for row in found]
 
 
 def of_user(user_id: int, days: int) -> dict[str, Any]:
