@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from uuid import UUID
 
 import orjson
 from django.db.models import QuerySet
@@ -52,7 +53,8 @@ def as_markdown(session: ChatSession) -> Iterator[bytes]:
     people = ", ".join(display_name(person.user) for person in _people(session))
     now = timezone.now()
     yield f"# {_one_line(session.title)}\n\n{people} · exported {now:%Y-%m-%d %H:%M} UTC\n".encode()
-    for message in _newest(m for m in _messages(session) if _is_shown(m)):
+    superseded = set(session.messages.filter(superseded_by__isnull=False).values_list("pk", flat=True))
+    for message in _newest(m for m in _messages(session) if _is_shown(m, superseded)):
         yield f"\n---\n\n{_heading(message)}\n\n{_body(message)}\n".encode()
 
 
@@ -69,10 +71,11 @@ def _messages(session: ChatSession) -> Iterator[Message]:
         yield from page.messages
 
 
-def _is_shown(message: Message) -> bool:
-    question = message.reply_to if message.is_answer else message
+def _is_shown(message: Message, superseded: set[UUID]) -> bool:
+    """`superseded`: the questions that their authors have asked anew."""
+    question_id = message.reply_to_id if message.is_answer else message.pk
     is_withdrawn = not message.is_answer and message.status == Status.CANCELLED
-    return message.status not in UNFINISHED and not is_withdrawn and not (question and question.superseded_by_id)
+    return message.status not in UNFINISHED and not is_withdrawn and question_id not in superseded
 
 
 def _newest(messages: Iterable[Message]) -> Iterator[Message]:
