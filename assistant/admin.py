@@ -75,6 +75,19 @@ class ChatSessionAdmin(admin.ModelAdmin):
     def messages_count(self, session: Any) -> int:
         return session.messages_
 
+    def save_model(self, request: HttpRequest, obj: ChatSession, form: Any, change: bool) -> None:
+        """By the verb: it writes only what was changed, so a send at the same moment keeps what it wrote; and tells it."""
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        given = {name: getattr(obj, name) for name in form.changed_data}
+        if "parameters" in given:  # what was taken out of them is to go
+            given["parameters"] = dict.fromkeys(form.initial["parameters"]) | given["parameters"]
+        try:
+            asking.change(obj, **given)
+        except Refused as refusal:
+            self.message_user(request, refusal.detail, messages.ERROR)
+
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         """By the verbs: whoever is taken out is disconnected, and everyone hears who came and went."""
         with transaction.atomic():

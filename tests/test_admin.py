@@ -292,6 +292,33 @@ def test_deleting_a_session_takes_back_its_job(admin_client, session, alice):
     assert not OrmQ.objects.exists()
 
 
+def test_changing_a_session_writes_nothing_but_the_change_and_tells_it(
+    admin_client, session, alice, monkeypatch, frames
+):
+    ChatSession.objects.filter(pk=session.pk).update(parameters={"temperature": 1, "top_p": 0.5})
+    change = asking.change
+
+    def meanwhile(*args, **kwargs):
+        ask(session, alice)
+        change(*args, **kwargs)
+
+    monkeypatch.setattr(asking, "change", meanwhile)
+    monkeypatch.setattr(
+        admin.ModelAdmin, "save_model", lambda self, request, obj, *_: (ask(session, alice), obj.save())
+    )
+    sent = {
+        "title": "Another room", "model": "", "system_prompt": "", "parameters": '{"top_p": 0.25}', "replies": "every",
+        "when_busy": "queue", "services": "[]", "participants-TOTAL_FORMS": 0, "participants-INITIAL_FORMS": 0,
+    }  # fmt: skip
+    url = f"/admin/assistant/chatsession/{session.pk}/change/"
+    assert admin_client.post(url, sent, follow=True).redirect_chain
+    session.refresh_from_db()
+    assert (session.title, session.titled_by, session.parameters) == ("Another room", "person", {"top_p": 0.25})
+    assert (session.last_position, session.said) == (2, 1), "what the send wrote stays"
+    told = [frame["session"]["title"] for frame in frames if frame["type"] == "session.updated"]
+    assert told[-1] == "Another room"
+
+
 def test_an_invitation_is_revoked(admin_client, client, session, alice):
     invitation, token = Invitation.issue(session, alice, Role.VIEWER)
     sent = {"action": "revoke", "_selected_action": [str(invitation.pk)]}
