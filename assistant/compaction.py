@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import Any
 
 from assistant import llm
+from assistant.answer import storable
 from assistant.database import Database
 from assistant.history import shortened
 from assistant.lifecycle import compacting
@@ -91,6 +92,6 @@ class _Scribe:
             async for piece in pieces:
                 if isinstance(piece, Text):
                     said.append(piece.text)
-        if not (content := "".join(said).strip()):
+        if not (content := storable("".join(said))[0].strip()):
             raise ModelError("empty_response", "the summary is empty")
         return content

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import weakref
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
@@ -135,10 +136,7 @@ class _Answer:
             yield from self._chunk(data, "delta")
 
     def _chunk(self, data: bytes, part: str) -> Iterator[Piece | RawUsage]:
-        try:
-            chunk = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
-            raise ProviderError(f"the stream holds broken JSON: {data[:200]!r}", 502) from error
+        chunk = _loaded(data)
         if not isinstance(chunk, dict):
             raise ProviderError(f"the stream holds no object: {data[:200]!r}", 502)
         if chunk.get("error"):
@@ -146,6 +144,8 @@ class _Answer:
         for choice in (chunk.get("choices") or ())[:1]:
             delta = choice.get(part) or {}
             if text := delta.get("content") or delta.get("refusal"):
+                if not isinstance(text, str):
+                    raise ProviderError(f"the stream holds a text that is none: {data[:200]!r}", 502)
                 yield Text(text)
             for number, fragment in enumerate(delta.get("tool_calls") or ()):
                 self._add(number, fragment)
@@ -160,6 +160,16 @@ class _Answer:
         if not isinstance(arguments, str | None):  # some servers send the object that they are
             arguments = orjson.dumps(arguments).decode()
         self._calls.add(number if index is None else index, fragment.get("id"), function.get("name"), arguments)
+
+
+def _loaded(data: bytes) -> Any:
+    """orjson refuses half of a surrogate pair; a provider may cut a character in two, and the next piece has the rest."""
+    with contextlib.suppress(orjson.JSONDecodeError):
+        return orjson.loads(data)
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise ProviderError(f"the stream holds broken JSON: {data[:200]!r}", 502) from error
 
 
 # --- the connection ---

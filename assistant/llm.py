@@ -230,14 +230,19 @@ async def _close(response: Any) -> None:
 
 
 def _figures(model: str, usage: Mapping[str, Any]) -> dict[str, Any]:
-    asked, said = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-    total = usage.get("total_tokens") or asked + said
+    asked, said = _tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))
+    total = _tokens(usage.get("total_tokens")) or asked + said
     return {
         "prompt_tokens": asked,
         "completion_tokens": said,
         "total_tokens": total,
         "cost": cost(model, asked, said),
     }
+
+
+def _tokens(told: Any) -> int:
+    """As many as can be stored: a provider's odd figures must not cost the answer that came with them."""
+    return min(max(0, told), 2**31 - 1) if isinstance(told, int) else 0
 
 
 def cost(model: str, prompt_tokens: int, completion_tokens: int) -> float | None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from assistant import lane, llm
+from assistant.answer import storable
 from assistant.pieces import Finish, ModelError, Text, ToolCall, Usage
 from tests.provider import ProviderProcess, expected_text
 
@@ -254,6 +255,22 @@ def test_the_ways_to_write_an_event_are_all_understood(loop, body):
     assert loop.run(scenario()) == [Text("One"), Text(" two"), Finish("stop")]
 
 
+def test_a_character_that_is_cut_in_two_is_put_together_again(loop):
+    async def scenario():
+        async with serving(events(said("\ud83d"), said("\ude00"), finished("stop"))) as url:
+            return await pieces_from(url)
+
+    *halves, finish = loop.run(scenario())
+    assert finish == Finish("stop") and storable("".join(half.text for half in halves)) == ("😀", "")
+
+
+@pytest.mark.parametrize("told", [-1, 10**30, "7", 1.5, None, [], True])
+def test_odd_figures_cost_no_answer(told):
+    figures = llm._figures("openai/x", {"prompt_tokens": told, "completion_tokens": 5, "total_tokens": told})
+    assert 0 <= figures["prompt_tokens"] < 2**31 and figures["completion_tokens"] == 5
+    assert 0 < figures["total_tokens"] < 2**31
+
+
 def test_an_answer_that_is_no_stream_is_understood(loop):
     async def scenario():
         choice = {"index": 0, "message": {"role": "assistant", "content": "Whole."}, "finish_reason": "stop"}
@@ -267,8 +284,12 @@ def test_an_answer_that_is_no_stream_is_understood(loop):
 
 
 @pytest.mark.parametrize(
-    "body", [b'data: {"error": {"message": "no", "code": 429}}\n\n', b"data: 7\n\n", b"data: {\n\n"]
-)
+    "body",
+    [
+        b'data: {"error": {"message": "no", "code": 429}}\n\n', b"data: 7\n\n", b"data: {\n\n",
+        events({"choices": [{"delta": {"content": ["a", "b"]}}]}),
+    ],
+)  # fmt: skip
 def test_what_is_no_answer_is_a_providers_error(loop, body):
     async def scenario():
         async with serving(body) as url:

@@ -163,6 +163,7 @@ def test_nobody_is_asked_where_nobody_is_to_be(session, alice, worker, settings)
         ("\n\n", ""),
         ("„Ärger“", "Ärger"),
         ("a\x00b", "ab"),
+        ("Fun \ud83d\ude00 \ud83d", "Fun 😀"),
     ],
 )
 def test_a_reply_is_made_a_title(reply, title):

@@ -67,7 +67,7 @@ def store(claim: Claim, part: Part, content: str, model: str) -> bool:
         summary, _ = Summary.objects.update_or_create(
             session=session,
             until_position=part.until_position,
-            defaults={"content": content.replace("\x00", ""), "model": model},
+            defaults={"content": content, "model": model},
         )
         events.summary_made(summary)
     return True
