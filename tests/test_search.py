@@ -13,7 +13,7 @@ from assistant.lifecycle import answering, asking
 from assistant.models import ChatSession, Message, Participant
 from assistant.models.message import Author, Status
 from assistant.models.participant import Role
-from assistant.search import sqlite
+from assistant.search import postgres, sqlite
 from assistant.search.snippet import snippet
 from assistant.search.words import terms_of
 from tests.acting import answer_of, ask, claimed, fail, finish, now
@@ -36,6 +36,12 @@ def found(user, query, **wanted):
     return [hit.message.content for hit in search.find(user, query, wanted.pop("limit", 100), **wanted)[0]]
 
 
+def test_a_wide_backslash_is_no_backslash_in_a_query_of_postgresql():
+    """There it would take the quote behind it along, and what is left is a mistake of syntax."""
+    [query] = postgres.contains(terms_of('path＼ a＼b "c﹨ d" ﹨e')).params
+    assert query == "('path ') & ('a b') & ('c ' <-> 'd') & (' e':*)"
+
+
 # --- what is found ---
 
 
@@ -54,6 +60,7 @@ def found(user, query, **wanted):
         ("Жук и ЖАБА", "жаба жук"),
         ("ΑΘΗΝΑ", "αθηνα"),
         ("call asyncio.run(main)", "run"),
+        ("C:＼temp＼x", "temp＼"),
         ("call asyncio.run(main)", "asyncio.run"),
         ("snake_case_name", "case"),
         ("mail bob@example.com today", "example"),

@@ -17,8 +17,11 @@ def contains(terms: list[Term]) -> RawSQL:
 
 
 def _lexemes(term: Term) -> list[str]:
-    """Quoted; a word has no character that would need more (quotes and backslashes separate words)."""
-    quoted = [f"'{plain(word)}'" for word in term.words]
+    """Quoted; a word has no character that would need more: quotes and backslashes separate words.
+
+    A wide backslash becomes a plain one only here (and so it does in `assistant_plain`, before words are separated).
+    """
+    quoted = ["'" + plain(word).replace("\\", " ") + "'" for word in term.words]
     if term.is_prefix:
         quoted[-1] += ":*"
     return quoted
