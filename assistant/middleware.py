@@ -1,4 +1,4 @@
-"""How requests run, and what they are told while the database is away."""
+"""How requests run, and what they are told when something is wrong."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 from django.utils.decorators import sync_only_middleware
 
 from assistant import outage
+from assistant.failures import sentence
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,30 @@ def one_thread(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[
 
     def middleware(request: HttpRequest) -> HttpResponse:
         return get_response(request)
+
+    return middleware
+
+
+PROBLEMS = {
+    404: ("not_found", "There is nothing here for you."),
+    405: ("method_not_allowed", "This can't be done here; /api/docs says what can."),
+    500: ("internal", sentence("internal")),
+}
+
+
+@sync_only_middleware
+def api_problems(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Answers in the API's own form where a request never came to the API, or came to a fault of ours, not with a page."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if not request.path.startswith("/api/") or response.status_code not in PROBLEMS:
+            return response
+        if not response["Content-Type"].startswith("application/json"):
+            code, detail = PROBLEMS[response.status_code]
+            response.content = JsonResponse({"code": code, "detail": detail}).content
+            response["Content-Type"] = "application/json"
+        return response
 
     return middleware
 

@@ -64,6 +64,25 @@ def test_what_does_not_exist_is_not_found(as_alice):
         problem(as_alice(method, path), 404, "not_found")
 
 
+@pytest.mark.parametrize("path", ["/nowhere", "/sessions/", "/", f"/sessions/{uuid.UUID(int=7)}/nothing"])
+def test_an_address_that_there_is_not_is_told_in_the_api_s_own_form(as_alice, path):
+    problem(as_alice("get", path), 404, "not_found")
+
+
+@pytest.mark.parametrize(("method", "path"), [("put", "/sessions"), ("delete", "/me"), ("get", "/messages/x/cancel")])
+def test_a_method_that_is_not_meant_is_told_in_the_api_s_own_form(as_alice, method, path):
+    response = as_alice(method, path)
+    problem(response, 405, "method_not_allowed")
+    assert response["Allow"]
+
+
+def test_a_fault_of_ours_is_told_in_the_api_s_own_form_and_is_in_the_log(as_alice, monkeypatch, caplog):
+    monkeypatch.setattr("assistant.sidebar.listed", lambda *a, **k: 1 / 0)
+    as_alice.client.raise_request_exception = False
+    problem(as_alice("get", "/sessions"), 500, "internal")
+    assert "ZeroDivisionError" in caplog.text
+
+
 # --- bad input ---
 
 
