@@ -132,13 +132,13 @@ def total_of(message_id: UUID) -> dict[str, Any] | None:
 
 def by_model(records: QuerySet[UsageRecord]) -> list[dict[str, Any]]:
     """The same for each model, the one with the most tokens first."""
-    found = records.order_by("model").values("model").annotate(**_SUMS)
+    found: Any = records.order_by("model").values("model").annotate(**_SUMS)
     return sorted(({"model": row["model"]} | _totals(row) for row in found), key=lambda row: -row["total_tokens"])
 
 
 def by_day(records: QuerySet[UsageRecord]) -> list[dict[str, Any]]:
     """The same for each day that has any, the newest first; {"day": "2026-11-24", ...}."""
-    found = records.order_by("-day").values("day").annotate(**_SUMS)
+    found: Any = records.order_by("-day").values("day").annotate(**_SUMS)
     return [{"day": row["day"].isoformat()} | _totals(row) for row in found]
 
 
