@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
@@ -22,6 +23,7 @@ from assistant import slot, valkey
 logger = logging.getLogger(__name__)
 
 BELL = f"{valkey.PREFIX}:doorbell"
+AWAY_SECONDS = 0.5  # between tries
 _BELL_LENGTH = 64  # more rings than this wake nobody who would not wake anyway
 
 
@@ -40,6 +42,12 @@ class DoorbellBroker(ORM):
         if slot.is_full():
             time.sleep(0.02)  # another worker process may have room: leave the job where it can take it
             return None
+        return _while_away(self._wait_and_take)
+
+    def acknowledge(self, task_id: int) -> Any:
+        return _while_away(lambda: super(DoorbellBroker, self).acknowledge(task_id))
+
+    def _wait_and_take(self) -> list[tuple[int, str]] | None:
         if taken := self._take():
             return taken
         has_rung = _wait_for_ring(Conf.POLL)
@@ -97,6 +105,22 @@ def ring() -> None:
             pipe.execute()
     except valkey.Unavailable as error:
         logger.warning("The doorbell did not ring (%s); the job waits for the next poll.", error)
+
+
+def _while_away(work: Callable[[], Any]) -> Any:
+    """What `work` returns, tried again as long as the database is away.
+
+    django-q2's pusher would sit out ten seconds and end, its monitor would die at once, both with a traceback.
+    """
+    is_told = False
+    while True:
+        try:
+            return work()
+        except (OperationalError, InterfaceError) as error:
+            if not is_told:
+                logger.warning("The queue waits for the database: %s", str(error).strip())
+            is_told = True
+            time.sleep(AWAY_SECONDS)
 
 
 def _wait_for_ring(seconds: float) -> bool:

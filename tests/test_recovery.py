@@ -4,6 +4,7 @@ import functools
 from datetime import timedelta
 
 import pytest
+from django.db import InterfaceError, OperationalError
 from django.db.models.functions import Now
 from django.utils import timezone
 from django_q.conf import Conf
@@ -430,6 +431,26 @@ def test_a_bell_that_can_t_ring_loses_no_job(session, alice, settings):
     settings.REDIS_URL = "unix:///nowhere/at.all"
     answer = answer_of(ask(session, alice))
     assert now(answer).is_alive() and queue.DoorbellBroker()._take()
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_the_queue_s_processes_outlive_the_database(answer, monkeypatch, error):
+    """An error would have django-q2's pusher wait ten seconds and end, and its monitor die."""
+    outage = [error("the server closed the connection"), error("connection refused")]
+
+    def away():
+        if outage:
+            raise outage.pop()
+        return OrmQ.objects.all()
+
+    monkeypatch.setattr(queue, "AWAY_SECONDS", 0)
+    broker = queue.DoorbellBroker()
+    with monkeypatch.context() as patch:
+        patch.setattr(queue.DoorbellBroker, "get_connection", staticmethod(away))
+        assert broker.dequeue() and not outage
+        outage.append(error("the server closed the connection"))
+        broker.acknowledge(answer.job)
+    assert not queue.job_exists(answer.job)
 
 
 # --- known deaths ---
