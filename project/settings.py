@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
+from redis.connection import parse_url
 
 from assistant.embedded import socket_path
 from project import env
@@ -135,6 +136,10 @@ CONTENT_SECURITY_POLICY = {
 REDIS_URL = env.text("REDIS_URL") or f"unix://{socket_path(ASSISTANT_DATA_DIR)}"
 if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
     raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://.")
+try:
+    parse_url(REDIS_URL)  # type: ignore[no-untyped-call]
+except ValueError as error:
+    raise ImproperlyConfigured(f"REDIS_URL can't be read as the address of a server ({error}).") from error
 ASSISTANT_EMBEDDED_VALKEY = not env.text("REDIS_URL")
 
 ASSISTANT_MODELS = env.models("ASSISTANT_MODELS")
@@ -217,8 +222,20 @@ Q_CLUSTER = {
 if _dsn := env.text("SENTRY_DSN"):
     import sentry_sdk
 
-    # Errors only, without the values of local variables or request bodies: those may hold what people wrote, or keys.
-    sentry_sdk.init(dsn=_dsn, send_default_pii=False, include_local_variables=False, max_request_body_size="never")
+    from assistant.links import scrubbed
+
+    try:
+        # Errors only, by default without who it was; and without local variables and bodies, which may hold texts and keys.
+        sentry_sdk.init(
+            dsn=_dsn,
+            include_local_variables=False,
+            max_request_body_size="never",
+            before_send=scrubbed,
+        )
+    except sentry_sdk.utils.BadDsn as error:
+        raise ImproperlyConfigured(
+            f"SENTRY_DSN can't be read as the address of a Sentry project ({error})."
+        ) from error
 
 LOGGING = {
     "version": 1,
@@ -226,7 +243,8 @@ LOGGING = {
     "formatters": {
         "line": {"format": "{asctime} {levelname:<7} {processName:.12s}[{process}] {name}: {message}", "style": "{"}
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"links": {"()": "assistant.links.WithoutTokens"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["links"]}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         "assistant": {"level": env.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")).upper()},

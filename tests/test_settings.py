@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from assistant.links import scrubbed
+from assistant.models.link import SecretLink
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -45,6 +48,10 @@ WRONG = [
     ("DATABASE_URL", "postgres://user@host:port/x"),
     ("REDIS_URL", "localhost:6379"),
     ("REDIS_URL", "http://localhost"),
+    ("REDIS_URL", "redis://host:port/0"),
+    ("REDIS_URL", "redis://host:99999999999/0"),
+    ("SENTRY_DSN", "sentry.example.com"),
+    ("SENTRY_DSN", "https://key@sentry.example.com"),
     ("CSRF_TRUSTED_ORIGINS", "example.com"),
     ("ASSISTANT_MODELS", "Label="),
     ("ASSISTANT_MODELS", "=openai/gpt"),
@@ -137,10 +144,10 @@ def test_an_empty_variable_is_as_good_as_none(read):
     assert found["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
 
 
-def manage(tmp_path, **environment):
+def manage(tmp_path, *arguments, **environment):
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return subprocess.run(
-        [sys.executable, "manage.py", "check"], cwd=ROOT, capture_output=True, text=True, timeout=120,
+        [sys.executable, "manage.py", *(arguments or ["check"])], cwd=ROOT, capture_output=True, text=True, timeout=120,
         env=kept | {"ASSISTANT_DATA_DIR": str(tmp_path)} | environment, check=False,
     )  # fmt: skip
 
@@ -155,6 +162,21 @@ def test_the_start_stops_with_that_one_sentence(tmp_path):
 def test_right_settings_pass_the_check(tmp_path):
     ended = manage(tmp_path)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("path", ["/invite/{}/", "/shared/{}/", "/api/shared/{}/messages", "/ws/shared/{}/"])
+def test_the_log_holds_no_token_of_a_link(tmp_path, path):
+    token = SecretLink.secrets()["seed"][:43]
+    says = f"import logging; logging.getLogger('django').warning('Forbidden (%s): %s', 'no', {path.format(token)!r})"
+    ended = manage(tmp_path, "shell", "-c", says)
+    assert path.format("[token]") in ended.stderr and token not in ended.stderr, ended.stderr
+
+
+def test_sentry_is_told_no_token_of_a_link():
+    url = "https://chat.example/shared/AbCdEfGh-_0123456789AbCdEfGh-_0123456789abc/"
+    event = {"request": {"url": url, "headers": {"Referer": url}}, "level": "error", "n": 1}
+    clean = "https://chat.example/shared/[token]/"
+    assert scrubbed(event, {}) == {"request": {"url": clean, "headers": {"Referer": clean}}, "level": "error", "n": 1}
 
 
 def test_the_project_s_checks_find_a_queue_elsewhere_and_a_layer_that_reaches_nobody(settings):
