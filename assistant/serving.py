@@ -211,7 +211,7 @@ def check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise CommandError(f"Can't listen on {host}:{port}: {os.strerror(error.errno or 0)}.") from error
+            raise CommandError(f"Can't listen on {host}:{port}: {error.strerror}.") from error
 
 
 def check_redis() -> None:

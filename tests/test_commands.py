@@ -1,4 +1,4 @@
-"""The operator's commands: `cleanup_messages` and `create_token`."""
+"""The operator's commands: `cleanup_messages`, `create_token`, and what stops `serve`."""
 
 import re
 from datetime import timedelta
@@ -13,6 +13,7 @@ from assistant.lifecycle import recovery
 from assistant.models import ApiToken, ChatSession, Message, Participant
 from assistant.models.message import max_recoveries
 from assistant.models.participant import Role
+from assistant.serving import check_port
 from tests.acting import a_worker, answer_of, ask, claimed, jobs, kill, lose_job, now, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -190,3 +191,13 @@ def test_an_unknown_user_is_named_in_a_sentence(alice):
     with pytest.raises(CommandError, match="There is no user 'nobody'"):
         token_for("nobody")
     assert not ApiToken.objects.exists()
+
+
+# --- serve ---
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_an_address_that_can_not_be_listened_on_is_told_in_words(host):
+    with pytest.raises(CommandError, match=f"Can't listen on {host}:8000: ") as refusal:
+        check_port(host, 8000)
+    assert "Unknown error" not in str(refusal.value) and "None" not in str(refusal.value)
