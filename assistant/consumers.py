@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from assistant import access, conf, events, presence, public, rollcall, valkey
+from assistant import access, behind, conf, events, presence, public, rollcall, valkey
 from assistant.models import ShareLink
 from assistant.models.participant import WRITERS, display_name
 from assistant.presence import Online
@@ -51,6 +51,7 @@ class RoomConsumer(TellingConsumer):
             return False
         self._sit(seat)
         await self.send(events.encode("session.snapshot", **self.shown(online), **fields))
+        behind.shown(self.channel_name, self.session_id, fields["session"]["version"], self.database)
         return True
 
     async def may_stay(self, online: Online) -> bool:

@@ -10,7 +10,7 @@ import asyncio
 import atexit
 import logging
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from concurrent.futures import Future, wait
 from typing import Any
 from uuid import UUID
@@ -153,10 +153,13 @@ def session_changed(session: ChatSession, running: bool | None = None) -> None:
     if running is None:
         running = session.messages.running().exists()
     _on_commit(session.pk, encode("session.updated", session=wire.session_json(session, None, running=running)))
-    participants = list(session.participants.all())
-    for participant in participants:
-        participant.session = session  # as it was just written
-    _tell_lists(participants, running=running)
+    _tell_all_lists(session, running=running)
+
+
+def tell_lists_again(session_ids: Iterable[UUID]) -> None:
+    """Tells the lists of all their people how these sessions stand: what had been told before may be lost."""
+    for session in ChatSession.objects.filter(pk__in=session_ids):
+        _tell_all_lists(session, running=session.messages.running().exists())
 
 
 def participant_changed(type_: str, participant: Participant) -> None:
@@ -198,6 +201,13 @@ def access_ended(session_id: UUID, user_id: int | None = None) -> None:
     gone = encode("list.removed", session_id=str(session_id))
     people = Participant.objects.filter(session=session_id).values_list("user_id", flat=True)
     _to_lists(dict.fromkeys(people if user_id is None else [user_id], gone))
+
+
+def _tell_all_lists(session: ChatSession, *, running: bool) -> None:
+    participants = list(session.participants.all())
+    for participant in participants:
+        participant.session = session  # as the caller has it
+    _tell_lists(participants, running=running)
 
 
 def _tell_lists(participants: list[Participant], *, running: bool) -> None:

@@ -88,7 +88,7 @@ class _Watch:
 
     async def _is_another_server(self, client: Any) -> bool:
         info = await client.info("server")
-        before, self._run_id = self._run_id, info["run_id"]
+        before, self._run_id = self._run_id, info.get("run_id")
         return before not in (None, self._run_id)
 
     async def _resync_all(self, layer: Any) -> None:

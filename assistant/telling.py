@@ -11,7 +11,7 @@ from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 
-from assistant import access, events, interruption, outage, valkey
+from assistant import access, behind, events, interruption, outage, valkey
 from assistant.database import Database
 
 logger = logging.getLogger(__name__)
@@ -78,6 +78,7 @@ class TellingConsumer(AsyncWebsocketConsumer):
             await self._send_away(error)
 
     async def disconnect(self, code: int) -> None:
+        behind.discard(self.channel_name)
         interruption.discard(self.channel_name)
         if not self.is_subscribed:
             return
@@ -131,6 +132,7 @@ class TellingConsumer(AsyncWebsocketConsumer):
     async def relay(self, event: dict[str, Any]) -> None:
         if self.is_told:
             await self.send(event["frame"])
+            behind.heard(self.channel_name, event["frame"])
 
     async def credential_ended(self, event: dict[str, Any]) -> None:
         """Signed out, or the token was revoked. A browser that has signed in anew meanwhile comes again, and in."""

@@ -16,7 +16,7 @@ DOORS = {
     "assistant.access", "assistant.admin", "assistant.api", "assistant.consumers", "assistant.forms",
     "assistant.health", "assistant.management", "assistant.page_urls", "assistant.routing", "assistant.serving",
     "assistant.supervisor", "assistant.tasks", "assistant.urls", "assistant.views", "assistant.web",
-    "assistant.backpressure", "assistant.interruption", "assistant.rollcall", "assistant.telling",
+    "assistant.backpressure", "assistant.behind", "assistant.interruption", "assistant.rollcall", "assistant.telling",
     "assistant.bodies", "assistant.embedding_checks", "assistant.usage_pages", "assistant.uploads",
 }  # fmt: skip
 # What stands beside a door and may be imported by other doors.

@@ -116,6 +116,7 @@ def park(claim: Claim, written: Written) -> bool | None:
             return False
         _let_go(claim, written, is_parked=True, job=None)
         events.message_changed(message)
+        events.session_changed(session, running=True)  # nothing follows that would show that this was missed
     return True
 
 
