@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -11,7 +12,7 @@ from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 
-from assistant import access, behind, events, interruption, outage, valkey
+from assistant import access, behind, events, interruption, outage, rollcall, valkey
 from assistant.database import Database
 
 logger = logging.getLogger(__name__)
@@ -69,8 +70,8 @@ class TellingConsumer(AsyncWebsocketConsumer):
                 await self.close(refused)
                 return
             # Subscribe first, then read: what changes in between arrives afterwards, and the viewer knows it for old.
+            self.is_subscribed = True  # or half: what fails may have begun
             await self.channel_layer.group_add(self.group(), self.channel_name)
-            self.is_subscribed = True
             if await self._tell():
                 await self.entered()
                 interruption.add(self.channel_name)
@@ -78,13 +79,14 @@ class TellingConsumer(AsyncWebsocketConsumer):
             await self._send_away(error)
 
     async def disconnect(self, code: int) -> None:
-        behind.discard(self.channel_name)
-        interruption.discard(self.channel_name)
-        if not self.is_subscribed:
-            return
+        if self.is_subscribed:
+            await self._unsubscribe()
+            await self.left()
+
+    async def _unsubscribe(self) -> None:
+        self.is_subscribed = False
         with contextlib.suppress(*valkey.Unavailable):
             await self.channel_layer.group_discard(self.group(), self.channel_name)
-        await self.left()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Channels asks the layer for a channel before `connect` has its say; without Valkey that says 1013 here."""
@@ -96,6 +98,26 @@ class TellingConsumer(AsyncWebsocketConsumer):
             await receive()
             await send({"type": "websocket.accept"})
             await send({"type": "websocket.close", "code": TRY_AGAIN})
+        finally:
+            await self._forget()
+
+    async def _forget(self) -> None:
+        """Leaves nothing of this socket behind, in whatever way it ends.
+
+        `disconnect` is not called after an error, nor if Daphne cuts short what was still at work when the client went.
+        And channels keeps the queue of a socket for which a frame came in the moment of its end.
+        """
+        if (channel := getattr(self, "channel_name", None)) is None:
+            return
+        for book in (behind, interruption, rollcall):
+            book.discard(channel)
+        if self.is_subscribed:
+            await self._unsubscribe()
+        while channel in getattr(self.channel_layer, "channels", ()):
+            receiving = asyncio.ensure_future(self.channel_layer.receive(channel))
+            await asyncio.sleep(0)
+            receiving.cancel()
+            await asyncio.gather(receiving, return_exceptions=True)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if not self.is_told:  # refused; what was sent before that was heard is not answered
