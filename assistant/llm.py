@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import gc
 import logging
 import os
 import time
@@ -26,6 +25,7 @@ import httpx
 
 from assistant import catalogue, conf, demo, lane
 from assistant.pieces import Finish, Fragments, ModelError, Piece, Text, ToolCall, Usage
+from assistant.processes import freeze_heap
 
 __all__ = ["COMPLETE", "Finish", "ModelError", "Piece", "Text", "ToolCall", "Usage", "preload", "stream"]
 
@@ -412,5 +412,4 @@ def preload() -> None:
         asyncio.run(warm())
     except Exception as error:
         logger.warning("litellm's warm call failed: %s", error)
-    gc.collect()
-    gc.freeze()
+    freeze_heap()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import importlib
 import os
 import signal
@@ -26,14 +25,13 @@ def main() -> None:
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     from daphne.cli import CommandLineInterface  # imports Twisted, which then takes uvloop's loop
 
-    from assistant import backpressure, bodies
+    from assistant import backpressure, bodies, processes
 
     backpressure.install()
     bodies.install()
     # A full collection over all that is loaded stops every viewer's frames for 0.1 s and more; none of it ever goes away.
     importlib.import_module(options.application.partition(":")[0])
-    gc.collect()
-    gc.freeze()
+    processes.freeze_heap()
     sys.argv = ["daphne"]
     CommandLineInterface().run(
         ["-b", options.host, "-p", options.port, "-v", "0", "--access-log", os.devnull,
