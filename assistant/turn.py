@@ -97,6 +97,8 @@ class Turn:
                 self._talk.cancel()
                 await self._obeyed()
                 failure = Failure("timeout", self._deadline_sentence())
+            elif self._talk.cancelled() and self._stop is None:
+                raise RuntimeError("the conversation was cancelled, and nobody had asked for that")
             elif not self._talk.cancelled():
                 failure = self._talk.result()
         except Exception as error:

@@ -96,6 +96,29 @@ def test_a_turn_that_does_not_obey_its_deadline_ends_anyhow_and_makes_its_worker
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_conversation_that_was_cancelled_by_nobody_is_a_failure_and_no_answer(answer, claim, monkeypatch, loop):
+    """A library that lets a CancelledError of its own out: half an answer must not pass for a whole one."""
+
+    async def cancelled(self):
+        self.answer.write("Half of")
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(Turn, "_converse", cancelled)
+
+    async def scenario():
+        from assistant import valkey
+
+        client, database = valkey.async_client(), Database("test", threads=1)
+        told = Turn(claim, database, client, on_doubt=lambda: None, on_sick=lambda: None)
+        await asyncio.wait_for(told.run(), 60)
+        await client.aclose()
+        database.close()
+
+    loop.run(scenario())
+    assert (now(answer).status, now(answer).error_code, now(answer).content) == ("error", "internal", "Half of")
+
+
+@pytest.mark.django_db(transaction=True)
 def test_an_answer_that_is_lost_track_of_again_and_again_is_given_up(answer, claim, settings):
     settings.ASSISTANT_MAX_ATTEMPTS = 1
     assert recovery.disown(answer.pk, claim.attempt)
