@@ -131,7 +131,11 @@ class Runner:
         self._client = valkey.async_client()
         self._titles = Titles(self._database)
         events.send_from(self._loop)
-        await self._lease.call(self._register)
+        try:
+            await self._lease.call_once(self._register)
+        except (OperationalError, InterfaceError):  # away: then the others' leases look stale as well, see `_sweep`
+            await self._lease.call(self._register)
+            self._healthy_since = time.monotonic()
         side = [
             self._named("pulse", self._pulse),
             self._named("heartbeat", self._heartbeat),
@@ -153,6 +157,7 @@ class Runner:
             await self._lease.call_once(self._unregister)
         except (OperationalError, InterfaceError):
             logger.warning("The database is away; this worker's lease will run out by itself.")
+        await asyncio.to_thread(events.flush)  # the loop ends, and with it what it has not sent
         events.send_from(None)
         await self._client.aclose()
         await llm.close()
@@ -160,7 +165,11 @@ class Runner:
         self._lease.close()
 
     def _begin(self, claim: Claim) -> None:
-        turn = Turn(claim, self._database, self._client, on_doubt=self._doubt.set, on_sick=self._sicken)
+        try:
+            turn = Turn(claim, self._database, self._client, on_doubt=self._doubt.set, on_sick=self._sicken)
+        except Exception:
+            self._room.release()
+            raise  # to the loop's log; the heartbeats put the row back
         self._turns[claim] = turn
         task = asyncio.create_task(turn.run(), name=f"run {claim.message_id}")
         task.add_done_callback(lambda _: self._forget(claim))

@@ -22,6 +22,7 @@ from assistant.models.message import Claim
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 4
+MOST_WAITING = 100  # a model that hangs is not asked by all who come
 PATIENCE_SECONDS = 20.0
 LONGEST_REPLY = 300  # characters; a model that goes on is cut off
 
@@ -41,6 +42,8 @@ class Titles:
 
     def consider(self, claim: Claim) -> None:
         """A turn has ended: if it was an answer, and its session has no name yet, the model is asked for one."""
+        if len(self._tasks) >= MOST_WAITING:
+            return
         task = asyncio.create_task(self._entitle(claim), name=f"title {claim.session_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -9,9 +9,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import OperationalError
 
-from assistant import queue, valkey
-from assistant.lifecycle import answering
+from assistant import events, queue, valkey
+from assistant.lifecycle import answering, recovery
 from assistant.models.message import Claim
 from assistant.runner import Runner
 from assistant.slot import Slot
@@ -119,3 +120,98 @@ def test_a_cluster_whose_worker_has_ended_is_not_waited_for() -> None:
     assert not cluster.is_stopped
     cluster._worker_pid = 2**22 + 1  # no process has it: Linux's largest pid is 2**22
     assert cluster.is_stopped
+
+
+def test_a_turn_that_can_t_be_begun_takes_up_no_room(
+    loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    """A worker that never gets it back is full too early, and never done with stopping."""
+    settings.ASSISTANT_CONCURRENCY = 1
+
+    class Broken:
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            raise ValueError("a bug")
+
+    monkeypatch.setattr("assistant.runner.Turn", Broken)
+    monkeypatch.setattr(answering, "claim", lambda message_id, worker: Claim(message_id, message_id, message_id, 1))
+
+    async def scenario() -> None:
+        runner = Runner()
+        runner._loop = asyncio.get_running_loop()
+        runner._loop.set_exception_handler(lambda loop, context: raised.append(context["exception"]))
+        runner._database = runner._client = None  # type: ignore[assignment]
+        runner._doubt = asyncio.Event()
+        runner._ready.set_result(None)
+        assert await asyncio.to_thread(runner.admit, UUID(int=1))
+        while not raised:
+            await asyncio.sleep(0.001)
+        runner._loop.set_exception_handler(None)
+        assert runner._room.acquire(blocking=False)
+
+    raised: list[BaseException] = []
+    loop.run(scenario())
+    assert [type(error) for error in raised] == [ValueError], "and it is in the log"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_worker_has_to_tell_is_told_before_it_ends(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    """The loop takes along what it has not sent: the last frames of a hand-over, or of an ending."""
+    settings.ASSISTANT_GRACE = 0
+    sent, may_send = [], threading.Event()
+
+    async def publish(group: str, event: dict[str, Any]) -> None:
+        while not may_send.is_set():
+            await asyncio.sleep(0.005)
+        sent.append(event["type"])
+
+    def unregister() -> None:
+        """The last thing it does with the database; what it tells comes late."""
+        events.stop_turn("worker.other", uuid4(), 1)
+        threading.Timer(0.2, may_send.set).start()
+
+    monkeypatch.setattr(events, "_publish", publish)
+    runner = Runner()
+    monkeypatch.setattr(runner, "_unregister", unregister)
+    runner.start()
+    runner.drain()
+    runner.join()
+    assert sent == ["turn.stop"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("away", [0, 2])
+def test_a_worker_that_starts_into_an_outage_of_the_database_judges_nobody_at_once(
+    away: int, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    """The others could not renew their leases either; while they do, theirs look like those of the dead."""
+    settings.ASSISTANT_GRACE = 0
+    monkeypatch.setattr("assistant.runner.SWEEP_SECONDS", 0.01)
+    runner = Runner()
+    tries, swept, beats = [], threading.Event(), threading.Semaphore(0)
+    register, beat = runner._register, runner._beat
+
+    def coming_back() -> None:
+        tries.append(True)
+        if len(tries) <= away:
+            raise OperationalError("away")
+        register()
+
+    def counted(load: int) -> bool:
+        beats.release()
+        return beat(load)
+
+    settings.ASSISTANT_HEARTBEAT = 0.05
+    monkeypatch.setattr(runner, "_register", coming_back)
+    monkeypatch.setattr(runner, "_beat", counted)
+    monkeypatch.setattr(recovery, "sweep", swept.set)
+    runner.start()
+    try:
+        if away:
+            for _ in range(10):
+                assert beats.acquire(timeout=LONG_SECONDS)
+            assert not swept.is_set()
+        else:
+            assert swept.wait(LONG_SECONDS)
+    finally:
+        runner.drain()
+        runner.join()

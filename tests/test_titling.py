@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from assistant import llm
+from assistant import llm, titles
 from assistant.database import Database
 from assistant.lifecycle import asking, titling
 from assistant.models import ChatSession, UsageRecord
@@ -168,3 +168,25 @@ def test_nobody_is_asked_where_nobody_is_to_be(session, alice, worker, settings)
 )
 def test_a_reply_is_made_a_title(reply, title):
     assert cleaned(reply) == title
+
+
+def test_a_model_that_hangs_is_not_waited_for_by_all_who_come(session, alice, worker, monkeypatch):
+    """Each ending brings one more to consider; without a bound they would pile up for as long as it hangs."""
+    claim = answered(session, alice, worker)
+    asked = []
+
+    async def hangs(self, claim):
+        asked.append(claim)
+        await asyncio.sleep(3600)
+
+    async def scenario():
+        held = Titles(None)
+        monkeypatch.setattr(Titles, "_entitle", hangs)
+        for _ in range(titles.MOST_WAITING + 50):
+            held.consider(claim)
+        await asyncio.sleep(0)
+        assert len(held._tasks) == len(asked) == titles.MOST_WAITING
+        await held.close()
+        assert not held._tasks
+
+    asyncio.run(scenario())
