@@ -62,7 +62,7 @@ def shared_snapshot(link_id: int, token: str) -> dict[str, Any] | None:
 def _recover(session: ChatSession) -> None:
     for answer in session.messages.running():
         if not outage.was_recent() and not answer.is_alive():
-            recovery.recover(answer)
+            recovery.recover_or_log(answer)  # what can't be recovered keeps nobody out
 
 
 def _newest(session: ChatSession) -> tuple[list[dict[str, Any]], bool]:

@@ -15,6 +15,7 @@ from assistant.lifecycle import answering, asking, recovery
 from assistant.lifecycle.answering import Written
 from assistant.models import ChatSession, Message, WorkerProcess
 from assistant.models.message import Status
+from assistant.snapshot import snapshot
 from tests.acting import (
     a_worker,
     answer_of,
@@ -498,8 +499,6 @@ def test_forgetting_a_worker_leaves_its_turn_to_be_recovered(answer, claim, work
 
 
 def test_a_join_recovers_what_is_dead_and_leaves_what_lives(session, answer, claim, worker, vera):
-    from assistant.snapshot import snapshot
-
     [shown] = [m for m in snapshot(session.pk, vera)["messages"] if m["role"] == "assistant"]
     assert (shown["status"], shown["alive"]) == ("processing", True) and now(answer).attempt == 1
     kill(worker)
@@ -517,3 +516,16 @@ def test_disowning_another_attempt_or_an_ended_answer_changes_nothing(answer, cl
     assert now(answer).status == "processing"
     finish(claim)
     assert not recovery.disown(answer.pk, claim.attempt)
+
+
+def test_an_answer_that_can_t_be_recovered_keeps_nobody_out_of_its_session(
+    session, answer, claim, worker, vera, monkeypatch
+):
+    kill(worker)
+
+    def broken(message, may_retry=True):
+        raise ValueError("a broken row")
+
+    monkeypatch.setattr(recovery, "recover", broken)
+    [_, shown] = snapshot(session.pk, vera)["messages"]
+    assert (shown["status"], shown["alive"]) == ("processing", False), "so that Retry and Stop are offered"

@@ -211,7 +211,7 @@ def reason_stuck(message: Message) -> str:
     return f"its worker {worker} has not been heard for {silence:.0f} s"
 
 
-def _recover_or_log(message: Message) -> str | None:
+def recover_or_log(message: Message) -> str | None:
     """As `recover`; what it raises is logged and makes the outcome "failed"."""
     try:
         return recover(message)
@@ -237,7 +237,7 @@ def sweep() -> dict[str, int]:
     """Recovers what is stuck, in a bounded batch; returns counts by outcome. One bad row never ends it."""
     outcomes: dict[str, int] = {}
     for message in _next_batch():
-        if outcome := _recover_or_log(message):
+        if outcome := recover_or_log(message):
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
     for session_id in resting_sessions():
         try:
@@ -289,7 +289,7 @@ def bury(workers: list[WorkerProcess]) -> int:
     WorkerProcess.objects.filter(pk__in=ids, stopped_at=None).update(stopped_at=Now())
     recovered = 0
     for message in Message.objects.running().filter(status=Status.PROCESSING, worker_id__in=ids):
-        recovered += _recover_or_log(message) == "recovered"
+        recovered += recover_or_log(message) == "recovered"
     return recovered
 
 
