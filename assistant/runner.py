@@ -17,7 +17,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from uuid import UUID
 
@@ -46,6 +46,7 @@ NEIGHBOURS_SECONDS = 1.0
 SUCCESSOR_SECONDS = 0.25
 ORPHAN_SECONDS = 30.0  # so long a worker without a supervisor waits for the next supervisor's workers
 ADMIT_RETRY_SECONDS = 10.0
+CANCEL_SECONDS = 0.5
 
 
 class Runner:
@@ -150,9 +151,7 @@ class Runner:
         await self._hand_over_turns()
         await connections.close()
         await self._titles.close()
-        for task in side:
-            task.cancel()
-        await asyncio.gather(*side, return_exceptions=True)
+        await _cancelled(side)
         try:
             await self._lease.call_once(self._unregister)
         except (OperationalError, InterfaceError):
@@ -355,6 +354,15 @@ class Runner:
         WorkerProcess.objects.filter(pk=self.worker.pk).update(stopped_at=Now(), load=0)
         if slot.current:
             queue.free(slot.current.taken)  # what was taken for this process and not begun is for the others
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Ends `tasks`, asking again who goes on: a library may take a cancellation for its own, as redis does."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_SECONDS)
 
 
 def _is_guarded(pid: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from django.db import OperationalError
 
 from assistant import events, queue, valkey
+from assistant import runner as runner_module
 from assistant.lifecycle import answering, recovery
 from assistant.models.message import Claim
 from assistant.runner import Runner
@@ -215,3 +217,24 @@ def test_a_worker_that_starts_into_an_outage_of_the_database_judges_nobody_at_on
     finally:
         runner.drain()
         runner.join()
+
+
+def test_a_side_task_whose_cancellation_was_swallowed_is_asked_again(
+    loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the process would not end by itself, and its last seconds would be the supervisor's patience."""
+    monkeypatch.setattr(runner_module, "CANCEL_SECONDS", 0.01)
+
+    async def swallows() -> None:
+        for _ in range(2):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+        await asyncio.sleep(3600)
+
+    async def scenario() -> None:
+        task = asyncio.create_task(swallows())
+        await asyncio.sleep(0)
+        await asyncio.wait_for(runner_module._cancelled([task]), LONG_SECONDS)
+        assert task.cancelled()
+
+    loop.run(scenario())
