@@ -135,6 +135,34 @@ def test_a_call_that_died_with_its_worker_is_charged_by_estimate(session, alice,
     assert (row.user, row.attempt) == (alice, 1)
 
 
+def test_stopping_the_answer_of_a_dead_worker_charges_what_it_had_used(session, alice, worker):
+    answer = answer_of(ask(session, alice, "q" * 400))
+    claim = claimed(answer, worker)
+    answering.checkpoint({claim: answering.Written("a" * 80, 1)})
+    kill(worker)
+    asking.cancel(answer, alice)
+    row = UsageRecord.objects.get()
+    assert (row.prompt_tokens, row.completion_tokens, row.is_estimate, row.user) == (100, 20, True, alice)
+    assert now(answer).usage["total_tokens"] == 120
+
+
+def test_stopping_the_answer_of_a_living_worker_leaves_the_figures_to_it(session, alice, worker, spend):
+    answer = answer_of(ask(session, alice, "q" * 400))
+    claim = claimed(answer, worker)
+    spend(claim)
+    asking.cancel(answer, alice)
+    assert UsageRecord.objects.count() == 1 and now(answer).usage["total_tokens"] == 15
+
+
+def test_an_answer_that_is_given_up_tells_what_it_has_cost(session, alice, worker, spend, settings):
+    settings.ASSISTANT_MAX_ATTEMPTS = 1
+    answer = answer_of(ask(session, alice))
+    spend(claimed(answer, worker))
+    kill(worker)
+    assert recovery.recover(now(answer)) == "abandoned"
+    assert now(answer).usage["calls"] == 2 and now(answer).usage["cost"] == 0.25
+
+
 def test_a_job_that_was_lost_before_any_call_is_charged_nothing(session, alice, worker):
     from tests.acting import lose_job
 

@@ -110,6 +110,7 @@ def _abandon(message: Message) -> None:
         worker=None,
         job=None,
         is_parked=False,
+        usage=usage.total_of(message.pk),
         error_code="abandoned",
         error_detail=sentence("abandoned"),
         finished_at=Now(),

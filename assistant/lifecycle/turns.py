@@ -160,6 +160,8 @@ def stop_answer(session: ChatSession, by: Any, answer: Message | None = None) ->
         return None
     take_live_text(row)
     content = row.best_text if row.best_text.strip() else ""
+    if row.status == Status.PROCESSING and not row.is_alive():
+        usage.record_lost(row)  # a living worker tells itself what the call has cost
     if row.rounds:
         close_calls(row.pk)
     session.messages.running().filter(pk=row.pk).update(
@@ -169,6 +171,7 @@ def stop_answer(session: ChatSession, by: Any, answer: Message | None = None) ->
         seq=row.seq,
         salvage="",
         is_parked=False,
+        usage=usage.total_of(row.pk),
         stopped_by=by,
         finished_at=Now(),
         worker=None,
