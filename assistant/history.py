@@ -88,6 +88,22 @@ def _arguments_of(call: ToolCall) -> str:
     return call.arguments if arguments_of(call.arguments) is not None and call.arguments.strip() else "{}"
 
 
+def tools_called(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
+    """Declarations of the tools that are called in `messages`, by their names alone.
+
+    For a request that offers none: some providers (Anthropic's, Bedrock's) refuse calls where no tool is declared.
+    """
+    names = dict.fromkeys(call["function"]["name"] for line in messages for call in line.get("tool_calls", ()))
+    schema = {"type": "object", "properties": {}}
+    return [
+        {
+            "type": "function",
+            "function": {"name": name, "description": "Not available any more.", "parameters": schema},
+        }
+        for name in names
+    ]
+
+
 def arguments_of(written: str) -> dict[str, Any] | None:
     """What a model wrote as the arguments of a call, or None if it is no JSON object. Nothing at all means none."""
     if not written.strip():

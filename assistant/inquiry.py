@@ -9,6 +9,7 @@ from typing import Any
 
 from assistant import compaction, context, llm
 from assistant.database import Database
+from assistant.history import tools_called
 from assistant.lifecycle.answering import Asked
 from assistant.metering import metered
 from assistant.models.message import Claim
@@ -75,10 +76,12 @@ class Inquiry:
     ) -> AsyncGenerator[Piece, None]:
         assert self._patience is not None
         messages, parameters = prompt.messages, dict(prompt.parameters)
+        declared = functions or tools_called(messages)
+        if declared and (is_last or not functions):
+            parameters["tool_choice"] = "none"
         if is_last:
             messages = [*messages, {"role": "system", "content": WITHOUT_TOOLS}]
-            parameters |= {"tool_choice": "none"} if functions else {}
-        async with aclosing(self._patience.stream(messages, tools=functions, parameters=parameters)) as pieces:
+        async with aclosing(self._patience.stream(messages, tools=declared, parameters=parameters)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Pause | Switch):
                     await self._show(_sentence(piece))

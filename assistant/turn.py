@@ -18,7 +18,7 @@ from assistant.answer import Answer
 from assistant.database import Database
 from assistant.failures import sentence
 from assistant.inquiry import Inquiry
-from assistant.lifecycle import answering, rounds, steering
+from assistant.lifecycle import answering, rounds, steering, usage
 from assistant.lifecycle.answering import Failure
 from assistant.models.message import Claim
 from assistant.models.tool_call import Approval, ToolCall
@@ -39,6 +39,7 @@ class Stop(enum.Enum):
 TOO_MANY_ROUNDS = (
     "The model went on asking for tools and gave no answer. What it did is kept; ask for less at once, or try again."
 )
+SPENT_MEANWHILE = "Today's budget was used up while this was answered. What was written is kept; go on tomorrow."
 
 
 @dataclass(slots=True)
@@ -118,6 +119,8 @@ class Turn:
         while True:
             if not await self._settle_calls():  # those of the last round, or what an earlier attempt has left of them
                 return None
+            if self._rounds and await self._database.call(usage.is_spent_by, self.claim.message_id):
+                return Failure("over_quota", SPENT_MEANWHILE)
             prompt = self._prompt = await self._next_prompt()
             if prompt is None:
                 self._stop = Stop.LOST

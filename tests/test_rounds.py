@@ -257,6 +257,33 @@ def test_without_services_no_tools_are_offered(asked, room, worker, loop, bodies
     assert "tools" not in bodies()[0]
 
 
+def test_where_the_services_were_switched_off_meanwhile_the_calls_are_still_declared(
+    asked, room, worker, loop, bodies
+):
+    answer = asked("openai/words-n3-tool=weather:city:Rome")
+    claim = claimed(answer, worker)
+    stored_round(claim, "weather")
+    answering.hand_over(claim, Written("Let me look.", 2))
+    room.services = []
+    room.save()
+    ended = run_to_the_end(loop, answer, worker)
+    assert (ended.status, calls(ended)) == ("success", [("weather", "error")])
+    (body,) = bodies()
+    assert [tool["function"]["name"] for tool in body["tools"]] == ["weather"] and body["tool_choice"] == "none"
+
+
+def test_a_budget_that_is_used_up_ends_the_answer_before_its_next_round(
+    asked, room, bob, worker, loop, settings, bodies
+):
+    settings.ASSISTANT_BUDGET_TOKENS = 100
+    answer = asked("openai/words-preamble=3-usage=100,5-tool=weather:city:Rome")
+    theirs = ask(room, bob, model="openai/words").message
+    ended = run_to_the_end(loop, answer, worker)
+    assert (ended.status, ended.error_code, ended.content.split()) == ("error", "over_quota", ["w0", "w1", "w2"])
+    assert calls(ended) == [("weather", "success")] and len(bodies()) == 1 and not ended.is_bounced
+    assert room.messages.running().get().reply_to == theirs, "what others ask does not rest for it"
+
+
 def test_calls_of_an_earlier_answer_stay_in_the_history(asked, worker, loop, bodies):
     run_to_the_end(loop, asked("openai/results-tool=weather:city:Rome"), worker)
     run_to_the_end(loop, asked("openai/words-n2", "And now?"), worker)

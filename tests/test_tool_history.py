@@ -5,7 +5,7 @@ import uuid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assistant.history import arguments_of, lines_of_rounds
+from assistant.history import arguments_of, lines_of_rounds, tools_called
 from assistant.models import ToolCall
 from tests.provider.valid import check_request
 
@@ -45,7 +45,7 @@ def test_every_call_is_followed_by_its_result_and_nothing_else_is_sent(history):
         messages += lines_of_rounds(content, calls, joined, used)
     messages.append({"role": "user", "content": "Question"})
     if len(set(pks)) == len(pks):
-        check_request({"messages": messages})
+        check_request({"messages": messages, "tools": tools_called(messages)})
     asked = sum(len(line.get("tool_calls", ())) for line in messages)
     assert asked == sum(len(calls) for _, calls, _ in history) == sum(line["role"] == "tool" for line in messages)
 

@@ -199,7 +199,8 @@ def _end(
             version=next_version(),
         )
         events.message_changed(message)
-        end_turn(session, failed=failure is not None)
+        # A budget that is used up is its owner's failure, not the session's: what others ask goes on.
+        end_turn(session, failed=failure is not None and failure.code != "over_quota")
         transaction.on_commit(lambda: live.discard(claim_.message_id))
     return True
 

@@ -217,6 +217,11 @@ def is_spent(user_id: int | None) -> bool:
     return allowance_of(user_id).is_spent
 
 
+def is_spent_by(message_id: UUID) -> bool:
+    """Whether whoever an answer is charged to may ask for nothing more today."""
+    return is_spent(Message.objects.filter(pk=message_id).values_list("charged_to_id", flat=True).first())
+
+
 def check_budget(user: Any) -> None:
     """Raises Refused (over_quota, 429) if `user` has used up what they may use today."""
     if is_spent(user.pk):

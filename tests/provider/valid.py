@@ -28,3 +28,4 @@ def check_request(body: dict[str, Any]) -> None:
             assert line["content"], "an empty message"
     assert not waiting, f"calls without results: {waiting}"
     assert body["messages"][-1]["role"] != "assistant"
+    assert body.get("tools") or not seen, "calls in a request that declares no tool"
