@@ -10,10 +10,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
-from django.http.request import split_domain_port, validate_host
+from django.http.request import HttpRequest, split_domain_port, validate_host
 from django.utils import timezone
 from django.utils.http import is_same_domain
 
+from assistant import conf
 from assistant.models import ApiToken, Participant, ShareLink
 from assistant.models.link import digest
 
@@ -24,6 +25,14 @@ class Credential:
 
     kind: str  # "token" or "cookie"
     key: str
+
+
+def address_of(request: HttpRequest | None) -> str:
+    """The address that a request comes from. Behind a proxy it is the one that the proxy has put last into the header."""
+    if request is None:
+        return ""
+    forwarded = request.headers.get("X-Forwarded-For", "") if conf.get("ASSISTANT_BEHIND_PROXY") else ""
+    return forwarded.rpartition(",")[2].strip() or str(request.META.get("REMOTE_ADDR", ""))
 
 
 def bearer(header: str) -> str | None:

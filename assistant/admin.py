@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import UserAdmin
 from django.db import transaction
@@ -16,6 +17,7 @@ from django.urls import path
 from django.utils import timezone
 
 from assistant import events, usage_pages
+from assistant.forms import Slowed
 from assistant.lifecycle import asking, people, recovery
 from assistant.lifecycle.refusal import Refused
 from assistant.models import (
@@ -34,6 +36,10 @@ from assistant.models import (
 )
 from assistant.models.message import UNFINISHED, Author
 from assistant.models.participant import Role
+
+
+class SignInForm(Slowed, AdminAuthenticationForm):
+    """For `admin.site.login_form`."""
 
 
 class ReadOnly(admin.ModelAdmin):

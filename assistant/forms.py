@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from django import forms
@@ -9,9 +10,14 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm
 from django.db import IntegrityError, transaction
 
+from assistant import conf, rates
+from assistant.access import address_of
+
 User = get_user_model()
 
 TAKEN = "Somebody has this name already."
+TOO_FAST = "too_fast"
+SIGN_IN_SECONDS = 300.0  # within which so many attempts are taken
 
 
 class AccountForm(BaseUserCreationForm):
@@ -59,8 +65,24 @@ class AccountForm(BaseUserCreationForm):
             return None
 
 
-class SignInForm(AuthenticationForm):
-    """Django's, with sentences that fit the page."""
+class Slowed(AuthenticationForm):
+    """Takes only so many attempts to sign in from one address: at one name, and ten times that at all names.
+
+    Not at one name from everywhere: then anybody could lock anybody out.
+    """
+
+    def clean(self) -> dict[str, Any]:
+        limit = conf.get("ASSISTANT_SIGN_IN_RATE")
+        address, name = address_of(self.request), str(self.cleaned_data.get("username", "")).casefold()
+        wait = rates.take(f"sign-in:{address}", 10 * limit, SIGN_IN_SECONDS)
+        wait = wait or rates.take(f"sign-in:{address}:{name}", limit, SIGN_IN_SECONDS)
+        if wait:
+            raise forms.ValidationError(f"Too many attempts. Try again in {math.ceil(wait)} s.", code=TOO_FAST)
+        return super().clean()
+
+
+class SignInForm(Slowed):
+    """With sentences that fit the page."""
 
     error_messages = {
         "invalid_login": "This name and password don’t belong together. Mind upper and lower case.",

@@ -14,6 +14,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -26,7 +27,7 @@ from ninja.utils import check_csrf
 
 from assistant import access, conf
 from assistant.api.reading import link_for
-from assistant.forms import AccountForm, SignInForm
+from assistant.forms import TOO_FAST, AccountForm, SignInForm
 from assistant.lifecycle import people
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ApiToken, ChatSession, Invitation
@@ -107,7 +108,8 @@ class SignIn(LoginView):
         return super().get_context_data(**kwargs) | {"sign_up_is_open": sign_up_is_open()}
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
-        return self.render_to_response(self.get_context_data(form=form), status=422)
+        status = 429 if form.has_error(NON_FIELD_ERRORS, TOO_FAST) else 422
+        return self.render_to_response(self.get_context_data(form=form), status=status)
 
 
 class SignOut(LogoutView):

@@ -171,6 +171,9 @@ FILE_UPLOAD_HANDLERS = ["assistant.uploads.UnnamedFileUploadHandler"]
 ASSISTANT_BUDGET_TOKENS = env.number("ASSISTANT_BUDGET_TOKENS", 0, least=0, whole=True)
 ASSISTANT_BUDGET_COST = env.number("ASSISTANT_BUDGET_COST", 0, least=0)
 ASSISTANT_RATE_LIMIT = env.number("ASSISTANT_RATE_LIMIT", 30, least=0, whole=True)
+ASSISTANT_UPLOAD_RATE = env.number("ASSISTANT_UPLOAD_RATE", 60, least=0, whole=True)
+ASSISTANT_SIGN_IN_RATE = env.number("ASSISTANT_SIGN_IN_RATE", 10, least=0, whole=True)
+ASSISTANT_BEHIND_PROXY = env.flag("ASSISTANT_BEHIND_PROXY")
 ASSISTANT_TOOLS = env.words(
     "ASSISTANT_TOOLS",
     ["assistant.tools.clock", "assistant.tools.calculator", "assistant.tools.recall", "assistant.tools.web"],

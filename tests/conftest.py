@@ -43,7 +43,8 @@ def _settle() -> None:
     settings.ASSISTANT_DATA_DIR = FOLDER
     settings.ASSISTANT_MODELS = MODELS
     settings.ASSISTANT_TITLES = False  # tests count what the model is asked; those of titles switch them on
-    settings.ASSISTANT_RATE_LIMIT = 0  # tests are quick; those of the limit set it
+    for name in ("RATE_LIMIT", "UPLOAD_RATE", "SIGN_IN_RATE"):
+        setattr(settings, f"ASSISTANT_{name}", 0)  # tests are quick; those of the limits set them
     media: dict[str, Any] = settings.STORAGES["default"]["OPTIONS"]  # type: ignore[index]
     media["location"] = FOLDER / "media"
     settings.ALLOWED_HOSTS = ["testserver", "localhost"]

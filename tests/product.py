@@ -21,7 +21,12 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120.0
 # Tests count what the model is asked, and ask more than a person does; those of titles and of limits switch them on.
-QUIET = {"ASSISTANT_TITLES": "off", "ASSISTANT_RATE_LIMIT": "0"}
+QUIET = {
+    "ASSISTANT_TITLES": "off",
+    "ASSISTANT_RATE_LIMIT": "0",
+    "ASSISTANT_UPLOAD_RATE": "0",
+    "ASSISTANT_SIGN_IN_RATE": "0",
+}
 
 
 def free_port() -> int:

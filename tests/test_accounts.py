@@ -135,6 +135,41 @@ def test_an_unknown_name_and_a_wrong_password_get_the_same_answer(client, dora):
     assert one.context["form"].errors == other.context["form"].errors
 
 
+def attempt(client, username="dora", password="wrong", url="/login/", **headers):
+    return client.post(url, {"username": username, "password": password}, **headers)
+
+
+def test_guessing_a_password_is_slowed_for_the_address_that_guesses(client, dora, settings):
+    settings.ASSISTANT_SIGN_IN_RATE = 3
+    assert [attempt(client, REMOTE_ADDR="10.0.0.1").status_code for _ in range(4)] == [422, 422, 422, 429]
+    refused = attempt(client, "DORA", PASSWORD, REMOTE_ADDR="10.0.0.1")
+    assert "Too many attempts. Try again in" in refused.content.decode() and signed_in(client) is None
+    assert attempt(client, "dora", PASSWORD, REMOTE_ADDR="10.0.0.2").status_code == 302, (
+        "nobody is locked out by others"
+    )
+
+
+def test_trying_one_password_at_many_names_is_slowed_too(client, settings, dora):
+    settings.ASSISTANT_SIGN_IN_RATE = 1
+    answers = [attempt(client, f"name{number}", REMOTE_ADDR="10.0.1.1").status_code for number in range(11)]
+    assert answers == [422] * 10 + [429]
+
+
+def test_behind_a_proxy_the_address_is_the_one_that_the_proxy_has_seen(client, dora, settings):
+    settings.ASSISTANT_SIGN_IN_RATE, settings.ASSISTANT_BEHIND_PROXY = 1, True
+    seen = [
+        f"{number}.1.1.1, 10.2.0.{number // 2}" for number in range(3)
+    ]  # what comes before the last, anybody can write
+    assert [attempt(client, HTTP_X_FORWARDED_FOR=one).status_code for one in seen] == [422, 429, 422]
+
+
+def test_the_admins_sign_in_is_slowed_too(client, dora, settings):
+    settings.ASSISTANT_SIGN_IN_RATE = 1
+    attempt(client, url="/admin/login/", REMOTE_ADDR="10.0.3.1")
+    page = attempt(client, url="/admin/login/", REMOTE_ADDR="10.0.3.1").content.decode()
+    assert "Too many attempts." in page
+
+
 def test_a_switched_off_account_can_not_sign_in(client, dora):
     dora.is_active = False
     dora.save()

@@ -212,6 +212,15 @@ def test_two_uploads_at_once_do_not_both_take_the_last_place(alice, settings):
     assert sorted(at_once(one, one)) == ["notes.txt", "quota_full"]
 
 
+def test_too_many_in_a_minute_are_refused_with_the_seconds_to_wait(alice, bob, settings):
+    settings.ASSISTANT_UPLOAD_RATE = 2
+    uploaded(alice), uploaded(alice)
+    with pytest.raises(Refused) as refused:
+        uploaded(alice)
+    assert (refused.value.code, refused.value.status) == ("too_fast", 429) and 0 < refused.value.retry_after <= 30
+    assert uploaded(bob) and Attachment.objects.filter(uploader=alice).count() == 2
+
+
 def test_a_sessions_quota_counts_also_what_was_uploaded_before_it_existed(session, alice, settings):
     settings.ASSISTANT_ATTACHMENT_SESSION_QUOTA_MB = 0.001
     send(session, alice, [uploaded(alice, b"x" * 700, session=session)])

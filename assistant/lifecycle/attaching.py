@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q, Sum
 from django.utils import timezone
 
-from assistant import conf, sniff
+from assistant import conf, rates, sniff
 from assistant.lifecycle.refusal import Refused
 from assistant.models.attachment import (
     MADE_WITHIN,
@@ -41,8 +42,10 @@ def upload(by: Any, name: str, content: File, session: ChatSession | None = None
     """Stores a file of `by`'s for a message to come, in `session` or in one that does not exist yet.
 
     The row with its share of the quota is committed before a byte is written: whatever dies meanwhile leaves something
-    that the sweep finds. Raises Refused: attachments_off, too_big, empty_file, wrong_type, quota_full, not_found, storage.
+    that the sweep finds. Raises Refused: too_fast, attachments_off, too_big, empty_file, wrong_type, quota_full,
+    not_found, storage.
     """
+    _check_rate(by)
     found = _checked(name, content)
     attachment = _reserve(by, name, content.size, found, session)
     file = attachment.file
@@ -56,6 +59,14 @@ def upload(by: Any, name: str, content: File, session: ChatSession | None = None
     file.written_at = timezone.now()
     file.save(update_fields=["key", "written_at"])
     return attachment
+
+
+def _check_rate(by: Any) -> None:
+    limit = conf.get("ASSISTANT_UPLOAD_RATE")
+    if wait := rates.take(f"upload:{by.pk}", limit, seconds=60):
+        seconds = math.ceil(wait)
+        detail = f"You may upload {limit} files in a minute. Go on in {seconds} s."
+        raise Refused("too_fast", detail, status=429, retry_after=seconds)
 
 
 def _checked(name: str, content: File) -> sniff.Found:
