@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from assistant import llm
 from assistant.database import Database
-from assistant.lifecycle import answering, asking, recovery, usage
+from assistant.lifecycle import answering, asking, recovery, rounds, usage
 from assistant.lifecycle.refusal import Refused
 from assistant.metering import metered
 from assistant.models import Budget, Message, UsageRecord
@@ -161,6 +161,18 @@ def test_an_answer_that_is_given_up_tells_what_it_has_cost(session, alice, worke
     kill(worker)
     assert recovery.recover(now(answer)) == "abandoned"
     assert now(answer).usage["calls"] == 2 and now(answer).usage["cost"] == 0.25
+
+
+def test_a_worker_that_died_while_tools_ran_was_calling_no_model(session, alice, worker, spend):
+    answer = answer_of(ask(session, alice))
+    claim = claimed(answer, worker)
+    spend(claim)
+    assert rounds.open_round(
+        claim, answering.Written("Let me look.", 1), 1, [rounds.NewCall("c", "look", "{}", "Look")]
+    )
+    kill(worker)
+    recovery.recover(now(answer))
+    assert UsageRecord.objects.count() == 1
 
 
 def test_a_job_that_was_lost_before_any_call_is_charged_nothing(session, alice, worker):

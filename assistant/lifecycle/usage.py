@@ -18,6 +18,7 @@ from assistant.lifecycle.refusal import Refused
 from assistant.models.ids import new_id
 from assistant.models.message import UNFINISHED, Message, next_version
 from assistant.models.session import ChatSession
+from assistant.models.tool_call import ToolCall
 from assistant.models.usage import Budget, UsageRecord
 
 LETTERS_PER_TOKEN = 4  # what English has on average: for calls whose figures never came
@@ -77,8 +78,10 @@ def record_lost(message: Message) -> None:
     """Charges the call that a worker was making when it died, in the transaction that recovers its answer.
 
     Nobody was told its figures; the provider bills them all the same. So they are estimated from the texts: what stood
-    before the answer, and what was written of it beyond the calls that were recorded.
+    before the answer, and what was written of it beyond the calls that were recorded. While tools run no model is called.
     """
+    if message.rounds and ToolCall.objects.open().filter(message=message).exists():
+        return
     before = message.session.messages.filter(position__lt=message.position)
     read = before.aggregate(letters=Sum(Length("content")))["letters"] or 0
     recorded = UsageRecord.objects.filter(message=message, attempt=message.attempt)
