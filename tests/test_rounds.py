@@ -8,7 +8,7 @@ import pytest
 
 from assistant.lifecycle import answering, asking, rounds
 from assistant.lifecycle.answering import Written
-from assistant.models import ToolCall
+from assistant.models import ChatSession, ToolCall
 from assistant.tools import Context, Result, Service, ToolError
 from assistant.wire import message_json
 from tests.acting import answer_of, ask, claimed, kill, now
@@ -333,6 +333,49 @@ def test_calls_that_were_cut_off_are_not_run(asked, worker, loop, ran, provider)
     )
     ended = run_to_the_end(loop, asked(model), worker)
     assert (ended.status, ended.error_code, ran, calls(ended)) == ("error", "incomplete_response", [], [])
+
+
+def test_the_status_lines_of_a_tool_are_told_at_most_so_often(asked, worker, loop, frames, settings, monkeypatch):
+    from assistant.tools import calls as running
+
+    monkeypatch.setattr(running, "STATUS_SECONDS", 3600)
+    talkative = Service("talkative", title="Talkative", description="For tests.")
+
+    @talkative.tool(title="Talk", timeout=5)
+    async def talk(context: Context) -> str:
+        """Talks."""
+        for number in range(50):
+            context.status(f"Step {number}")
+            await asyncio.sleep(0)
+        return "said"
+
+    offer(settings, monkeypatch, talkative)
+    ChatSession.objects.update(services=["talkative"])
+    assert run_to_the_end(loop, asked("openai/results-tool=talk"), worker).content == "said"
+    told = [frame["text"] for frame in frames if frame["type"] == "message.tool_status"]
+    assert len(told) == 1 and told[0].startswith("Step ")
+
+
+def test_more_calls_at_once_than_are_allowed_are_answered_with_an_error(
+    asked, worker, loop, ran, bodies, monkeypatch
+):
+    from assistant.tools import calls as running
+
+    monkeypatch.setattr(running, "MOST_CALLS", 2)
+    names = "-".join(f"tool=weather:city:{city}" for city in "ABC")
+    ended = run_to_the_end(loop, asked(f"openai/results-{names}"), worker)
+    assert [status for _, status in calls(ended)] == ["success", "success", "error"]
+    assert sorted(city for _, city, _ in ran) == ["A", "B"] and len(bodies()) == 2
+
+
+def test_threads_of_tools_that_nobody_waits_for_are_bounded(asked, worker, loop, ran, monkeypatch):
+    from assistant.tools import calls as running
+
+    monkeypatch.setattr(running, "_threads", threading.BoundedSemaphore(1))
+    ended = run_to_the_end(loop, asked("openai/results-tool=hang-tool=weather:city:A"), worker)
+    assert [status for _, status in calls(ended)] == ["error", "error"] and ended.status == "success"
+    assert "Too many tools are busy" in ended.content and ("weather", "A", 1) not in ran
+    assert running._threads.acquire(timeout=60), "once it has come back there is room again"
 
 
 # --- a new attempt ---

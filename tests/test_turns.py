@@ -7,15 +7,17 @@ import logging
 
 import pytest
 
-from assistant import outage, report, turn
-from assistant.answer import storable
+from assistant import outage, report, turn, valkey
+from assistant.answer import Answer, storable
 from assistant.database import Database
+from assistant.failures import SENTENCES
 from assistant.lifecycle import recovery
 from assistant.models.ids import new_id
 from assistant.models.message import Claim
 from assistant.snapshot import snapshot
 from assistant.turn import Turn
 from tests.acting import answer_of, ask, claimed, kill, now
+from tests.rounds import run_turn
 
 
 @pytest.fixture
@@ -26,6 +28,42 @@ def answer(session, alice):
 @pytest.fixture
 def claim(answer, worker):
     return claimed(answer, worker)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_comes_soon_after_a_delta_is_told_with_what_follows(claim, frames, loop, monkeypatch):
+    monkeypatch.setattr("assistant.answer.INTERVAL_SECONDS", 3600)
+
+    def told():
+        return [frame["text"] for frame in frames if frame["type"] == "message.delta"]
+
+    async def scenario():
+        client = valkey.async_client()
+        answer = Answer(claim, client, on_doubt=lambda: None)
+        answer.write("One")
+        while not told():
+            await asyncio.sleep(0.01)
+        for word in (" two", " three", " four"):
+            answer.write(word)
+            await asyncio.sleep(0.01)
+        before = told()
+        await answer.close()
+        await client.aclose()
+        return before
+
+    assert loop.run(scenario()) == ["One"] and told() == ["One", " two three four"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_fault_of_ours_ends_the_answer_with_a_sentence(answer, claim, loop, monkeypatch, caplog):
+    async def broken(*args):
+        raise ZeroDivisionError("a secret detail")
+
+    monkeypatch.setattr(turn.offer, "offered", broken)
+    run_turn(loop, claim)
+    ended = now(answer)
+    assert (ended.status, ended.error_code, ended.error_detail) == ("error", "internal", SENTENCES["internal"])
+    assert "a secret detail" in caplog.text, "the operator's log has it"
 
 
 @pytest.mark.parametrize(
