@@ -1,0 +1,27 @@
+"""docs/features.md names a test for each promise, and each of these tests exists."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+DOCUMENT = TESTS.parent / "docs" / "features.md"
+PROMISES = [f"{letter}{number}" for letter, count in zip("LHAGPX", (9, 10, 6, 6, 9, 5), strict=True)
+            for number in range(1, count + 1)]  # fmt: skip
+
+
+@cache
+def names_in(file):
+    tree = ast.parse((TESTS / f"{file}.py").read_text())
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def test_each_promise_names_tests_that_exist():
+    rows = re.findall(r"(?m)^\| ([A-Z]\d+) \| .+ \| (.+) \|$", DOCUMENT.read_text())
+    assert [promise for promise, _ in rows] == PROMISES
+    for promise, cell in rows:
+        tests = re.findall(r"`([\w/]+)::(\w+)`", cell)
+        assert tests, promise
+        missing = [f"{file}::{name}" for file, name in tests if name not in names_in(file)]
+        assert not missing, (promise, missing)
