@@ -94,6 +94,14 @@ def test_a_second_overflow_summarises_more_and_a_third_is_the_end(provider, sess
     assert second.content in final["messages"][0]["content"] and first.content not in final["messages"][0]["content"]
 
 
+def test_a_third_overflow_is_the_end_though_it_could_be_summarised_more(provider, session, told, asked):
+    told(8)
+    model = provider.script("thrice", ["context", "words-n3", "context", "words-n4", "context", "words"])
+    answer = asked(model)
+    assert (answer.status, answer.error_code) == ("error", "context_overflow")
+    assert Summary.objects.filter(session=session).count() == 2 and len(bodies(provider)) == 5
+
+
 def test_later_answers_are_told_the_summary_too(provider, session, told, asked):
     told(6)
     asked("openai/words-context=2500")
