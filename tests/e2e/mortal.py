@@ -1,0 +1,94 @@
+"""A Django app with which a process of the product kills itself, with SIGKILL, at a point that a test names.
+
+The test writes `before rounds.settle 2` into the file that DOOM_FILE names: whichever process is the second to come to that
+point dies there, and the file is empty then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import inspect
+import os
+import pkgutil
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from django.apps import AppConfig
+
+MORTAL = (
+    "assistant.attached:prepare",
+    "assistant.attached:_keep",
+    "assistant.context:prompt_for",
+    "assistant.events:turn_status",
+    "assistant.lifecycle.answering:claim",
+    "assistant.lifecycle.answering:fail",
+    "assistant.lifecycle.answering:succeed",
+    "assistant.lifecycle.approving:decide",
+    "assistant.lifecycle.asking:send",
+    "assistant.lifecycle.attaching:_reserve",
+    "assistant.lifecycle.attaching:upload",
+    "assistant.lifecycle.compacting:part_to_summarise",
+    "assistant.lifecycle.compacting:store",
+    "assistant.lifecycle.rounds:begin_calls",
+    "assistant.lifecycle.rounds:continue_later",
+    "assistant.lifecycle.rounds:_let_go",
+    "assistant.lifecycle.rounds:open_round",
+    "assistant.lifecycle.rounds:park",
+    "assistant.lifecycle.rounds:settle",
+    "assistant.lifecycle.steering:take",
+    "assistant.lifecycle.usage:record",
+    "assistant.llm:stream",
+    "assistant.metering:_Meter.see",
+    "assistant.tools.calls:Bench.outcome_of",
+    "tests.e2e.counting_tools:_note",
+)
+
+
+class Mortal(AppConfig):
+    name = "tests.e2e.mortal"
+
+    def ready(self) -> None:
+        for path in MORTAL:
+            module, _, inside = path.partition(":")
+            *within, attribute = inside.split(".")
+            holder = pkgutil.resolve_name(f"{module}:{'.'.join(within)}")
+            name = f"{within[-1] if within else module.rpartition('.')[2]}.{attribute}"
+            setattr(holder, attribute, _mortal(getattr(holder, attribute), name))
+
+
+def _mortal(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def awaited(*arguments: Any, **named: Any) -> Any:
+            _come_to(f"before {name}")
+            result = await function(*arguments, **named)
+            _come_to(f"after {name}")
+            return result
+
+        return awaited
+
+    @functools.wraps(function)
+    def called(*arguments: Any, **named: Any) -> Any:
+        _come_to(f"before {name}")
+        result = function(*arguments, **named)
+        _come_to(f"after {name}")
+        return result
+
+    return called
+
+
+def _come_to(point: str) -> None:
+    with contextlib.suppress(FileNotFoundError), open(os.environ["DOOM_FILE"], "r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        named, _, left = file.read().rpartition(" ")
+        if named != point:
+            return
+        file.seek(0)
+        file.truncate()
+        if left == "1":
+            os.kill(os.getpid(), signal.SIGKILL)
+        file.write(f"{point} {int(left) - 1}")
