@@ -18,6 +18,7 @@ from tests.provider import expected_text
 DEPTH = 3  # questions that a session may have open: one is answered, the others wait
 RETRY_SECONDS = 0.3
 ROUNDS = 2  # of answers that use tools
+TOOLS = ("note", "note", "peek")  # of each round, the last one idempotent
 RESUME_SHARE = 0.02  # of the looks, a few a second
 
 
@@ -37,8 +38,8 @@ def script(dice: random.Random, number: int, hurried: bool) -> tuple[str, bool]:
         case share if share < 0.40:
             return f"openai/big={'4K' if hurried else '24K'}-pieces=80-rate=40-{first}-tag={number}", False
         case share if share < 0.65:
-            # Two rounds of two tools each, none of which may be run twice; the tools count themselves.
-            calls = f"tool=note:key:a{number}-tool=note:key:b{number}-rounds={ROUNDS}"
+            # Two that must not be run twice, and one that may be. The tools count themselves.
+            calls = f"tool=note:key:a{number}-tool=note:key:b{number}-tool=peek:key:c{number}-rounds={ROUNDS}"
             return f"openai/words-n{tokens}-rate={rate}-{first}-salt-{calls}-tag={number}", False
     return f"openai/words-n{tokens}-rate={rate}-{first}-salt-tag={number}", False
 

@@ -45,6 +45,17 @@ class Stored:
     error_detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a tool as the database has it at the end."""
+
+    id: str
+    answer: str
+    round: int
+    name: str
+    status: str
+
+
 @dataclass
 class Stage:
     provider: ProviderProcess
@@ -58,10 +69,11 @@ class Stage:
         lines = self.counts.read_text().splitlines() if self.counts and self.counts.exists() else []
         return Counter(lines)
 
-    def calls(self) -> list[tuple[str, int, str]]:
-        """(answer, round, status) of every tool call."""
-        rows = self.product.rows("SELECT message_id, round, status FROM assistant_toolcall ORDER BY id")
-        return [(plain(row[0]), row[1], row[2]) for row in rows]
+    def calls(self) -> list[Call]:
+        rows = self.product.rows(
+            "SELECT id, message_id, round, name, status FROM assistant_toolcall ORDER BY message_id, round, place"
+        )
+        return [Call(plain(row[0]), plain(row[1]), *row[2:]) for row in rows]
 
     @property
     def name(self) -> str:

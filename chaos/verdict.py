@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-from chaos.crowd import ROUNDS, Room
+from chaos.crowd import ROUNDS, TOOLS, Room
 from chaos.kills import Kill
 from chaos.kinds import Kind
 from chaos.ledger import Ledger, Question, Sight
@@ -27,7 +27,7 @@ class Verdict:
     recovered: int = 0  # of those: whole in the end
     failed: Counter[str] = field(default_factory=Counter)  # with a sentence, by code
     lost: list[str] = field(default_factory=list)
-    calls: Counter[str] = field(default_factory=Counter)  # of tools, by status
+    calls: Counter[str] = field(default_factory=Counter)  # of tools, by status; "again": runs after the first
     doubled: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)  # shown to a viewer
@@ -115,22 +115,32 @@ def is_doubled(text: str, expected: str) -> bool:
 
 
 def _judge_tools(verdict: Verdict, stage: Stage, stored: list[Stored]) -> None:
-    """No tool was run twice, every call has its one result, and the model server could read each request.
+    """No tool was run twice that must not be, every call has its one result, and the model server could read each request.
 
     The tools note the id of the call that they are run for.
     """
-    doubled = [(call, count) for call, count in stage.tool_runs().items() if count > 1]
-    verdict.doubled += [f"the tool call {call} was run {count} times" for call, count in doubled]
+    runs = stage.tool_runs()
     ended = {message.id: message.status for message in stored if message.status not in ("pending", "processing")}
-    of_answer: dict[str, Counter[int]] = {}
-    for answer, number, status in stage.calls():
-        verdict.calls[status] += 1
-        of_answer.setdefault(answer, Counter())[number] += 1
-        if answer in ended and status in ("pending", "running"):
-            verdict.stuck.append(f"a tool call of answer {answer}, round {number}, is {status}")
+    of_answer: dict[str, dict[int, list[str]]] = {}
+    for call in stage.calls():
+        verdict.calls[call.status] += 1
+        of_answer.setdefault(call.answer, {}).setdefault(call.round, []).append(call.name)
+        name = f"the call of {call.name} {call.id} in round {call.round} of answer {call.answer} ({call.status})"
+        is_idempotent, times = call.name == TOOLS[-1], runs.pop(call.id, 0)
+        if call.answer in ended and call.status in ("pending", "running"):
+            verdict.stuck.append(name)
+        if times > 1 and is_idempotent:
+            verdict.calls["again"] += times - 1
+        elif times > 1:
+            verdict.doubled.append(f"{name} was run {times} times")
+        if call.status == "success" and not times:
+            verdict.wrong.append(f"{name} was not run")
+        if call.status == "interrupted" and is_idempotent:
+            verdict.wrong.append(f"{name} could have been run again")
+    verdict.wrong += [f"the tool call {call} was run and is not stored" for call in runs]
     for answer, rounds in of_answer.items():
-        if ended.get(answer) == "success" and rounds != Counter(dict.fromkeys(range(1, ROUNDS + 1), 2)):
-            verdict.wrong.append(f"answer {answer} has the rounds {dict(rounds)}")
+        if ended.get(answer) == "success" and rounds != {number: list(TOOLS) for number in range(1, ROUNDS + 1)}:
+            verdict.wrong.append(f"answer {answer} has the rounds {rounds}")
     for request in stage.provider.requests():
         try:
             check_request(request["body"])

@@ -38,6 +38,27 @@ async def note(context: Context, key: str) -> str:
     return f"Noted {key}."
 
 
+@counting.tool(title="Peek", timeout=60, idempotent=True)
+async def peek(context: Context, key: str) -> str:
+    """As `note`, but twice is harmless."""
+    _note(str(context.call_id))
+    await asyncio.sleep(0.4)
+    return f"Seen {key}."
+
+
+@counting.tool(title="Crash", timeout=60)
+def crash() -> str:
+    """Crashes."""
+    raise RuntimeError("a secret detail")
+
+
+@counting.tool(title="Hang", timeout=1)
+def hang() -> str:
+    """Comes back long after its time is up."""
+    time.sleep(5)
+    return "too late"
+
+
 @counting.tool(title="Look", doing="Looking", timeout=60, idempotent=True)
 async def look(what: str) -> str:
     """Looks. Waits in the middle until the gate is open."""
