@@ -28,20 +28,27 @@ class ClientState:
                 self._delta(frame)
             case "message.reset":
                 self._reset(frame)
+            case "message.tool_calls":
+                self._calls(frame)
             case "session.updated":
                 version = frame["session"].get("version", 0)
                 if version >= self.session.get("version", 0):
                     self.session |= frame["session"] | {"role": self.session["role"]}
 
     def _take(self, incoming: dict[str, Any], held: dict[str, Any] | None) -> None:
-        if held is not None:
-            if incoming["version"] < held["version"]:
+        if held is not None and incoming["version"] < held["version"]:
+            incoming = held
+        elif held is not None:
+            known = held.get("calls_version", 0)
+            if known > incoming["version"]:  # the calls come apart from the message
+                incoming = incoming | {"tool_calls": held["tool_calls"], "calls_version": known}
+            if incoming["status"] in OPEN and incoming["attempt"] < held["attempt"]:
                 incoming = held
-            elif incoming["status"] in OPEN:
-                if incoming["attempt"] < held["attempt"]:
-                    incoming = held
-                elif incoming["attempt"] == held["attempt"] and incoming["seq"] < held["seq"]:
-                    incoming = incoming | {name: held[name] for name in ("seq", "content", "html")}
+            elif incoming["status"] in OPEN and (incoming["attempt"], incoming["seq"]) < (
+                held["attempt"],
+                held["seq"],
+            ):
+                incoming = incoming | {name: held[name] for name in ("seq", "content", "html")}
         self.messages[incoming["id"]] = dict(incoming)
 
     def _delta(self, frame: dict[str, Any]) -> None:
@@ -66,6 +73,13 @@ class ClientState:
         elif held["status"] in OPEN and (frame["attempt"], frame["seq"]) >= (held["attempt"], held["seq"]):
             held |= {name: frame[name] for name in ("attempt", "seq", "content", "html")}
 
+    def _calls(self, frame: dict[str, Any]) -> None:
+        held = self.messages.get(frame["message_id"])
+        if held is None:
+            self.is_stale = True
+        elif frame["version"] >= held.get("calls_version", held["version"]):
+            held |= {"tool_calls": frame["tool_calls"], "calls_version": frame["version"]}
+
     @property
     def shown(self) -> dict[str, Any]:
         """What two clients that have heard the same must agree on. (A checkpoint stores a version and tells nobody.)"""
@@ -73,6 +87,7 @@ class ClientState:
         return {
             "session": {name: value for name, value in self.session.items() if name != "role"},
             "messages": [
-                {name: value for name, value in message.items() if name not in ("version",)} for message in in_order
+                {name: value for name, value in message.items() if name not in ("version", "calls_version")}
+                for message in in_order
             ],
         }
