@@ -1,7 +1,7 @@
 """The models, through litellm: a stream of typed pieces, and errors in our own categories.
 
-litellm says whom to ask, how, and what an error means. The bytes of OpenAI's protocol are read by `assistant.lane`, which
-costs a tenth; every other provider's by litellm.
+litellm says whom to ask, how, and what an error means. The bytes of OpenAI's protocol are read by `assistant.lane`, for far
+less CPU; every other provider's by litellm.
 
 This is the only module that imports litellm, and it does so on first use: the import takes seconds and 180 MB, and the
 web server and the management commands never need it. `preload` is for the process that the workers are forked from.
