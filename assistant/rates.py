@@ -13,7 +13,7 @@ from assistant import valkey
 
 logger = logging.getLogger(__name__)
 
-# KEYS[1]: the theoretical arrival time of the next one, in ms. ARGV: ms between two, how many at once, 1 to count this one.
+# KEYS[1]: the theoretical arrival time of the next one, in ms. ARGV: ms between two, how many at once.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -21,7 +21,7 @@ local due = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now)
 local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local wait = due + interval - now - interval * burst
 if wait > 0 then return math.ceil(wait) end
-if ARGV[3] == '1' then redis.call('SET', KEYS[1], due + interval, 'PX', math.ceil(due + interval - now)) end
+redis.call('SET', KEYS[1], due + interval, 'PX', math.ceil(due + interval - now))
 return 0
 """
 
@@ -31,22 +31,11 @@ def take(what: str, limit: int, seconds: float) -> float:
 
     `limit` of them are allowed within `seconds`; 0 allows any number.
     """
-    return _ask(what, limit, seconds, counts=True)
-
-
-def wait_for(what: str, limit: int, seconds: float) -> float:
-    """As `take`, but only looks."""
-    return _ask(what, limit, seconds, counts=False)
-
-
-def _ask(what: str, limit: int, seconds: float, *, counts: bool) -> float:
     if not limit:
         return 0.0
     interval = seconds * 1000 / limit
     try:
-        answer = valkey.client().eval(
-            _TAKE, 1, f"{valkey.PREFIX}:rate:{what}", str(interval), str(limit), str(int(counts))
-        )
+        answer = valkey.client().eval(_TAKE, 1, f"{valkey.PREFIX}:rate:{what}", str(interval), str(limit))
     except valkey.Unavailable as error:
         logger.warning("Rates are not limited while Valkey is away (%s).", error)
         return 0.0

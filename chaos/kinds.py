@@ -31,11 +31,6 @@ class Kind(enum.StrEnum):
         """
         return self not in (Kind.PUSHER, Kind.COMMAND, Kind.WEB, Kind.VALKEY, Kind.DATABASE)
 
-    @property
-    def is_kill(self) -> bool:
-        """SIGKILL, and not a stop in order or a pause."""
-        return self not in (Kind.ROLLING, Kind.DEPLOY, Kind.FROZEN, Kind.ZOMBIE)
-
 
 def schedule(kills: int, among: list[Kind], dice: random.Random) -> list[Kind]:
     """`kills` kinds, each as often as the others (give or take one), in an order that the dice decide."""

@@ -24,7 +24,6 @@ from assistant.models.session import ChatSession
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 PDF = "application/pdf"
 TEXT = "text/plain"
-TYPES = (*IMAGES, PDF, TEXT)
 
 MADE_WITHIN = timedelta(hours=1)  # longer than any upload: a file without attachments is then nobody's
 

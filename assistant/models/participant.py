@@ -53,10 +53,6 @@ class Participant(models.Model):
     def unread(self) -> int:
         return max(0, self.session.said - self.read)
 
-    @property
-    def may_write(self) -> bool:
-        return self.role in WRITERS
-
     def as_json(self) -> dict[str, Any]:
         return {"id": self.user_id, "name": display_name(self.user), "role": self.role, "color": hue(self.user_id)}
 
