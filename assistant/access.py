@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
 from django.http.request import HttpRequest, split_domain_port, validate_host
 from django.utils import timezone
@@ -80,6 +81,11 @@ def roles(session_ids: set[UUID]) -> dict[tuple[UUID, int], str]:
     """(session, user) to role, of all participants of these sessions whose account is not closed."""
     rows = Participant.objects.filter(session_id__in=session_ids, user__is_active=True)
     return {(row[0], row[1]): row[2] for row in rows.values_list("session_id", "user_id", "role")}
+
+
+def open_accounts(user_ids: set[int]) -> set[int]:
+    users = get_user_model().objects.filter(pk__in=user_ids, is_active=True)
+    return set(users.values_list("pk", flat=True)) if user_ids else set()
 
 
 def open_links(link_ids: set[int]) -> set[int]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from assistant import access, behind, conf, events, presence, public, rollcall, valkey
+from assistant import behind, conf, events, presence, public, rollcall, valkey
 from assistant.models import ShareLink
 from assistant.models.participant import WRITERS, display_name
 from assistant.presence import Online
@@ -108,7 +108,6 @@ class SessionConsumer(RoomConsumer):
 
     async def authorise(self) -> int | None:
         self.session_id = self.scope["url_route"]["kwargs"]["session_id"]
-        self.credential = await self.database.call_once(access.socket_credential, self.scope)
         return await super().authorise()
 
     async def state(self) -> tuple[dict[str, Any], Seat] | int:
@@ -223,4 +222,8 @@ class ListConsumer(TellingConsumer):
     async def send_snapshot(self) -> bool:
         state = await self.database.call_once(list_snapshot, self.user)
         await self.send(events.encode("list.snapshot", **state))
+        rollcall.take(self.channel_name, Seat(None, int(self.user.pk), credential=self.credential), self.database)
         return True
+
+    async def left(self) -> None:
+        rollcall.discard(self.channel_name)

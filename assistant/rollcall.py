@@ -2,8 +2,8 @@
 
 It renews their presence, tells of those that expired because their web process died, and looks whether each may still see
 what it sees, with the role it thinks it has. That is the net below the events that say so at once: one of them may be
-lost, and a closed account, a revoked token or a sign-out is told by none. Two queries and a round trip for each session,
-however many sockets there are.
+lost, and a closed account, a revoked token or a sign-out is told by none. A few queries, and a round trip for each
+session, however many sockets there are.
 """
 
 from __future__ import annotations
@@ -27,9 +27,12 @@ CALLS = 3  # in the time in which presence expires: two may be late
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """What a socket is thought to be allowed: the session, as this user in this role, or by this link."""
+    """What a socket is thought to be allowed: the session, as this user in this role, or by this link.
 
-    session_id: UUID
+    Without a session: the list of this user's sessions.
+    """
+
+    session_id: UUID | None
     user_id: int | None = None
     role: str | None = None
     credential: access.Credential | None = None
@@ -79,7 +82,8 @@ async def _call_again_and_again(database: Database) -> None:
 async def _renew(database: Database) -> None:
     sockets: dict[UUID, list[tuple[int | None, str]]] = defaultdict(list)
     for channel, seat in _seats.items():
-        sockets[seat.session_id].append((seat.user_id, channel))
+        if seat.session_id is not None:
+            sockets[seat.session_id].append((seat.user_id, channel))
     for session_id, online in (await database.call_once(presence.renew, sockets)).items():
         await events.send_frame(session_id, events.encode("presence", **online.as_json()))
 
@@ -98,7 +102,8 @@ def _wrong(called: dict[str, Seat]) -> dict[str, str]:
     """The channels that are not what they should be, and the event that puts each right."""
     seats = called.values()
     valid = access.still_valid({seat.credential for seat in seats if seat.credential})
-    roles = access.roles({seat.session_id for seat in seats if seat.link_id is None})
+    roles = access.roles({seat.session_id for seat in seats if seat.session_id and seat.link_id is None})
+    accounts = access.open_accounts({seat.user_id for seat in seats if seat.session_id is None and seat.user_id})
     links = access.open_links({seat.link_id for seat in seats if seat.link_id is not None})
     wrong = {}
     for channel, seat in called.items():
@@ -107,6 +112,9 @@ def _wrong(called: dict[str, Seat]) -> dict[str, str]:
         elif seat.link_id is not None:
             if seat.link_id not in links:
                 wrong[channel] = "share.ended"
+        elif seat.session_id is None:
+            if seat.user_id not in accounts:
+                wrong[channel] = "credential.ended"
         elif seat.user_id is None or seat.role != roles.get((seat.session_id, seat.user_id)):
             wrong[channel] = "viewer.resync"
     return wrong

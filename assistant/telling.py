@@ -35,11 +35,13 @@ class TellingConsumer(AsyncWebsocketConsumer):
 
     hears: ClassVar[frozenset[str]] = frozenset({"ping", "sync"})  # types of frames that a client may send
     user: Any = None
+    credential: access.Credential | None = None
     is_subscribed = False
     is_told = False  # it has had its first snapshot, and was not refused since
 
     async def authorise(self) -> int | None:
         """Finds out who is there; returns the code to close with if nobody is."""
+        self.credential = await self.database.call_once(access.socket_credential, self.scope)
         self.user = await self.database.call_once(access.socket_user, self.scope)
         return NOT_SIGNED_IN if self.user is None else None
 

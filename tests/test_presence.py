@@ -187,6 +187,29 @@ def test_a_closed_account_sees_nothing_more(session, bob, loop, swift):
     loop.run(scenario())
 
 
+@pytest.mark.parametrize("ending", ["closed", "deleted", "signed out"])
+def test_who_has_no_account_any_more_hears_nothing_more_of_their_list(ending, session, bob, loop, swift):
+    cookie = cookie_of(bob)
+
+    def end():
+        if ending == "closed":
+            type(bob).objects.filter(pk=bob.pk).update(is_active=False)
+        elif ending == "deleted":
+            bob.delete()
+        else:
+            Session.objects.all().delete()
+
+    async def scenario():
+        async with opened(None, cookie, OWN, path="/ws/sessions/") as socket:
+            await socket.until("list.snapshot")
+            await do(end)
+            assert await socket.close_code() == 1013
+        async with opened(None, cookie, OWN, path="/ws/sessions/") as again:
+            assert await again.close_code() == 4401
+
+    loop.run(scenario())
+
+
 def test_a_revoked_token_and_an_ended_sign_in_are_asked_to_come_again_and_are_nobody_then(
     session, bob, alice, loop, swift
 ):
