@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from assistant import sidebar
-from assistant.lifecycle import asking, keeping, people
+from assistant.lifecycle import asking, keeping, people, steering
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Invitation, Participant
 from assistant.models.participant import Role
@@ -41,6 +41,32 @@ def test_a_question_and_the_end_of_its_answer_are_unread_by_everyone_else(sessio
     assert [unread(user, session) for user in (alice, bob, vera)] == [0, 1, 1]
     finish(claim)
     assert [unread(user, session) for user in (alice, bob, vera)] == [1, 2, 2]
+
+
+def test_what_waits_is_unread_once_it_is_asked_and_never_if_it_is_withdrawn(session, alice, bob, vera, worker):
+    claim = claimed(answer_of(ask(session, alice)), worker)
+    everyone = alice, bob, vera
+    withdrawn, waiting = ask(session, bob).message, ask(session, bob, "@vera, look").message
+    assert [unread(user, session) for user in everyone] == [0, 0, 1]
+    asking.withdraw(withdrawn)
+    assert [unread(user, session) for user in everyone] == [0, 0, 1] and not entry(vera, session)["yours"][
+        "mentioned"
+    ]
+    finish(claim)
+    waiting.refresh_from_db()
+    assert waiting.status == "success"
+    assert [unread(user, session) for user in everyone] == [2, 1, 3], (
+        "the answer; and of what is asked now all but its author"
+    )
+    assert entry(vera, session)["yours"]["mentioned"]
+
+
+def test_what_joins_the_running_answer_is_unread_then(session, alice, bob, vera, worker):
+    claim = claimed(answer_of(ask(session, alice)), worker)
+    ask(session, bob, when="steer")
+    assert [unread(user, session) for user in (alice, bob, vera)] == [0, 0, 1]
+    assert len(steering.take(claim, 1)) == 1
+    assert [unread(user, session) for user in (alice, bob, vera)] == [1, 0, 2]
 
 
 def test_reading_marks_and_only_forward(session, alice, bob, worker):

@@ -91,7 +91,7 @@ def send(
         )
         attaching.send_with(message, attachments)
         locked.updated_at = timezone.now()
-        note_question(locked, author, message.mentions)
+        note_question(locked, author, message.mentions, waits=must_wait)
         titling.name_by_words(locked, content or attaching.first_name(message))
         events.message_created(message)
         reply = None

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from assistant import events
-from assistant.lifecycle.turns import line_up
+from assistant.lifecycle.turns import line_up, note_said
 from assistant.models.message import Claim, Message, Status, next_version
 from assistant.models.session import ChatSession
 
@@ -45,6 +45,7 @@ def take(claim: Claim, rounds: int) -> list[Message]:
         )
         assert won == len(taken), "the session's lock keeps a withdrawal from coming between"
         for message in taken:
+            note_said(session, message)
             events.message_changed(message)
         events.session_changed(session)
     return taken

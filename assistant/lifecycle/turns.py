@@ -101,6 +101,7 @@ def _leave_queue(session: ChatSession, question: Message) -> None:
         .update(status=Status.SUCCESS, finished_at=Now(), version=next_version())
     )
     assert won, "the session's lock keeps a withdrawal from coming between"
+    note_said(session, question)
     events.message_changed(question)
 
 
@@ -198,15 +199,16 @@ def take_live_text(message: Message) -> None:
         message.content, message.seq = shown.content, shown.seq
 
 
-def note_question(session: ChatSession, author: Any, mentioned: Iterable[int] = ()) -> None:
-    """Everyone else in the session has one more thing to read, and the session is back in all lists.
+def note_question(session: ChatSession, author: Any, mentioned: Iterable[int] = (), *, waits: bool = False) -> None:
+    """Everyone else in the session has one more thing to read, unless the question waits; and it is back in all lists.
 
-    Who speaks has read what was said before. `mentioned` are the ids of the users whom the question names. Stores the
-    session's `last_position` and `updated_at` too.
+    Who speaks has read what was said before. `mentioned` are the ids of the users whom the question names. A question that
+    waits may be withdrawn: it is counted once it leaves the queue (`note_said`). Stores the session's `last_position` and
+    `updated_at` too.
     """
-    session.said += 1
+    session.said += 0 if waits else 1
     session.save(update_fields=["said", "updated_at", "last_position"])
-    named = set(mentioned)
+    named = set() if waits else set(mentioned)
     now = Value(session.said, output_field=PositiveIntegerField())
     changes: dict[str, Any] = {"read": Case(When(user=author, then=now), default=F("read"))}
     if named:
@@ -214,6 +216,16 @@ def note_question(session: ChatSession, author: Any, mentioned: Iterable[int] = 
     is_changed = Q(archived_at__isnull=False) | Q(user=author) | Q(user_id__in=named)
     # One statement for all of them: the question is being sent, and everyone waits for it.
     session.participants.filter(is_changed).update(archived_at=None, version=F("version") + 1, **changes)
+
+
+def note_said(session: ChatSession, question: Message) -> None:
+    """A question has left the queue to be answered: everyone but its author has one more thing to read."""
+    session.said += 1
+    session.save(update_fields=["said"])
+    session.participants.filter(user=question.author_id).update(read=F("read") + 1, version=F("version") + 1)
+    if question.mentions:
+        named = session.participants.filter(user_id__in=question.mentions)
+        named.update(mentioned=session.said, version=F("version") + 1)
 
 
 def touch(session: ChatSession) -> None:
