@@ -31,6 +31,17 @@ def told(frames):
     return [(frame["type"], frame["participant"]["name"], frame["participant"]["role"]) for frame in frames]
 
 
+def test_people_know_each_other_s_user_names_but_no_e_mail_addresses(session, alice, bob, vera):
+    alice.first_name = "Alicia"
+    alice.save()
+    vera.username = "vera@example.org"
+    vera.save()
+    found = Caller(bob)("get", f"/sessions/{session.pk}/participants").json()["participants"]
+    assert [(p["name"], p["handle"]) for p in found] == [
+        ("Alicia", "alice"), ("bob", "bob"), ("vera@example.org", None),
+    ]  # fmt: skip
+
+
 # --- one owner ---
 
 

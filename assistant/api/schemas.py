@@ -314,6 +314,7 @@ class Invitations(Schema):
 class Participant(Schema):
     id: int
     name: str
+    handle: str | None = Field(description="The user name, by which one is mentioned too; null if it is an address.")
     role: Literal["owner", "editor", "viewer"]
     color: int = Field(description="A hue in degrees, the person's own.")
 

@@ -54,7 +54,13 @@ class Participant(models.Model):
         return max(0, self.session.said - self.read)
 
     def as_json(self) -> dict[str, Any]:
-        return {"id": self.user_id, "name": display_name(self.user), "role": self.role, "color": hue(self.user_id)}
+        return {
+            "id": self.user_id,
+            "name": display_name(self.user),
+            "handle": handle(self.user),
+            "role": self.role,
+            "color": hue(self.user_id),
+        }
 
 
 class Removal(models.Model):
@@ -73,6 +79,12 @@ class Removal(models.Model):
 
 def display_name(user: Any) -> str:
     return user.get_full_name() or user.get_username()
+
+
+def handle(user: Any) -> str | None:
+    """The user name, by which one is mentioned too. One that looks like an e-mail address is nobody else's business."""
+    name: str = user.get_username()
+    return None if "@" in name else name
 
 
 def hue(user_id: int) -> int:

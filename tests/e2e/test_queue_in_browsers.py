@@ -170,6 +170,23 @@ def test_people_talk_among_themselves_until_somebody_mentions_the_assistant(
     ]  # fmt: skip
 
 
+def test_a_user_name_is_marked_as_a_mention_like_a_name(product: Product, browser: Browser) -> None:
+    (dora,) = product.people("dora")
+    product.manage(
+        "shell", "--no-imports", "-c",
+        "from django.contrib.auth import get_user_model as m; "
+        "m().objects.filter(username='dora').update(first_name='Dorothea', last_name='Brown')",
+    )  # fmt: skip
+    with dora, Window.opened(browser, product.url, "dora") as window:
+        session = dora.new_session()
+        dora.http.patch(f"/api/sessions/{session}", json={"replies": "mention"}).raise_for_status()
+        page = window.open(f"/s/{session}/")
+        expect(page.locator("[data-connection]")).to_be_hidden()
+        window.ask("Is @dora the same as @Dorothea Brown and as @nobody?")
+        expect(page.locator(".mention.is-you")).to_have_text(["@dora", "@Dorothea Brown"])
+        expect(page.locator(".mention")).to_have_count(2)
+
+
 def test_a_failure_says_why_the_queue_rests_and_resume_goes_on(
     windows: tuple[Window, Window], provider: ProviderProcess, alice: Person, bob: Person
 ) -> None:

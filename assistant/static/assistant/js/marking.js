@@ -3,7 +3,7 @@
 import { ASSISTANT, keyOf, mentionPattern } from "./mentions.js";
 import { clone } from "./parts.js";
 
-/** names() gives {all: [name], own: name}. Returns mark(element). */
+/** names() gives {all: [name], own: [name]}. Returns mark(element). */
 export function nameMarker(names) {
   return (element) => {
     if (!element.textContent.includes("@")) return;
@@ -12,7 +12,7 @@ export function nameMarker(names) {
     const texts = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
     const found = [];
     while (texts.nextNode()) if (!texts.currentNode.parentElement.closest("code, pre, a, .mention")) found.push(texts.currentNode);
-    for (const text of found) mark(text, pattern, own && keyOf(own));
+    for (const text of found) mark(text, pattern, own.map(keyOf));
   };
 }
 
@@ -22,7 +22,7 @@ function mark(text, pattern, own) {
     const name = text.splitText(match.index);
     name.splitText(match[0].length);
     const marked = clone("mention-mark-template");
-    marked.classList.toggle("is-you", keyOf(match[1]) === own);
+    marked.classList.toggle("is-you", own.includes(keyOf(match[1])));
     name.replaceWith(marked);
     marked.append(name);
   }

@@ -10,6 +10,9 @@ const CODE = /(`{3,}|~{3,})[\s\S]*?(?:\1|$)|(`+)[\s\S]*?\2/gu;
 
 export const keyOf = (name) => name.split(BETWEEN).join("").toLowerCase();
 
+/** What a participant is called: by name, and by user name where that is another one. */
+export const namesOf = ({ name, handle }) => [name, handle].filter(Boolean);
+
 /** A pattern that finds the mentions of any of these names, the longest first; null if there is no name. */
 export function mentionPattern(names) {
   const words = [...new Set(names)].filter((name) => keyOf(name)).sort((a, b) => keyOf(b).length - keyOf(a).length);

@@ -8,7 +8,7 @@ import { showComposer } from "./composer.js";
 import { showConnection } from "./connection.js";
 import { draftsIn, sweepDrafts } from "./drafts.js";
 import { nameMarker } from "./marking.js";
-import { ASSISTANT, mentions } from "./mentions.js";
+import { ASSISTANT, mentions, namesOf } from "./mentions.js";
 import { isSilent } from "./message.js";
 import { showMessages } from "./messages.js";
 import { loadModels, modelLabel, showModel } from "./models.js";
@@ -79,8 +79,8 @@ const sidebar = showSidebar({
 // --- what is shown ---
 
 const markNames = nameMarker(() => ({
-  all: [label(), ...store.state.participants.map(({ name }) => name)],
-  own: store.state.you?.name,
+  all: [label(), ...store.state.participants.flatMap(namesOf)],
+  own: store.state.you ? namesOf(store.state.you) : [],
 }));
 const keep = keepMessages({ store, sessionId, sessionUrl: (id) => sessionUrl.replace(sessionId, id) });
 const messages = showMessages({
