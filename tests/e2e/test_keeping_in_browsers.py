@@ -94,6 +94,17 @@ def test_an_unread_mark_appears_live_and_goes_when_the_session_is_looked_at(
     two.complaints[:] = [text for text in two.complaints if "WebSocket" not in text]
 
 
+def test_what_one_is_looking_at_has_no_unread_mark(window: Window, alice: Person, bob: Person) -> None:
+    session = alice.new_session(tagged("words-n3"))
+    alice.invite(session, bob)
+    page = opened(window, session)
+    page.route("**/api/sessions/*/read", lambda route: None)  # so the server never hears that it was read
+    bob.wait_for_end(bob.asked(session, "@alice look"))
+    alice.http.patch(f"/api/sessions/{session}", json={"title": "Told after it"}).raise_for_status()
+    expect(listed(page, session).locator("[data-part=title]")).to_have_text("Told after it")
+    expect(badge(page, session)).to_be_hidden()
+
+
 def test_who_is_mentioned_sees_it_in_the_list(windows: tuple[Window, Window], alice: Person, bob: Person) -> None:
     session = alice.new_session(tagged("words-n3"))
     alice.invite(session, bob)

@@ -5,11 +5,14 @@ import { api } from "./api.js";
 const SOON_MS = 300; // what comes close together is told once
 const AGAIN_MS = 5_000;
 
+/** Whether somebody looks at this page: then what arrives is no news to them. */
+export const isLookedAt = () => !document.hidden && document.hasFocus();
+
 export function keepRead({ store, sessionId }) {
   let told = 0;
   let timer = null;
 
-  const isLooking = () => store.state.ready && !document.hidden && document.hasFocus();
+  const isLooking = () => store.state.ready && isLookedAt();
 
   function look(after = SOON_MS) {
     const said = store.state.session?.said ?? 0;

@@ -7,6 +7,7 @@ import { openMenu as openMenuBeside } from "./menu.js";
 import { modelLabel } from "./models.js";
 import { notice, orNotice } from "./notices.js";
 import { clone, part, reconcile, setHidden, setText } from "./parts.js";
+import { isLookedAt } from "./reading.js";
 import { showSearch } from "./search.js";
 import { connect } from "./socket.js";
 
@@ -65,13 +66,14 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
     part(element, "menu").setAttribute("aria-label", `Actions for ${title}`);
     setHidden(part(element, "running"), !running);
     element.classList.toggle("is-current", isCurrent);
-    element.classList.toggle("is-unread", yours.unread > 0);
+    const unread = isCurrent && isLookedAt() ? 0 : yours.unread; // the server hears a moment later that it was read
+    element.classList.toggle("is-unread", unread > 0);
     if (isCurrent) part(element, "link").setAttribute("aria-current", "page");
     const badge = part(element, "unread");
-    setHidden(badge, !yours.unread);
+    setHidden(badge, !unread);
     badge.classList.toggle("badge-live", yours.mentioned);
     badge.classList.toggle("badge-accent", !yours.mentioned);
-    const count = yours.unread > MOST_COUNTED ? `${MOST_COUNTED}+` : String(yours.unread);
+    const count = unread > MOST_COUNTED ? `${MOST_COUNTED}+` : String(unread);
     setText(part(element, "unread-count"), yours.mentioned ? `@ ${count}` : count);
     setText(part(element, "unread-words"), yours.mentioned ? " unread, you are mentioned" : " unread");
   }
@@ -190,7 +192,10 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
     onStatus: () => {},
   });
   document.addEventListener("visibilitychange", () => document.hidden || line.check());
-  addEventListener("focus", () => line.check());
+  addEventListener("focus", () => {
+    if (isReady) draw();
+    line.check();
+  });
   addEventListener("online", () => line.check());
   addEventListener("pageshow", (event) => event.persisted && line.check());
 
