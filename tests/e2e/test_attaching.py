@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests import files
-from tests.provider import ProviderProcess
+from tests.provider import ProviderProcess, expected_text
 
 from .people import Person, tagged
 from .running import Product, running
@@ -134,6 +134,29 @@ def test_files_come_by_every_way_are_remembered_and_sent(alice: Window, api: Per
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     picture(page, "narrow-dark")
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_a_withdrawn_message_comes_back_to_the_composer_with_its_files(
+    alice: Window, api: Person, provider: ProviderProcess
+) -> None:
+    page, model = alice.page, tagged("words-n9-hold=4")
+    session = api.new_session(model)
+    api.asked(session, "First")
+    alice.open(f"/s/{session}/")
+    alice.expect_answer(expected_text("words-n4"))
+    pick(page, ("notes.txt", "text/plain", b"Mind the gap"))
+    expect(page.locator(".file .file-detail")).to_have_text("12 bytes")
+    alice.ask("What is in these?")
+    expect(page.locator(".queued")).to_contain_text("notes.txt")
+    page.get_by_role("button", name="Withdraw this waiting message").click()
+    expect(page.locator(".queued")).to_have_count(0)
+    expect(alice.composer).to_have_value("What is in these?")
+    expect(page.locator(".file .file-name")).to_have_text(["notes.txt"])
+
+    provider.release(model)
+    alice.expect_answer(expected_text("words-n9"))
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.locator(".message.is-question").nth(1).locator(".attachment")).to_contain_text("notes.txt")
 
 
 def test_what_cannot_be_taken_says_why_and_blocks_nothing_else(alice: Window, api: Person) -> None:

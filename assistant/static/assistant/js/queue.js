@@ -5,7 +5,8 @@ import { orNotice } from "./notices.js";
 import { clone, part, reconcile, setHidden, setText } from "./parts.js";
 import { hueOf, mayMove, mayWrite, pausedFor, placeBefore, queued } from "./state.js";
 
-export function showQueue({ store, sessionId }) {
+/** putBack(text, attachments) offers a withdrawn message to the composer. */
+export function showQueue({ store, sessionId, putBack }) {
   const section = document.querySelector("[data-queue]");
   const title = section.querySelector("[data-queue-title]");
   const list = section.querySelector("ol");
@@ -73,7 +74,9 @@ export function showQueue({ store, sessionId }) {
     down: (message) => move(message, 1),
     async withdraw(message) {
       const withdrawn = await orNotice(() => api.withdraw(message.id));
-      if (withdrawn) store.dispatch({ type: "ui.changed", message: { ...message, ...withdrawn, status: "cancelled" } });
+      if (!withdrawn) return;
+      store.dispatch({ type: "ui.changed", message: { ...message, ...withdrawn, status: "cancelled" } });
+      putBack(message.content, message.attachments);
     },
     async "send-now"(message) {
       const sent = await orNotice(() => api.sendNow(message.id));

@@ -92,7 +92,7 @@ const messages = showMessages({
   outbox,
   stop,
 });
-showQueue({ store, sessionId });
+showQueue({ store, sessionId, putBack: composer.offer });
 showSessionUsage({ sessionId });
 showSettings({ store, sessionId });
 showPeople({ store, sessionId });
