@@ -192,6 +192,21 @@ def menu_of_a_message(stage: Stage) -> None:
 
 
 @state
+def sheet_how_it_was_asked(stage: Stage) -> None:
+    session = stage.session("words-n3")
+    settings = {"parameters": {"temperature": 0.5, "max_tokens": 900}, "system_prompt": "Be brief.\nBe kind."}
+    stage.alice.http.patch(f"/api/sessions/{session}", json=settings).raise_for_status()
+    stage.answered(session)
+    stage.alice.http.patch(f"/api/sessions/{session}", json={"system_prompt": "Be long."}).raise_for_status()
+    stage.open(session)
+    stage.page.get_by_role("button", name="More for this message").last.click()
+    stage.page.get_by_role("menuitem", name="How it was asked").click()
+    sheet = stage.page.get_by_role("dialog", name="How this answer was asked")
+    expect(sheet).to_contain_text("Be brief.\nBe kind.", use_inner_text=True)
+    expect(sheet).to_contain_text("Temperature: 0.5")
+
+
+@state
 def question_being_asked_anew(stage: Stage) -> None:
     session = stage.session("words-n3")
     stage.answered(session)
@@ -210,6 +225,40 @@ def session_with_an_earlier_version(stage: Stage) -> None:
     stage.open(session)
     stage.page.get_by_role("button", name="Version before").click()
     expect(stage.page.locator(".version-note:not([hidden])")).to_be_visible()
+
+
+@state
+def question_asked_anew(stage: Stage) -> None:
+    session = stage.session("words-n3")
+    stage.answered(session, "What is a leese?")
+    question = stage.alice.messages(session)[0]["id"]
+    anew = {"client_id": uuid.uuid4().hex, "content": "What is a lease?"}
+    sent = stage.alice.http.post(f"/api/messages/{question}/resend", json=anew).json()
+    stage.alice.wait_for_end(sent["reply"]["id"])
+    stage.open(session)
+    stage.page.get_by_role("button", name="Version before").first.click()
+    expect(stage.page.locator(".is-question .version-note:not([hidden])")).to_be_visible()
+
+
+@state
+def gap_in_the_history(stage: Stage) -> None:
+    session = stage.session(title="A long talk")
+    stage.alice.http.patch(f"/api/sessions/{session}", json={"replies": "mention"}).raise_for_status()
+    ids = [stage.alice.ask(session, f"Message number {i}")["message"]["id"] for i in range(110)]
+    stage.window.open(f"/s/{session}/#message-{ids[3]}")
+    stage.page.locator(".gap").scroll_into_view_if_needed()
+    expect(stage.page.get_by_role("button", name="Go on from above")).to_be_in_viewport()
+
+
+@state
+def archived_sessions(stage: Stage) -> None:
+    session = stage.session(title="Plans for last summer")
+    stage.alice.http.post(f"/api/sessions/{session}/archive").raise_for_status()
+    stage.open(stage.session())
+    if stage.page.get_by_role("button", name="Open the list of sessions").is_visible():
+        stage.page.get_by_role("button", name="Open the list of sessions").click()
+    stage.page.get_by_role("button", name="Archived").click()
+    expect(stage.page.get_by_text("Plans for last summer")).to_be_visible()
 
 
 @state

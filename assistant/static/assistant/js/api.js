@@ -110,6 +110,7 @@ export const api = {
   decide: (callId, decision) => call("POST", `tool-calls/${at(callId)}/${decision}`),
   tools: () => call("GET", "tools"),
   retry: (messageId) => call("POST", `messages/${at(messageId)}/retry`),
+  askedWith: (messageId) => call("GET", `messages/${at(messageId)}/settings`),
   fork: (messageId) => call("POST", `messages/${at(messageId)}/fork`),
   resend: (messageId, { client_id, content }) =>
     call("POST", `messages/${at(messageId)}/resend`, { client_id, content }),

@@ -1,14 +1,21 @@
-/** What one does with a single message beside reading it: link to it, fork from it, ask it anew, jump to it. */
+/** What one does with a single message beside reading it: link to it, fork from it, ask it anew, look how it was asked. */
 
 import { api } from "./api.js";
 import { newClientId } from "./drafts.js";
 import { openMenu } from "./menu.js";
+import { modelLabel } from "./models.js";
 import { notice, orNotice } from "./notices.js";
-import { clone, copyText, part, setHidden } from "./parts.js";
+import { clone, copyText, part, setHidden, setText } from "./parts.js";
 import { afterGap, isOpen, mayResend } from "./state.js";
 
 const LINK = /^#message-([0-9a-f-]{36})$/;
 const MARKED_MS = 4_000;
+const PARAMETERS = {
+  temperature: "Temperature",
+  top_p: "Top p",
+  max_tokens: "Longest answer, in tokens",
+  reasoning_effort: "Reasoning effort",
+};
 
 /** The actions for `showMessages`, and `jump` for a page that has its first snapshot. `sessionUrl(id)` is an address. */
 export function keepMessages({ store, sessionId, sessionUrl }) {
@@ -20,6 +27,7 @@ export function keepMessages({ store, sessionId, sessionUrl }) {
     more({ message }, button) {
       chosen = message;
       part(menu, "fork").disabled = isOpen(message);
+      setHidden(part(menu, "asked-with"), message.role !== "assistant");
       openMenu(menu, button);
     },
     "edit-asked": ({ message }, _, element) => edit(element, message),
@@ -41,6 +49,18 @@ export function keepMessages({ store, sessionId, sessionUrl }) {
     menu.hidePopover();
     const session = await orNotice(() => api.fork(chosen.id));
     if (session) location.assign(sessionUrl(session.id));
+  });
+
+  part(menu, "asked-with").addEventListener("click", async () => {
+    menu.hidePopover();
+    const asked = await orNotice(() => api.askedWith(chosen.id));
+    if (!asked) return;
+    const sheet = document.getElementById("asked-sheet");
+    const parameters = Object.entries(asked.parameters).map(([name, value]) => `${PARAMETERS[name] ?? name}: ${value}`);
+    setText(part(sheet, "model"), modelLabel(asked.model));
+    setText(part(sheet, "parameters"), parameters.join("\n") || "The model’s own.");
+    setText(part(sheet, "prompt"), asked.system_prompt || "None.");
+    sheet.showModal();
   });
 
   // --- asking anew ---
