@@ -27,13 +27,13 @@ export function makeMessage({ message }) {
 }
 
 /**
- * `entry` is {message, versions}; `context` {now, isLast, mayWrite, author, hue, modelLabel, askedBy, markNames(element)}.
+ * `entry` is {message, versions}; `context` {now, isLast, mayWrite, author, hue, joined, modelLabel, askedBy, markNames(element)}.
  */
 export function drawMessage(element, entry, context) {
   const { message, versions } = entry;
   const before = drawn.get(element) ?? {};
   const isSettled = !isOpen(message) && !message.outbox;
-  const mark = `${versions?.length} ${context.isLast} ${context.mayWrite} ${context.mayResend} ${versions?.indexOf(message)} ${context.author} ${context.summary?.id}`;
+  const mark = `${versions?.length} ${context.isLast} ${context.mayWrite} ${context.mayResend} ${versions?.indexOf(message)} ${context.author} ${context.summary?.id} ${context.joined.length}`;
   if (isSettled && before.message === message && before.mark === mark) return;
   if (before.message !== message || before.mark !== mark) {
     drawHead(element, message, context);

@@ -7,7 +7,7 @@ import { labels } from "./models.js";
 import { notice, orNotice } from "./notices.js";
 import { clone, copyText, flash, part, reconcile, setHidden } from "./parts.js";
 import { keepPlace } from "./scroll.js";
-import { hueOf, isOpen, mayWrite, oldest, questionOf, running, thread } from "./state.js";
+import { hueOf, isOpen, joinedIn, mayWrite, oldest, questionOf, running, thread } from "./state.js";
 
 const LOAD_OLDER_WITHIN_PX = 600;
 
@@ -61,6 +61,7 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
         hue: isAnswer || !message.author ? null : hueOf(state, message.author.id),
         modelLabel: label,
         labelOf: modelLabel,
+        joined: joinedIn(state, message),
         summary: state.summaries.length ? summaryAt(state.summaries, entry, entries[index + 1]) : null,
         askedBy: isAnswer && isOpen(message) ? (questionOf(state, message)?.author?.name ?? "") : "",
       });

@@ -346,6 +346,11 @@ function order(a, b) {
 
 // --- reading the state ---
 
+/** The messages that joined an answer while it was being written, in order. Only one with tools has any. */
+export function joinedIn(state, answer) {
+  return answer.tool_calls?.length ? state.messages.filter((message) => message.taken_by === answer.id) : [];
+}
+
 /** Tool calls that somebody has to allow or deny. */
 export function askedCalls(message) {
   if (!isOpen(message)) return [];

@@ -9,8 +9,11 @@ const SHORTEST_SHOWN_MS = 1_000;
 
 const groups = new WeakMap(); // body -> Map of round -> its element
 
-/** Puts each round of calls behind the block that it follows. `slots` is what `drawBlocks` has returned for `body`. */
-export function drawTools(body, message, slots, { mayWrite }) {
+/**
+ * Puts each round of calls behind the block that it follows. `slots` is what `drawBlocks` has returned for `body`; `joined`
+ * are the messages that joined the answer behind a round.
+ */
+export function drawTools(body, message, slots, { mayWrite, joined }) {
   const rounds = Map.groupBy ? Map.groupBy(message.tool_calls ?? [], (call) => call.round) : grouped(message.tool_calls ?? []);
   const drawn = groups.get(body) ?? new Map();
   groups.set(body, drawn);
@@ -28,6 +31,8 @@ export function drawTools(body, message, slots, { mayWrite }) {
     const behind = block === at && before ? before : block ? slots[block - 1].node.closest(".block") : null;
     if (behind ? behind.nextElementSibling !== group : body.firstElementChild !== group) behind ? behind.after(group) : body.prepend(group);
     calls.forEach((call, index) => drawCall(group.children[index] ?? group.appendChild(clone("tool-call-template")), call, message, mayWrite));
+    const names = joined.filter(({ taken_round }) => taken_round === round).map(({ author }) => `${author?.name ?? "someone"}’s`);
+    if (names.length) group.dataset.joined = `Here ${names.join(" and ")} ${names.length > 1 ? "messages" : "message"} joined in.`;
     [before, at] = [group, block];
   }
 }
