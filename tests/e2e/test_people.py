@@ -99,6 +99,39 @@ def test_a_change_of_role_takes_the_composer_away_and_brings_it_back(
 
 
 @pytest.mark.browser
+def test_drawing_sets_no_control_that_is_right_already(
+    provider: ProviderProcess, windows: tuple[Window, Window], alice: Person, bob: Person
+) -> None:
+    """A browser looks for forms to fill in all over the page each time: in a long session that is most of its work."""
+    model = tagged("words-n20-hold=8")
+    session = alice.new_session(model)
+    alice.invite(session, bob)
+    for window in windows:
+        page = window.open(f"/s/{session}/")
+        expect(page.locator("[data-connection]")).to_be_hidden()
+        window.ask("And then?")
+        window.expect_answer(HALF, 0)
+        page.evaluate(_COUNT_SETTINGS)
+    provider.release(model)
+    for window in windows:
+        window.expect_answer(WHOLE, 1)
+        assert window.page.evaluate("settings") == []
+
+
+_COUNT_SETTINGS = """() => {
+  window.settings = [];
+  for (const { prototype } of [HTMLSelectElement, HTMLInputElement, HTMLTextAreaElement]) {
+    const { get, set } = Object.getOwnPropertyDescriptor(prototype, "value");
+    const noted = function (value) {
+      settings.push(`${this.outerHTML} = ${value}`);
+      set.call(this, value);
+    };
+    Object.defineProperty(prototype, "value", { get, set: noted });
+  }
+}"""
+
+
+@pytest.mark.browser
 def test_an_invitation_is_made_listed_used_and_revoked(
     windows: tuple[Window, Window], alice: Person, browser: Browser, product: Product
 ) -> None:

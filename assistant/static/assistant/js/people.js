@@ -49,7 +49,8 @@ export function showPeople({ store, sessionId }) {
         const select = part(element, "select");
         setHidden(select, !mayChange);
         select.setAttribute("aria-label", `Role of ${person.name}`);
-        if (select.value !== person.role) select.value = person.role;
+        // Of an owner it could never be right, and a select that is set makes browsers look for forms all over the page.
+        if (mayChange && select.value !== person.role) select.value = person.role;
         setHidden(part(element, "remove"), !mayChange);
         part(element, "remove").setAttribute("aria-label", `Remove ${person.name}`);
       },
