@@ -87,13 +87,17 @@ export function showSearch({ urlOf, modelLabel }) {
   list.addEventListener("click", (event) => event.target.closest("a") && sheet.close());
 
   sheet.addEventListener("keydown", (event) => {
-    if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+    if (event.key === "Escape") {
+      event.preventDefault(); // a field for searching would only be emptied by it
+      return sheet.close();
+    }
+    if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return undefined;
     event.preventDefault();
     const stops = [field, ...list.querySelectorAll("a"), ...(more.hidden ? [] : [more])];
     const at = stops.indexOf(document.activeElement);
     const next = stops[Math.max(0, Math.min(stops.length - 1, at + (event.key === "ArrowDown" ? 1 : -1)))];
     next.focus();
-    next.scrollIntoView({ block: "nearest" });
+    return next.scrollIntoView({ block: "nearest" });
   });
 
   document.querySelector("[data-search-open]").addEventListener("click", open);
