@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { afterGap, apply, empty, mayResend, thread } from "../../assistant/static/assistant/js/state.js";
+import { afterGap, apply, empty, mayResend, stretchesOf, thread } from "../../assistant/static/assistant/js/state.js";
 
 // --- questions asked anew, gaps, jumps ---
 
@@ -79,4 +79,13 @@ test("a page that reaches what is loaded leaves no gap, and a snapshot keeps one
   assert.deepEqual(again.gaps, ["q020"]);
   const anewAll = apply(far, { type: "session.snapshot", messages: run(300, 310), you: { id: 7 }, has_more: true, at: 4 });
   assert.deepEqual(anewAll.gaps, []);
+});
+
+test("messages stand in stretches that stay the same whatever is loaded, and in order", () => {
+  const entry = (position) => ({ message: { position } });
+  assert.deepEqual(stretchesOf([2, 3, 15, 16, 17, 40].map(entry)), [0, 0, 0, 1, 1, 2]);
+  assert.deepEqual(stretchesOf([16, 17, 40].map(entry)), [1, 1, 2]);
+  const joined = 18; // it stands before the answer that took it along
+  assert.deepEqual(stretchesOf([14, joined, 15, 20].map(entry)), [0, 1, 1, 1]);
+  assert.deepEqual(stretchesOf([entry(33), { message: { gap: "m" } }, entry(70), { message: { outbox: {} } }]), [2, 2, 4, 4]);
 });

@@ -7,7 +7,7 @@ import { labels } from "./models.js";
 import { notice, orNotice } from "./notices.js";
 import { clone, copyText, flash, part, reconcile, setHidden } from "./parts.js";
 import { keepPlace } from "./scroll.js";
-import { hueOf, isOpen, joinedIn, mayWrite, oldest, questionOf, running, thread } from "./state.js";
+import { hueOf, isOpen, joinedIn, mayWrite, oldest, questionOf, running, stretchesOf, thread } from "./state.js";
 
 const LOAD_OLDER_WITHIN_PX = 600;
 
@@ -22,6 +22,7 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
   const welcome = document.querySelector("[data-welcome]");
   const place = keepPlace({ box, content: list, button: document.querySelector("[data-to-bottom]"), find: standingAt });
   const elements = new Map();
+  const stretches = new Map(); // number -> the list of its messages
   let entries = [];
   let epoch = []; // what each message's look depends on besides itself
   let last = null; // {id, length, status} of the newest message
@@ -68,12 +69,16 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     };
     const isSame = entries.length === before.length && entries.every((e, i) => e === before[i] || e.message.id === before[i].message.id);
     if (!isSame) {
+      const numbers = stretchesOf(entries);
+      const stretch = { elements: stretches, key: (number) => number, make: () => clone("stretch-template"), draw: () => {} };
+      reconcile(list, [...new Set(numbers)], stretch);
       let index = 0;
       reconcile(list, entries, {
         elements,
         key: ({ message }) => message.id,
         make: (entry) => (entry.message.gap ? clone("gap-template") : makeMessage(entry)),
         draw: (element, entry) => drawOne(element, entry, index++),
+        homeOf: () => stretches.get(numbers[index]),
       });
       return;
     }
@@ -94,8 +99,9 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
 
   /** The block or message that stands at this height of the window. */
   function standingAt(y) {
-    const message = firstBelow([...list.children], y);
-    return firstBelow([...(message?.querySelectorAll(".block") ?? [])], y) ?? message;
+    const stretch = firstBelow([...list.children], y);
+    const message = firstBelow([...(stretch?.children ?? [])], y);
+    return firstBelow([...(message?.querySelectorAll(".block") ?? [])], y) ?? message ?? stretch;
   }
 
   async function loadMore() {
@@ -171,7 +177,7 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
 
   /** Moves the focus to the next (1) or the previous (-1) message; from outside of them to the newest. */
   function step(by) {
-    const all = [...list.children];
+    const all = [...list.querySelectorAll(".stretch > *")];
     const at = all.indexOf(document.activeElement?.closest(".message"));
     const next = at < 0 ? all.at(-1) : all[at + by];
     if (!next) return;
@@ -184,14 +190,13 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
   function reveal(id) {
     const element = elements.get(id);
     if (!element) return null;
+    // What is around it is laid out before, or it would push the message away when it comes into view.
+    for (const stretch of list.querySelectorAll(".is-near")) stretch.classList.remove("is-near");
+    const stretch = element.parentElement;
+    for (const near of [stretch.previousElementSibling, stretch, stretch.nextElementSibling]) near?.classList.add("is-near");
     element.focus({ preventScroll: true });
-    element.scrollIntoView({ block: "center" });
+    element.scrollIntoView({ block: element.offsetHeight > box.clientHeight ? "start" : "center" });
     place.moved();
-    // What comes into view is laid out only now, and may push it away again.
-    requestAnimationFrame(() => {
-      element.scrollIntoView({ block: element.offsetHeight > box.clientHeight ? "start" : "center" });
-      place.moved();
-    });
     return element;
   }
 

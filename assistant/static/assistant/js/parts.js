@@ -17,21 +17,26 @@ export function setHidden(element, isHidden) {
   if (element.hidden !== isHidden) element.hidden = isHidden;
 }
 
-/** Makes `list` show exactly `entries`, in order, reusing elements by key. make(entry) and draw(element, entry). */
-export function reconcile(list, entries, { key, make, draw, elements }) {
+/**
+ * Makes `list` show exactly `entries`, in order, reusing elements by key. make(entry) and draw(element, entry). With
+ * homeOf(entry) they are shown in several lists: each in its own, in order too.
+ */
+export function reconcile(list, entries, { key, make, draw, elements, homeOf = () => list }) {
   const wanted = new Set(entries.map(key));
   for (const [id, element] of elements) {
     if (wanted.has(id)) continue;
     element.remove();
     elements.delete(id);
   }
-  let next = list.firstElementChild;
+  let home = null;
+  let next = null;
   for (const entry of entries) {
+    if (homeOf(entry) !== home) next = (home = homeOf(entry)).firstElementChild;
     const id = key(entry);
     let element = elements.get(id);
     if (!element) elements.set(id, (element = make(entry)));
     if (element === next) next = next.nextElementSibling;
-    else list.insertBefore(element, next);
+    else home.insertBefore(element, next);
     draw(element, entry);
   }
 }

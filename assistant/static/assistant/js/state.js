@@ -28,6 +28,7 @@ export const empty = {
 };
 
 const TYPING_MS = 6000;
+const STRETCH = 16; // positions
 
 export function apply(state, event) {
   const step = Object.hasOwn(steps, event.type) ? steps[event.type] : null;
@@ -431,6 +432,12 @@ export function thread(state) {
     if (taker < 0) all.push(entry);
     else all.splice(taker, 0, entry); // it joined in while that was being written, and is part of what it answers
   }
+}
+
+/** For each entry the number of its stretch: some messages that follow each other, the same ones whatever is loaded. */
+export function stretchesOf(entries) {
+  let number = 0; // a message that joined an answer stands before it though it came later
+  return entries.map(({ message }) => (number = Math.max(number, Math.floor((message.position ?? 0) / STRETCH))));
 }
 
 function gapAfter({ id }) {
