@@ -98,7 +98,9 @@ def test_what_one_is_looking_at_has_no_unread_mark(window: Window, alice: Person
     session = alice.new_session(tagged("words-n3"))
     alice.invite(session, bob)
     page = opened(window, session)
-    page.route("**/api/sessions/*/read", lambda route: None)  # so the server never hears that it was read
+    page.route(
+        "**/api/sessions/*/read", lambda route: route.fulfill(json={})
+    )  # the server never hears that it was read
     bob.wait_for_end(bob.asked(session, "@alice look"))
     alice.http.patch(f"/api/sessions/{session}", json={"title": "Told after it"}).raise_for_status()
     expect(listed(page, session).locator("[data-part=title]")).to_have_text("Told after it")
