@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.sessions.models import Session
 from django.http.request import HttpRequest, split_domain_port, validate_host
 from django.utils import timezone
@@ -70,10 +70,21 @@ def still_valid(credentials: set[Credential]) -> set[Credential]:
     """Those whose token was not revoked, and whose sign-in has not ended."""
     keys = {kind: {c.key for c in credentials if c.kind == kind} for kind in ("token", "cookie")}
     tokens = ApiToken.objects.filter(token_digest__in=keys["token"]).values_list("token_digest", flat=True)
-    cookies = Session.objects.filter(session_key__in=keys["cookie"], expire_date__gt=timezone.now())
     found = {Credential("token", key) for key in (tokens if keys["token"] else ())}
-    return found | {
-        Credential("cookie", key) for key in (cookies.values_list("pk", flat=True) if keys["cookie"] else ())
+    return found | {Credential("cookie", key) for key in (_sign_ins(keys["cookie"]) if keys["cookie"] else ())}
+
+
+def _sign_ins(keys: set[str]) -> set[str]:
+    """Those that have not ended, also not by another password, after which Django knows them for no request either."""
+    rows = Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
+    kept = {row.pk: row.get_decoded() for row in rows}
+    users = get_user_model().objects.filter(
+        pk__in={data[SESSION_KEY] for data in kept.values() if SESSION_KEY in data}
+    )
+    now = {str(user.pk): user.get_session_auth_hash() for user in users}
+    # Of a deleted account there is nothing to compare: its roles and its list are gone.
+    return {
+        pk for pk, data in kept.items() if now.get(data.get(SESSION_KEY, "")) in (None, data.get(HASH_SESSION_KEY))
     }
 
 

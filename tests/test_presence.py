@@ -234,6 +234,31 @@ def test_a_revoked_token_and_an_ended_sign_in_are_asked_to_come_again_and_are_no
     loop.run(scenario())
 
 
+def test_another_password_ends_the_sockets_of_earlier_sign_ins_and_no_others(session, bob, alice, loop, swift):
+    earlier, other = cookie_of(bob), cookie_of(alice)
+
+    def change():
+        bob.set_password("violet harbour 9")
+        bob.save()
+
+    async def scenario():
+        async with (
+            opened(session.pk, other, OWN) as stays,
+            opened(session.pk, earlier, OWN) as of_session,
+            opened(None, earlier, OWN, path="/ws/sessions/") as of_list,
+        ):
+            await of_session.until("presence")
+            await of_list.until("list.snapshot")
+            await do(change)
+            assert [await of_session.close_code(), await of_list.close_code()] == [1013, 1013]
+            await stays.send({"type": "ping"})
+            await stays.until("pong")
+        async with opened(session.pk, cookie_of_now := await do(cookie_of, bob), OWN) as again:
+            assert cookie_of_now != earlier and (await again.frame())["type"] == "session.snapshot"
+
+    loop.run(scenario())
+
+
 def test_while_the_database_is_away_nobody_is_judged(session, alice, loop, swift, monkeypatch):
     header = token_of(alice)
     calls = []
