@@ -151,7 +151,6 @@ def three_tools_in_two_rounds(stage: Stage) -> Counter[str]:
         sent = stage.ask(session, "Look.")
         waiting = stage.ask(session, "And then?", model=tagged("words-n3"))
         ended = stage.answer_to(sent)
-        viewer.send({"type": "sync"})  # a frame may have died with its sender; the page asks after a silence
         assert viewer.wait_for_end(ended["id"])["content"] == ended["content"]
     said = [expected_text("words-n2"), expected_text("words-n2"), expected_text("words-n8")]
     assert (ended["status"], ended["content"]) == ("success", "\n\n".join(said)), ended
