@@ -327,12 +327,16 @@ class ApiTokenAdmin(ReadOnly):
 
 @admin.register(McpServer)
 class McpServerAdmin(admin.ModelAdmin):
-    """MCP servers. A command runs programs on this installation's machines, so only superusers enter one."""
+    """MCP servers. Only superusers enter them: a command is run on the workers' machines, and `${NAME}` in a header sends
+    what stands in the workers' environment, keys among it, to whatever address is given."""
 
     list_display = ["name", "title", "url", "is_enabled", "approval"]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [] if request.user.is_superuser else ["command", "env"]
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """An address that is typed without a scheme is an https one, as it will be by default in Django 6."""
