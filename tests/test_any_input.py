@@ -12,13 +12,12 @@ from tests.calling import Caller, Room
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-VALUES = (
+VALUES: tuple[Any, ...] = (
     None, True, -1, 10**30, 2**63, 1e308, 0.5, "", "7", "a\x00b", "\ud800", "x" * 20_000, [], [None], ["\x00"], {},
     {"\ud800": "\x00"},
 )  # fmt: skip
 IN_ADDRESSES = ("", "%00", "%ff", "%ED%A0%80", "-1", "9" * 40, "a" * 3000, "'", "a%EF%BC%BC", str(uuid.UUID(int=3)))
 BODIES = (b"", b"null", b"[]", b"1", b"\xff", b"[" * 5000, b'{"a": ' + b"1" * 5000 + b"}", b'{"content": 1e999}')
-SENT = {"client_id": "c", "content": "x"}  # what most fields stand beside
 
 
 def endpoints() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -32,18 +31,20 @@ def fields_of(schema: dict[str, Any]) -> dict[str, Any]:
     """The fields of an object, also where it is a reference, or one of several."""
     if name := schema.get("$ref"):
         found: dict[str, Any] = api.get_openapi_schema()["components"]["schemas"][name.rpartition("/")[2]]
-        return found.get("properties", {})
-    return next(filter(None, map(fields_of, [*schema.get("anyOf", ()), *schema.get("allOf", ())])), {})
+        properties: dict[str, Any] = found.get("properties", {})
+        return properties
+    some: list[dict[str, Any]] = [*schema.get("anyOf", ()), *schema.get("allOf", ())]
+    return next((fields for one in some if (fields := fields_of(one))), {})
 
 
 def bodies(schema: dict[str, Any]) -> Iterator[bytes]:
     yield from BODIES
     fields = fields_of(schema)
     for name, field in fields.items():
-        beside = {key: value for key, value in SENT.items() if key in fields}
         inner = [{key: value} for key in fields_of(field) for value in VALUES]
         for value in (*VALUES, *inner):
-            yield json.dumps(beside | {name: value}).encode()
+            beside = {"client_id": uuid.uuid4().hex, "content": "x"}  # a client_id that was there is answered at once
+            yield json.dumps({key: beside[key] for key in beside if key in fields} | {name: value}).encode()
 
 
 @pytest.fixture
