@@ -22,6 +22,7 @@ from assistant.models.session import ChatSession
 from assistant.models.share import ShareLink
 
 MOST_OPEN_INVITATIONS = 50
+RETRY_AFTER_SECONDS = 3600  # some may have expired by then
 
 
 # --- who takes part ---
@@ -173,6 +174,8 @@ def invite(
             raise Refused(
                 "too_many_invitations",
                 f"{MOST_OPEN_INVITATIONS} invitations into this session are open. Revoke one first.",
+                status=429,
+                retry_after=RETRY_AFTER_SECONDS,
             )
         made, _ = Invitation.issue(locked, by, role, lifetime_seconds=lifetime_seconds, max_uses=max_uses)
     return made
