@@ -115,12 +115,14 @@ def test_what_is_given_is_taken(read):
     found = read(
         DATABASE_URL="postgres://u:p@db:5433/chat", REDIS_URL="redis://cache:6380/2", ALLOWED_HOSTS="a.example, b.example",
         ASSISTANT_LEASE="30", ASSISTANT_TIMEOUT="0.5", DEBUG="on", ASSISTANT_GRACE="0",
+        ASSISTANT_SYSTEM_PROMPT=" Be kind. ",
     )  # fmt: skip
     database = found["DATABASES"]["default"]
     assert (database["HOST"], database["PORT"], database["NAME"]) == ("db", 5433, "chat")
     assert found["REDIS_URL"] == "redis://cache:6380/2" and not found["ASSISTANT_EMBEDDED_VALKEY"]
     assert found["ALLOWED_HOSTS"] == ["a.example", "b.example"] and found["DEBUG"] is True
     assert (found["ASSISTANT_LEASE"], found["ASSISTANT_TIMEOUT"], found["ASSISTANT_GRACE"]) == (30, 0.5, 0)
+    assert found["ASSISTANT_SYSTEM_PROMPT"] == "Be kind."
 
 
 def test_models_keep_their_litellm_ids_and_may_have_labels(read):
