@@ -39,8 +39,10 @@ def script(dice: random.Random, number: int, hurried: bool) -> tuple[str, bool]:
             return f"openai/big={'4K' if hurried else '24K'}-pieces=80-rate=40-{first}-tag={number}", False
         case share if share < 0.65:
             # Two that must not be run twice, and one that may be. The tools count themselves.
-            calls = f"tool=note:key:a{number}-tool=note:key:b{number}-tool=peek:key:c{number}-rounds={ROUNDS}"
-            return f"openai/words-n{tokens}-rate={rate}-{first}-salt-{calls}-tag={number}", False
+            # Some take their time, so that deaths find them at work.
+            long = [dice.choice((0.4, 1) if hurried else (0.4, 2, 5)) for _ in TOOLS]
+            calls = "-".join(f"tool={tool}:key:k{number},seconds:{s:g}" for tool, s in zip(TOOLS, long, strict=True))
+            return f"openai/words-n{tokens}-rate={rate}-{first}-salt-{calls}-rounds={ROUNDS}-tag={number}", False
     return f"openai/words-n{tokens}-rate={rate}-{first}-salt-tag={number}", False
 
 

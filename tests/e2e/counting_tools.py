@@ -31,18 +31,18 @@ def pay(amount: int) -> str:
 
 
 @counting.tool(title="Note", timeout=60)
-async def note(context: Context, key: str) -> str:
+async def note(context: Context, key: str, seconds: float = 0.4) -> str:
     """Notes which call it is, once, and takes its time."""
     _note(str(context.call_id))
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(seconds)
     return f"Noted {key}."
 
 
 @counting.tool(title="Peek", timeout=60, idempotent=True)
-async def peek(context: Context, key: str) -> str:
+async def peek(context: Context, key: str, seconds: float = 0.4) -> str:
     """As `note`, but twice is harmless."""
     _note(str(context.call_id))
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(seconds)
     return f"Seen {key}."
 
 
