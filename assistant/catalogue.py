@@ -42,6 +42,9 @@ def label(model: str) -> str:
 
 
 def offers(model: str) -> bool:
+    if "*" in model:
+        return False  # a pattern is no model
     return any(
-        model == entry.id or (entry.id.endswith("*") and model.startswith(entry.id[:-1])) for entry in entries()
+        model == entry.id or (entry.id.endswith("*") and model.startswith(entry.id[:-1]) and model != entry.id[:-1])
+        for entry in entries()
     )

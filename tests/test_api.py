@@ -179,6 +179,19 @@ def test_an_unknown_model_of_a_session_is_refused(session, as_alice):
     assert ChatSession.objects.count() == 1
 
 
+@pytest.mark.parametrize("model", ["openai/*", "openai/", "*"])
+def test_a_pattern_of_models_is_no_model(session, as_alice, settings, model):
+    settings.ASSISTANT_MODELS = [("Any", "openai/words"), ("All", "openai/*")]
+    problem(as_alice("patch", f"/sessions/{session.pk}", {"model": model}), 422, "invalid_model")
+    asked = {"client_id": "x", "content": "x", "model": model}
+    refused = as_alice("post", f"/sessions/{session.pk}/messages", asked)
+    problem(refused, 422, "invalid_model")
+    assert ("Name one of them" in refused.json()["detail"]) == ("*" in model)
+    as_alice("patch", f"/sessions/{session.pk}", {"model": "openai/seven"})
+    session.refresh_from_db()
+    assert session.model == "openai/seven"
+
+
 # --- sessions ---
 
 

@@ -312,6 +312,9 @@ def check_rate(user: Any) -> None:
 
 
 def check_model(model: str) -> None:
+    if "*" in model:
+        detail = f"{model!r} stands for many models. Name one of them by its full id."
+        raise Refused("invalid_model", detail, status=422)
     if model and not catalogue.offers(model):
         raise Refused("invalid_model", f"There is no model {model!r} here. GET /api/models lists them.", status=422)
 

@@ -131,6 +131,32 @@ def test_markdown_is_drawn_and_no_script_of_a_model_runs(alice: Window, api: Per
     assert dialogs == []
 
 
+def test_a_model_of_a_pattern_is_chosen_by_its_id(alice: Window) -> None:
+    name = tagged("words-n4")
+    page = alice.open("/new/")
+    chosen = page.locator("[data-model]")
+    chosen.select_option("openai/*")
+    field = page.locator(".session-name").get_by_label("Id of the model")
+    expect(field).to_have_value("openai/")
+    field.press("Escape")
+    expect(chosen).to_have_value(FIRST)
+    chosen.select_option("openai/*")
+    field.fill(name)
+    field.press("Enter")
+    expect(chosen).to_have_value(name)
+    alice.ask("Who are you?")
+    alice.expect_answer(expected_text("words-n4"))
+    expect(chosen).to_have_value(name)
+
+    other = tagged("words-n5")
+    page.get_by_role("button", name="Settings of this session").click()
+    sheet = page.get_by_role("dialog")
+    sheet.get_by_label("Model", exact=True).select_option("openai/*")
+    sheet.get_by_label("Id of the model").fill(other)
+    sheet.get_by_role("button", name="Save").click()
+    expect(chosen).to_have_value(other)
+
+
 def test_the_page_goes_on_by_itself_when_the_web_server_is_killed(
     provider: ProviderProcess, product: Product, alice: Window, api: Person
 ) -> None:

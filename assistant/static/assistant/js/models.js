@@ -25,42 +25,90 @@ export async function loadModels() {
   return known;
 }
 
-/** What a choice of models shows: each {id, label}, also the chosen one that is not on the list; and the default's label. */
-export function modelsOffered(chosen) {
-  const models = known.models.filter(({ id }) => !id.endsWith("*")); // a pattern is no model
-  if (chosen && !models.some(({ id }) => id === chosen)) models.unshift({ id: chosen, label: modelLabel(chosen) });
-  return { models, fallback: modelLabel(known.default) };
+/** The models to choose from, each {id, label}, with what is chosen also where it is not on the list. Patterns come last. */
+export function modelsOffered({ models }, chosen) {
+  const single = models.filter(({ id }) => !isPattern(id));
+  if (chosen && !isPattern(chosen) && !single.some(({ id }) => id === chosen)) single.unshift({ id: chosen, label: modelLabel(chosen) });
+  return [...single, ...models.filter(({ id }) => isPattern(id)).map(({ id, label }) => ({ id, label: `${label}…` }))];
+}
+
+/** An id that ends in `*` stands for each that begins so: one has to be named. */
+function isPattern(id) {
+  return id.endsWith("*");
+}
+
+/** A select of models, and a field for the id where a pattern is chosen, as one control: its value is a model's id. */
+export function modelControl(select, field) {
+  const follow = () => setHidden(field, !isPattern(select.value));
+  select.addEventListener("change", () => {
+    follow();
+    if (field.hidden) return;
+    field.value = select.value.slice(0, -1);
+    field.focus();
+  });
+  return {
+    get value() {
+      return field.hidden ? select.value : field.value.trim();
+    },
+    set value(id) {
+      if (select.value !== id) select.value = id;
+      follow();
+    },
+    /** Offers these models, {id, label} each. */
+    offer(models) {
+      select.replaceChildren(
+        ...models.map(({ id, label }) => {
+          const option = clone("option-template");
+          option.value = id;
+          option.textContent = label;
+          return option;
+        }),
+      );
+    },
+  };
 }
 
 /** A select where there is a choice and the right to make it, the name alone otherwise. */
 export function showModel({ chosen, mayChoose, onChoose }) {
   const select = document.querySelector("[data-model]");
+  const field = document.querySelector("[data-model-id]");
   const name = document.querySelector("[data-model-name]");
+  const control = modelControl(select, field);
 
   function draw() {
     const id = chosen() ?? known.default;
-    const hasChoice = known.models.length > 1 && mayChoose();
+    const models = modelsOffered(known, id);
+    const hasChoice = models.length > 1 && mayChoose();
     setHidden(select, !hasChoice);
     setHidden(name, hasChoice);
+    if (!hasChoice) setHidden(field, true);
     setText(name, modelLabel(id));
-    const ids = known.models.map((model) => model.id);
-    if (id && !ids.includes(id)) ids.unshift(id);
-    if (select.options.length !== ids.length) {
-      select.replaceChildren(
-        ...ids.map((each) => {
-          const option = clone("option-template");
-          option.value = each;
-          option.textContent = modelLabel(each);
-          return option;
-        }),
-      );
-    }
-    if (id && select.value !== id && document.activeElement !== select) select.value = id;
+    const { options } = select;
+    if (options.length !== models.length || models.some((model, index) => model.id !== options[index].value)) control.offer(models);
+    if (id && field.hidden && document.activeElement !== select) control.value = id;
   }
 
-  select.addEventListener("change", async () => {
-    await orNotice(() => onChoose(select.value));
+  async function choose(id) {
+    await orNotice(() => onChoose(id));
+    settle();
+  }
+
+  function settle() {
     draw();
+    control.value = chosen() ?? known.default;
+  }
+
+  select.addEventListener("change", () => field.hidden && choose(control.value));
+  field.addEventListener("blur", () => {
+    const id = control.value;
+    const isNamed = id && `${id}*` !== select.value;
+    setHidden(field, true);
+    if (isNamed) choose(id);
+    else settle();
+  });
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") field.value = "";
+    if (event.key === "Enter" || event.key === "Escape") select.focus(); // which leaves the field
   });
   return draw;
 }

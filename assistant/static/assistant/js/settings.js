@@ -1,7 +1,7 @@
 /** The session's settings: its system prompt, model, parameters, when the AI speaks, and what sending does meanwhile. */
 
 import { api } from "./api.js";
-import { modelsOffered } from "./models.js";
+import { labels, modelControl, modelLabel, modelsOffered } from "./models.js";
 import { orNotice } from "./notices.js";
 import { clone, part, setHidden, setText } from "./parts.js";
 import { mayWrite } from "./state.js";
@@ -18,26 +18,20 @@ export function showSettings({ store, sessionId }) {
   let shown = null; // what the fields showed when nobody had touched them; nothing before the session is known
 
   const services = serviceBoxes(sheet.querySelector("[data-services]"), () => draw(store.state));
-  const control = (name) => (name === "services" ? services : form.elements[name]);
+  const model = modelControl(form.elements.model, sheet.querySelector("[data-model-id]"));
+  const control = (name) => ({ services, model })[name] ?? form.elements[name];
+  const values = ({ session }) => valuesOf(session, labels().default);
 
   function fill(state) {
-    const { models, fallback } = modelsOffered(state.session?.model);
-    form.elements.model.replaceChildren(
-      ...[{ id: "", label: `${fallback} (the default)` }, ...models].map(({ id, label }) => {
-        const option = clone("option-template");
-        option.value = id;
-        option.textContent = label;
-        return option;
-      }),
-    );
-    shown = valuesOf(state.session);
+    model.offer(modelChoices(labels(), state.session?.model));
+    shown = values(state);
     for (const name of [...PLAIN, ...PARAMETERS]) control(name).value = shown[name];
     sheet.querySelector("details").open = PARAMETERS.some((name) => shown[name]);
   }
 
   /** While it is open, fields that one has not touched follow what others change; a touched one is one's own until it is saved. */
   function follow(state) {
-    const now = valuesOf(state.session);
+    const now = values(state);
     for (const name of [...PLAIN, ...PARAMETERS]) {
       if (control(name).value === shown[name]) control(name).value = now[name];
       shown[name] = now[name];
@@ -49,7 +43,7 @@ export function showSettings({ store, sessionId }) {
     const may = mayWrite(state);
     fields.disabled = !may;
     setHidden(read, may);
-    const mark = JSON.stringify([valuesOf(state.session), modelsOffered(null), sheet.open]);
+    const mark = JSON.stringify([values(state), labels(), sheet.open]);
     if (!state.session || mark === drawn) return;
     drawn = mark;
     if (sheet.open && shown) follow(state);
@@ -100,14 +94,20 @@ function serviceBoxes(group, changed) {
   };
 }
 
-/** A session's settings as the form's values: strings, "" for what is not set. */
-export function valuesOf(session) {
+/** The models of the list: the default first, and once, whether the session names it or takes it as it comes. */
+export function modelChoices(known, chosen) {
+  const others = modelsOffered(known, chosen).filter(({ id }) => id !== known.default);
+  return [{ id: "", label: `${modelLabel(known.default)} (the default)` }, ...others];
+}
+
+/** A session's settings as the form's values: strings, "" for what is not set. The default model is "", also by its name. */
+export function valuesOf(session, defaultModel = null) {
   const parameters = session?.parameters ?? {};
   const values = Object.fromEntries(PARAMETERS.map((name) => [name, String(parameters[name] ?? "")]));
   return {
     ...values,
     system_prompt: session?.system_prompt ?? "",
-    model: session?.model ?? "",
+    model: session?.model && session.model !== defaultModel ? session.model : "",
     replies: session?.replies ?? "every",
     when_busy: session?.when_busy ?? "queue",
     services: [...(session?.services ?? [])].sort().join(" "),
