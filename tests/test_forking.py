@@ -17,6 +17,7 @@ from assistant.models.tool_call import ToolCall
 from tests.acting import answer_of, ask, claimed, fail, finish, now, statuses
 from tests.calling import Caller
 from tests.files import uploaded
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -190,6 +191,49 @@ def test_thousands_of_messages_in_one_go(session, alice, bob, django_assert_max_
     assert time.monotonic() - began < 30
     assert fork.messages.count() == 5000
     assert not fork.messages.exclude(reply_to=None).exclude(reply_to__session=fork).exists()
+
+
+@pytest.fixture
+def between_parts(monkeypatch):
+    """Makes parts of two messages; what is given is done after the first of them, by somebody else."""
+
+    def give(action):
+        def copy_then_act(*arguments):
+            copy_messages(*arguments)
+            monkeypatch.setattr(forking, "_copy_messages", copy_messages)
+            (came,) = at_once(action)
+            assert not isinstance(came, Exception), came
+
+        monkeypatch.setattr(forking, "_copy_messages", copy_then_act)
+
+    copy_messages = forking._copy_messages
+    monkeypatch.setattr(forking, "BATCH", 2)
+    return give
+
+
+def test_while_a_long_session_is_copied_nobody_waits_and_nobody_sees_a_part_of_it(
+    session, alice, bob, worker, between_parts
+):
+    answered(session, alice, worker, "one", "first")
+    second = answered(session, alice, worker, "two", "second")
+
+    def meanwhile():
+        assert Participant.objects.exclude(session=session).count() == 0
+        finish(claimed(answer_of(ask(session, bob, "three")), worker), "third")
+
+    between_parts(meanwhile)
+    fork = forking.fork(second, alice).session
+    assert [text for _, _, text in statuses(fork)] == ["one", "first", "two", "second"]
+    assert [text for _, _, text in statuses(session)][-1] == "third"
+
+
+def test_nothing_remains_of_a_fork_whose_source_is_deleted_meanwhile(session, alice, worker, between_parts):
+    answered(session, alice, worker, "one", "first")
+    second = answered(session, alice, worker, "two", "second")
+    between_parts(lambda: asking.delete(session))
+    with pytest.raises(Refused, match="has been deleted"):
+        forking.fork(second, alice)
+    assert not ChatSession.objects.exists()
 
 
 def test_it_stands_in_one_s_list_with_nothing_unread(session, alice, worker, frames):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Model, Q
 
 from assistant import events
+from assistant.lifecycle import asking
 from assistant.lifecycle.refusal import Refused
 from assistant.models.attachment import Attachment
 from assistant.models.ids import new_id
@@ -20,7 +23,7 @@ from assistant.models.session import ChatSession, TitledBy
 from assistant.models.system_prompt import SystemPrompt
 from assistant.models.tool_call import ToolCall
 
-BATCH = 500
+BATCH = 500  # messages in one transaction: a fraction of a second
 
 SETTINGS = ("model", "system_prompt", "parameters", "replies", "when_busy", "services")
 
@@ -33,23 +36,54 @@ def fork(message: Message, by: Any) -> Participant:
     An answer is taken without its other versions, for the newest one is what a conversation goes on with; earlier
     answers keep all of theirs. What waits or was withdrawn stays behind. Texts are copied, files are shared, the bill
     stays with the original. Raises Refused (not_finished, not_found).
+
+    Copied in parts, each a transaction of its own: where there is one writer only (SQLite) everybody waits for it, workers'
+    heartbeats too. Until the last part is there nobody takes part in the new session, so nobody sees it. If a death cuts
+    that short, what is there remains for operators to delete.
     """
+    copy = _begin(message)
+    try:
+        for batch in _batches(list(copy.ids)):
+            _copy_messages(copy, batch)
+        return _finish(copy, by)
+    except (Refused, DatabaseError):
+        with contextlib.suppress(Refused, DatabaseError):
+            asking.delete(copy.session)
+        raise
+
+
+@dataclass
+class _Copy:
+    """A session in the making, and what each row of the old one is in it."""
+
+    session: ChatSession
+    ids: dict[UUID, UUID]
+    prompts: dict[UUID, UUID]
+    superseded: dict[UUID, UUID] = field(default_factory=dict)  # known at once, true when both are there
+
+
+def _begin(message: Message) -> _Copy:
     with transaction.atomic():
         source = ChatSession.objects.locked(message.session_id)
         if source is None:
-            raise Refused("not_found", "This session has been deleted.", status=404)
+            raise _gone()
         message = source.messages.get(pk=message.pk)
         if not message.is_finished:
             raise Refused("not_finished", "This message has not ended yet. Fork from it once it has.")
         if _withdrawn(message):
             raise Refused("not_finished", "This message was withdrawn; there is nothing to go on from.")
         session = _like(source)
-        owner = Participant.objects.create(session=session, user=by, role=Role.OWNER)
-        _copy_messages(source, session, message)
-        session.refresh_from_db()
-        owner.session = session
-        events.list_changed(owner)
-    return owner
+        prompts = {prompt: new_id() for prompt in source.system_prompts.all()}
+        _insert(SystemPrompt, [_copy(prompt, pk=pk, session_id=session.pk) for prompt, pk in prompts.items()])
+        before = Q(position__lt=message.position) | Q(pk=message.pk) | Q(taken_by=message.pk)
+        found = source.messages.filter(before).exclude(status__in=UNFINISHED)
+        found = found.exclude(role=Author.USER, status=Status.CANCELLED).in_order()
+        ids = {old: new_id() for old in found.values_list("pk", flat=True)}
+        return _Copy(session, ids, {prompt.pk: pk for prompt, pk in prompts.items()})
+
+
+def _gone() -> Refused:
+    return Refused("not_found", "This session has been deleted.", status=404)
 
 
 def _withdrawn(message: Message) -> bool:
@@ -64,40 +98,45 @@ def _like(source: ChatSession) -> ChatSession:
     return ChatSession.objects.create(title=title, titled_by=TitledBy.PERSON, **settings)
 
 
-def _copy_messages(source: ChatSession, session: ChatSession, last: Message) -> None:
-    before = Q(position__lt=last.position) | Q(pk=last.pk) | Q(taken_by=last.pk)
-    found = source.messages.filter(before).exclude(status__in=UNFINISHED)
-    found = found.exclude(role=Author.USER, status=Status.CANCELLED).in_order()
-    ids = {old: new_id() for old in found.values_list("pk", flat=True)}
-    prompts = {prompt.pk: new_id() for prompt in source.system_prompts.all()}
-    _insert(
-        SystemPrompt,
-        [_copy(prompt, pk=prompts[prompt.pk], session_id=session.pk) for prompt in source.system_prompts.all()],
-    )
-    for batch in _batches(list(ids)):
+def _copy_messages(copy: _Copy, batch: list[UUID]) -> None:
+    with transaction.atomic():
         rows = Message.objects.in_bulk(batch)
-        _insert(Message, [_copy_message(rows[old], session, ids, prompts) for old in batch])
+        if len(rows) < len(batch):
+            raise _gone()
+        _insert(Message, [_copy_message(rows[old], copy) for old in batch])
         calls = ToolCall.objects.filter(message__in=batch).in_order()
-        _insert(ToolCall, [_copy(call, pk=new_id(), message_id=ids[call.message_id]) for call in calls])
+        _insert(ToolCall, [_copy(call, pk=new_id(), message_id=copy.ids[call.message_id]) for call in calls])
         files = Attachment.objects.filter(message__in=batch).order_by("position", "id")
-        _insert(Attachment, [_copy_attachment(attached, session, ids) for attached in files])
-    positions = session.messages.order_by("-position").values_list("position", flat=True)
-    session.last_position = (positions.first() or 0) // 2 * 2  # a question's is even
-    session.save(update_fields=["last_position"])
+        _insert(Attachment, [_copy_attachment(attached, copy) for attached in files])
 
 
-def _copy_message(row: Message, session: ChatSession, ids: dict[UUID, UUID], prompts: dict[UUID, UUID]) -> Message:
+def _finish(copy: _Copy, by: Any) -> Participant:
+    with transaction.atomic():
+        session = asking.lock(copy.session)
+        for old, new in copy.superseded.items():
+            session.messages.filter(pk=old).update(superseded_by=new)
+        positions = session.messages.order_by("-position").values_list("position", flat=True)
+        session.last_position = (positions.first() or 0) // 2 * 2  # a question's is even
+        session.save(update_fields=["last_position"])
+        owner = Participant.objects.create(session=session, user=by, role=Role.OWNER)
+        events.list_changed(owner)
+    return owner
+
+
+def _copy_message(row: Message, copy: _Copy) -> Message:
     def here(old: UUID | None) -> UUID | None:
-        return ids.get(old) if old else None
+        return copy.ids.get(old) if old else None
 
+    if successor := here(row.superseded_by_id):
+        copy.superseded[copy.ids[row.pk]] = successor
     return _copy(
         row,
-        pk=ids[row.pk],
-        session_id=session.pk,
+        pk=copy.ids[row.pk],
+        session_id=copy.session.pk,
         reply_to_id=here(row.reply_to_id),
         taken_by_id=here(row.taken_by_id),
-        superseded_by_id=here(row.superseded_by_id),
-        system_prompt_id=prompts.get(row.system_prompt_id) if row.system_prompt_id else None,
+        superseded_by_id=None,
+        system_prompt_id=copy.prompts.get(row.system_prompt_id) if row.system_prompt_id else None,
         client_id=None,
         version=1,
         usage=None,
@@ -105,12 +144,12 @@ def _copy_message(row: Message, session: ChatSession, ids: dict[UUID, UUID], pro
     )
 
 
-def _copy_attachment(attached: Attachment, session: ChatSession, ids: dict[UUID, UUID]) -> Attachment:
+def _copy_attachment(attached: Attachment, copy: _Copy) -> Attachment:
     """The same file, as `Attachment.copy_to` makes it: nobody's upload."""
     assert attached.message_id is not None
     return _copy(
-        attached, pk=new_id(), session_id=session.pk, message_id=ids[attached.message_id], uploader_id=None,
-        free_since=None,
+        attached, pk=new_id(), session_id=copy.session.pk, message_id=copy.ids[attached.message_id],
+        uploader_id=None, free_since=None,
     )  # fmt: skip
 
 
