@@ -258,7 +258,7 @@ def archived_sessions(stage: Stage) -> None:
     if stage.page.get_by_role("button", name="Open the list of sessions").is_visible():
         stage.page.get_by_role("button", name="Open the list of sessions").click()
     stage.page.get_by_role("button", name="Archived").click()
-    expect(stage.page.get_by_text("Plans for last summer")).to_be_visible()
+    expect(stage.page.get_by_text("Plans for last summer").first).to_be_visible()
 
 
 @state

@@ -215,6 +215,18 @@ def test_one_s_last_question_is_asked_anew(
         expect(questions(other)).to_have_text(["with a typo"])
 
 
+def test_a_question_that_is_edited_stays_in_view_in_a_low_window(window: Window, alice: Person) -> None:
+    session = alice.new_session(tagged("words-n3"))
+    alice.wait_for_end(alice.asked(session, "What is a lease?"))
+    window.page.set_viewport_size({"width": 600, "height": 380})
+    page = opened(window, session)
+    window.expect_answer(expected_text("words-n3"))
+    page.locator(".message.is-question").hover()
+    page.get_by_role("button", name="Edit, and ask again").click()
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    expect(page.get_by_label("Your question")).to_be_in_viewport(ratio=0.9)
+
+
 def test_versions_of_an_answer_are_paged_and_say_which_one_counts(window: Window, alice: Person) -> None:
     session = alice.new_session(tagged("words-n3"))
     answer = alice.asked(session)

@@ -78,7 +78,9 @@ export function keepMessages({ store, sessionId, sessionUrl }) {
     const field = form.elements.content;
     field.value = message.content;
     field.focus();
-    return field.setSelectionRange(field.value.length, field.value.length);
+    field.setSelectionRange(field.value.length, field.value.length);
+    form.scrollIntoView({ block: "nearest" });
+    return view.moved();
   }
 
   async function resend(element, form, message) {

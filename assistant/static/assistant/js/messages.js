@@ -201,7 +201,7 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
   }
 
   const messageOf = (element) => entries.find(({ message }) => elements.get(message.id) === element)?.message ?? null;
-  const shown = { toEnd: place.toEnd, step, reveal, messageOf };
+  const shown = { toEnd: place.toEnd, step, reveal, messageOf, moved: place.moved };
   keep?.joins(shown);
   return shown;
 }
