@@ -69,6 +69,10 @@ class ChatSessionAdmin(admin.ModelAdmin):
     readonly_fields = ["id", "created_at", "updated_at", "queue_paused_until"]
     inlines = [ParticipantInline]
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """A session is begun by whoever owns it; one without an owner would be nobody's."""
+        return False
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[ChatSession]:
         counts = {"people_": Count("participants", distinct=True), "messages_": Count("messages", distinct=True)}
         return super().get_queryset(request).annotate(**counts)
@@ -83,9 +87,6 @@ class ChatSessionAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: ChatSession, form: Any, change: bool) -> None:
         """By the verb: it writes only what was changed, so a send at the same moment keeps what it wrote; and tells it."""
-        if not change:
-            super().save_model(request, obj, form, change)
-            return
         given = {name: getattr(obj, name) for name in form.changed_data}
         if "parameters" in given:  # what was taken out of them is to go
             given["parameters"] = dict.fromkeys(form.initial["parameters"]) | given["parameters"]

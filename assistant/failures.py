@@ -13,7 +13,7 @@ SENTENCES: dict[str, str] = {
     "empty_response": "The model sent an empty answer. Try again.",
     "incomplete_response": "The answer was cut off before its end. What was written is kept; try again.",
     "interrupted": "The answer was interrupted. What was written is kept; try again.",
-    "abandoned": "The answer was interrupted too often and has been given up. What was written is kept; try again.",
+    "abandoned": "The answer was interrupted and has been given up. What was written is kept; try again.",
     "over_quota": "You have used up what you may ask for now. Try again later.",
     "internal": "Something went wrong here. The operator's log has the details.",
 }

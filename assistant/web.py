@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from typing import Any
 
 import uvloop
 
@@ -30,13 +31,33 @@ def main() -> None:
     backpressure.install()
     bodies.install()
     # A full collection over all that is loaded stops every viewer's frames for 0.1 s and more; none of it ever goes away.
-    importlib.import_module(options.application.partition(":")[0])
+    module, _, name = options.application.partition(":")
+    require_sockets(getattr(importlib.import_module(module), name or "application"), options.application)
     processes.freeze_heap()
     sys.argv = ["daphne"]
     CommandLineInterface().run(
         ["-b", options.host, "-p", options.port, "-v", "0", "--access-log", os.devnull,
          "--application-close-timeout", "5", "--no-server-name", options.application]
     )  # fmt: skip
+
+
+def require_sockets(application: Any, name: str) -> None:
+    """Ends the process with a sentence if the application is one of Django's or Channels' that routes no WebSockets.
+
+    What is wrapped in something else is taken at its word.
+    """
+    from channels.routing import ProtocolTypeRouter
+    from django.core.handlers.asgi import ASGIHandler
+
+    if isinstance(application, ProtocolTypeRouter):
+        lacks = "websocket" not in application.application_mapping
+    else:
+        lacks = isinstance(application, ASGIHandler)
+    if lacks:
+        sys.exit(
+            f"{name} routes no WebSockets, so nobody would see an answer being written. "
+            "Route them to assistant.routing.websocket_urlpatterns; docs/embedding.md shows how."
+        )
 
 
 def _end_with(parent: int) -> None:

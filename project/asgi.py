@@ -11,10 +11,11 @@ http = get_asgi_application()
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.urls import re_path  # noqa: E402
 
+from assistant.consumers import NothingConsumer  # noqa: E402
 from assistant.routing import websocket_urlpatterns  # noqa: E402
 from assistant.threads import KeptThreads  # noqa: E402
 
-application = ProtocolTypeRouter(
-    {"http": KeptThreads(http), "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns))}
-)
+sockets = URLRouter([*websocket_urlpatterns, re_path("", NothingConsumer.as_asgi())])
+application = ProtocolTypeRouter({"http": KeptThreads(http), "websocket": AuthMiddlewareStack(sockets)})

@@ -104,7 +104,8 @@ def database(name: str, folder: Path, *, pooled: bool) -> dict[str, Any]:
     scheme = urlsplit(url).scheme
     if scheme not in ("postgres", "postgresql", "sqlite"):
         raise ImproperlyConfigured(
-            f"{name} must begin with postgres:// or sqlite:///; it begins with {scheme or 'nothing'!r}."
+            f"{name} must begin with postgres:// or sqlite:///"
+            + (f"; it begins with {scheme}:." if scheme else ", and it begins with no scheme at all.")
         )
     try:
         config: dict[str, Any] = dict(environ.Env.db_url_config(url))

@@ -143,6 +143,15 @@ def test_nothing_is_added_or_changed_by_hand(admin_client, world, model):
     assert 'name="_save"' not in admin_client.get(change).content.decode()
 
 
+def test_a_session_is_begun_by_its_owner_only(admin_client):
+    """people.md: a session has one owner, always."""
+    assert admin_client.get("/admin/assistant/chatsession/add/").status_code == 403
+
+
+def test_the_admin_s_pages_have_a_mark(admin_client):
+    assert admin_client.get("/favicon.ico").url == "/static/assistant/mark.svg"
+
+
 def test_messages_are_not_deleted_one_by_one(admin_client, session, alice, worker):
     answer = answer_of(ask(session, alice))
     claimed(answer, worker)

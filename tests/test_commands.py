@@ -116,7 +116,7 @@ def test_a_dry_run_lists_the_same_as_the_page_of_unfinished_answers(admin_client
 def test_younger_ones_are_left_alone(orphan, jobless):
     Message.objects.filter(pk=orphan.pk).update(created_at=timezone.now() - timedelta(seconds=120))
     [line, count] = cleanup("--older-than", "60")
-    assert line.startswith(str(orphan.pk)) and count == "1 stuck messages handled."
+    assert line.startswith(str(orphan.pk)) and count == "1 stuck message handled."
     assert not now(jobless).is_alive()
 
 

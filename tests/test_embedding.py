@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +108,56 @@ def manage(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
+def test_an_application_without_websockets_is_refused_at_the_start(embedded, tmp_path):
+    """As `startproject` writes it. It would answer requests, and nobody would see an answer being written."""
+    (tmp_path / "plain.py").write_text(
+        "from django.core.asgi import get_asgi_application\napplication = get_asgi_application()\n"
+    )
+    settings = {
+        "DJANGO_SETTINGS_MODULE": "tests.embedded_project.settings", "PYTHONPATH": f"{tmp_path}:{ROOT}",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "assistant.web", "--port", str(free_port()), "--application", "plain:application"],
+        cwd=ROOT, env=embedded | settings, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1 and "routes no WebSockets" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_it_can_be_installed_with_all_that_its_pages_need(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "requirements.in"):
+        shutil.copy(ROOT / name, source)
+    for name in ("assistant", "project"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "-w",
+            tmp_path,
+            source,
+        ],
+        check=True,
+    )
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = set(archive.namelist())
+        [metadata] = [archive.read(name).decode() for name in packed if name.endswith(".dist-info/METADATA")]
+    ours = {
+        str(path.relative_to(source))
+        for path in (source / "assistant").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert ours <= packed and not [name for name in packed if name.startswith(("project", "tests"))]
+    assert "Requires-Dist: litellm" in metadata
+
+
 def test_the_other_project_passes_all_checks(embedded):
     assert "no issues" in manage(embedded, "check", "--fail-level", "WARNING")
 
@@ -144,6 +196,7 @@ def test_a_question_is_answered_in_the_other_project(embedded):
             assert until(lambda: answers(http, "/readyz"), log)
             assert http.get("/").text == "A page of the project's own."
             assert http.get("/login/").status_code == 200
+            assert http.get("/static/assistant/css/base.css").headers["content-type"].startswith("text/css")
             session = http.post("/api/sessions", json={}).json()["id"]
             file = http.post(f"/api/sessions/{session}/attachments", files={"file": ("a.txt", b"Words")}).json()["id"]
             body = {"client_id": uuid.uuid4().hex, "content": "Hello", "attachments": [file]}

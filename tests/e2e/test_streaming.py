@@ -9,6 +9,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from tests.provider import ProviderProcess, expected_text, expected_tokens
 
@@ -94,6 +96,15 @@ def test_outsiders_and_strangers_are_told_by_the_close_code(product: Product, al
         unknown.wait_for(lambda: unknown.codes)
         assert (outside.codes, unknown.codes) == ([4404], [4401])
         assert not outside.view.messages and not outside.joins
+
+
+def test_an_address_with_no_socket_is_told_so_and_costs_no_traceback(product: Product) -> None:
+    since = len(product.said)
+    for path in ("/nothing", "/ws/nothing"):
+        with connect(product.url.replace("http", "ws") + path, proxy=None) as socket, pytest.raises(ConnectionClosed):
+            socket.recv()
+        assert socket.close_code == 4401  # nobody has signed in
+    product.assert_no_traceback(since)
 
 
 def test_a_viewer_whose_token_is_revoked_is_told_to_come_again_and_then_who_it_is(product: Product) -> None:

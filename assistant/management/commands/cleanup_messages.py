@@ -37,7 +37,7 @@ class Command(BaseCommand):
         except (OperationalError, InterfaceError) as error:
             raise CommandError(f"The database is away: {str(error).strip()}", returncode=DATABASE_AWAY) from error
         verb = "found" if options["dry_run"] else "handled"
-        self.stdout.write(f"{done} stuck messages {verb}.")
+        self.stdout.write(f"{done} stuck {'message' if done == 1 else 'messages'} {verb}.")
         if failed:
             raise CommandError(f"{failed} of them could not be handled.", returncode=SOME_FAILED)
 
