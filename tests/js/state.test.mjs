@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { apply, askedCalls, empty, hueOf, oldest, pausedFor, queued, running, thread, typists } from "../../assistant/static/assistant/js/state.js";
+import { silenceText, statusText } from "../../assistant/static/assistant/js/message.js";
+import { apply, askedCalls, empty, hueOf, isCutOff, oldest, pausedFor, queued, running, thread, typists } from "../../assistant/static/assistant/js/state.js";
 
 const alice = { id: 1, name: "Alice", role: "owner", color: 10 };
 const bob = { id: 2, name: "Bob", role: "editor", color: 200 };
@@ -333,4 +334,16 @@ test("applying is cheap in a session of thousands of messages", () => {
   }
   const each = (performance.now() - began) / 100;
   assert.ok(each < 30, `${each} ms a delta`); // takes 0.3; loose, because machines are busy
+});
+
+test("while the page is cut off it says nothing of the model", () => {
+  const online = after({ type: "connection", status: "open", at: 500 }, snapshot([question(1), answer(1, { content: "So", seq: 1 })]));
+  const message = byId(online, "a1");
+  const said = (state, now) => [silenceText(message, { now, isCutOff: isCutOff(state, now) }), statusText(message, { now, isCutOff: isCutOff(state, now), modelLabel: "M" })];
+  assert.match(said(online, 60_000)[0], /nothing new for 59 s/);
+  const away = [{ type: "connection", status: "offline", at: 40_000 }, { type: "connection", status: "reconnecting", at: 50_000 }].reduce(apply, online);
+  assert.deepEqual(said(away, 60_000), ["", "Not connected. What is written meanwhile shows later."]);
+  assert.match(said(away, 40_500)[1], /^Writing/, "a short break shows nowhere");
+  const back = apply(away, { type: "connection", status: "open", at: 61_000 });
+  assert.match(said(back, 62_000)[0], /nothing new/);
 });

@@ -1,6 +1,6 @@
 /** One quiet line about the connection, shown only while there is something to say. */
 
-const SHOWN_AFTER_MS = 1_200; // short breaks are nobody's business
+import { BREAK_MS } from "./state.js";
 
 const REASONS = {
   4401: "You were signed out.",
@@ -20,7 +20,7 @@ export function showConnection({ store, reasons = REASONS, reassurance = " What 
     clearTimeout(timer);
     if (state.connection === "gone") return show(state);
     if (state.connection === "open" || !line.hidden) return show(state);
-    timer = setTimeout(() => show(store.state), SHOWN_AFTER_MS);
+    timer = setTimeout(() => show(store.state), BREAK_MS);
   });
 
   function show({ connection, closed, ready }) {

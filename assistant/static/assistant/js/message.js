@@ -27,7 +27,7 @@ export function makeMessage({ message }) {
 }
 
 /**
- * `entry` is {message, versions}; `context` {now, isLast, mayWrite, author, hue, joined, modelLabel, askedBy, markNames(element)}.
+ * `entry` is {message, versions}; `context` {now, isCutOff, isLast, mayWrite, author, hue, joined, modelLabel, askedBy, markNames(element)}.
  */
 export function drawMessage(element, entry, context) {
   const { message, versions } = entry;
@@ -105,25 +105,26 @@ function failure({ content, error }) {
   return content.trim() ? `The answer is incomplete: ${sentence}` : sentence;
 }
 
-function drawStatus(element, message, { now, modelLabel, askedBy, mayWrite }) {
-  const silent = isSilent(message, now);
+function drawStatus(element, message, context) {
+  const silence = silenceText(message, context);
   const status = part(element, "status");
   setHidden(status, !(isOpen(message) || message.outbox?.status === "sending"));
-  if (!status.hidden) setText(part(element, "status-text"), statusText(message, { now, modelLabel, askedBy }));
-  setHidden(part(element, "silence"), !silent);
-  if (silent) {
-    setText(
-      part(element, "silence-text"),
-      message.alive === false
-        ? "Nobody seems to be working on this answer right now. It will be taken up again by itself."
-        : `Still waiting: nothing new for ${span(now - message.newsAt)}. The model may just be slow.`,
-    );
-  }
-  setHidden(part(element, "silence-choices"), !mayWrite);
+  if (!status.hidden) setText(part(element, "status-text"), statusText(message, context));
+  setHidden(part(element, "silence"), !silence);
+  if (silence) setText(part(element, "silence-text"), silence);
+  setHidden(part(element, "silence-choices"), !context.mayWrite);
 }
 
-function statusText(message, { now, modelLabel, askedBy }) {
+/** What is said of an answer of which nothing is heard, or "": also while it's the page that hears nothing. */
+export function silenceText(message, { now, isCutOff }) {
+  if (isCutOff || !isSilent(message, now)) return "";
+  if (message.alive === false) return "Nobody seems to be working on this answer right now. It will be taken up again by itself.";
+  return `Still waiting: nothing new for ${span(now - message.newsAt)}. The model may just be slow.`;
+}
+
+export function statusText(message, { now, isCutOff, modelLabel, askedBy }) {
   if (message.outbox) return "Sending…";
+  if (isCutOff) return "Not connected. What is written meanwhile shows later.";
   if (message.waitsFor) return message.waitsFor;
   const since = span(now - Date.parse(message.started_at ?? message.created_at));
   if (toolStatus(message)) return `${toolStatus(message)} · ${since}`;

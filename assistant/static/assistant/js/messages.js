@@ -7,7 +7,7 @@ import { labels } from "./models.js";
 import { notice, orNotice } from "./notices.js";
 import { clone, copyText, flash, part, reconcile, setHidden } from "./parts.js";
 import { keepPlace } from "./scroll.js";
-import { hueOf, isOpen, joinedIn, mayWrite, oldest, questionOf, running, stretchesOf, thread } from "./state.js";
+import { hueOf, isCutOff, isOpen, joinedIn, mayWrite, oldest, questionOf, running, stretchesOf, thread } from "./state.js";
 
 const LOAD_OLDER_WITHIN_PX = 600;
 
@@ -53,6 +53,7 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
       const label = isAnswer ? modelLabel(message.model) : "";
       drawMessage(element, entry, {
         now,
+        isCutOff: isCutOff(state, now),
         mayWrite: may,
         isLast: index === newest,
         isKept: Boolean(keep),

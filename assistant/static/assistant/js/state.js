@@ -22,12 +22,14 @@ export const empty = {
   outbox: [], // {client_id, content, attachments, created_at, status: "sending"|"failed", detail, retryable}
   connection: "connecting", // connecting | open | reconnecting | offline | gone
   closed: null, // why it is gone: the close code
+  lostAt: null, // since when it is not open, in ms
   ready: false, // the first snapshot was drawn
   stale: false, // something was missed: a sync is needed
   elsewhere: [], // ids of answers that are written in a part of the history which isn't loaded
 };
 
 const TYPING_MS = 6000;
+export const BREAK_MS = 1_200; // shorter breaks of the connection are nobody's business
 const STRETCH = 16; // positions
 
 export function apply(state, event) {
@@ -56,8 +58,10 @@ const steps = {
   presence: (state, { online, readers }) => ({ ...state, online: online ?? [], readers: readers ?? 0 }),
   "session.shared": (state, { shared }) => ({ ...state, shared }),
   typing,
-  connection: (state, { status, code }) =>
-    state.connection === status ? state : { ...state, connection: status, closed: code ?? null },
+  connection: (state, { status, code, at }) =>
+    state.connection === status
+      ? state
+      : { ...state, connection: status, closed: code ?? null, lostAt: status === "open" ? null : (state.lostAt ?? at) },
 
   "ui.sending": (state, { client_id, content, when, attachments, at }) => ({
     ...state,
@@ -509,6 +513,11 @@ export function typists(state, now) {
 export function pausedFor(state, now) {
   const until = Date.parse(state.session?.queue_paused_until ?? "");
   return until > now && !running(state) && queued(state).length ? Math.ceil((until - now) / 1000) : 0;
+}
+
+/** Whether the page hears nothing at the moment, so that it can't know how an answer comes on. */
+export function isCutOff(state, now) {
+  return state.lostAt !== null && now - state.lostAt >= BREAK_MS;
 }
 
 export function mayWrite(state) {
