@@ -6,6 +6,8 @@ that must not be, and each request that the provider saw is valid. `mortal` has 
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 import uuid
 from collections import Counter
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.provider import ProviderProcess, expected_text
@@ -125,11 +128,18 @@ class Stage:
         return Counter(call["status"] for call in calls)
 
 
+_DEPOT = "from tests.mcp_server import server; server.run('stdio')"
+
+
 @pytest.fixture(scope="module")
 def stage(provider: ProviderProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("turns")
     files = {"DOOM_FILE": str(folder / "doom"), "COUNT_FILE": str(folder / "counts")}
-    with running(provider, **SETTINGS, **files) as product:
+    # The folder, which the server does not read, tells its processes from others'.
+    depot = {"command": sys.executable, "args": ["-c", _DEPOT, str(folder)], "approval": "never"}
+    servers = tmp_path_factory.mktemp("servers") / "servers.json"
+    servers.write_text(json.dumps({"mcpServers": {"depot": depot}}))
+    with running(provider, **SETTINGS, **files, ASSISTANT_MCP=str(servers)) as product:
         (alice,) = product.people("alice")
         with alice:
             yield Stage(product, provider, alice, folder)
@@ -176,6 +186,26 @@ def a_loop_that_never_ends(stage: Stage) -> None:
     assert 9 <= rounds <= 12  # three jobs of three rounds; a killed one begins its share anew
     stage.check_calls(ended, *[["peek"]] * rounds)
     assert stage.told(model)[-1]["tool_choice"] == "none"
+
+
+def tools_of_an_mcp_server(stage: Stage) -> Counter[str]:
+    """Its process belongs to a worker, and does not outlive it."""
+    model = tagged("results-tool=depot__store:what:Tea-tool=depot__add:a:2,b:3")
+    session = stage.alice.new_session(model)
+    assert stage.alice.http.patch(f"/api/sessions/{session}", json={"services": ["depot"]}).status_code == 200
+    ended = stage.answer_to(stage.ask(session))
+    assert ended["status"] == "success" and len(stage.told(model)) == 2
+    stored, added = ended["tool_calls"]
+    assert (added["name"], added["status"], added["result"]) == ("depot__add", "success", "5")
+    assert stored["status"] == "interrupted" or stored["result"] == "Stored Tea for nobody.", stored
+
+    def owners() -> list[int]:
+        processes = psutil.process_iter(["cmdline", "ppid"])
+        return [p.info["ppid"] for p in processes if str(stage.folder) in " ".join(p.info["cmdline"] or ())]
+
+    stage.product.wait_for(lambda: {worker.pid for worker in stage.product.workers()}.issuperset(owners()), 30)
+    assert owners()
+    return Counter(call["status"] for call in ended["tool_calls"])
 
 
 def an_approval(stage: Stage) -> None:
@@ -324,7 +354,7 @@ def an_answer_that_fails(stage: Stage) -> None:
 
 
 STORIES = [
-    three_tools_in_two_rounds, more_rounds_than_one_job_has, a_loop_that_never_ends, an_approval,
+    three_tools_in_two_rounds, more_rounds_than_one_job_has, a_loop_that_never_ends, tools_of_an_mcp_server, an_approval,
     of_three_tools_one_crashes_and_one_hangs, a_tool_that_does_not_exist, arguments_that_are_no_json,
     a_stall_after_the_tools, a_busy_provider, busy_then_broken_then_another_model, an_overflow, two_overflows, a_file,
     a_message_that_rides_along, an_answer_that_fails,
@@ -378,6 +408,8 @@ DEATHS: list[tuple[Story, str, int, tuple[int, ...]]] = [
     (more_rounds_than_one_job_has, "after answering.claim", 2, (0,)),
     (more_rounds_than_one_job_has, "after rounds.open_round", 4, (0,)),
     (a_loop_that_never_ends, "after rounds.continue_later", 2, (0,)),
+    (tools_of_an_mcp_server, "before rounds.begin_calls", 1, (0,)),
+    (tools_of_an_mcp_server, "before rounds.settle", 1, (1,)),
     (an_approval, "before rounds.park", 1, (0,)),
     (an_approval, "before rounds._let_go", 1, (0,)),
     (an_approval, "after rounds.park", 1, (0,)),
