@@ -122,10 +122,8 @@ def test_a_server_that_dies_in_a_call_is_started_again_for_the_next(talk, monkey
 @pytest.mark.parametrize("server", [depot(command=("/no/such/program",)), depot(command=(), url="http://127.0.0.1:9/mcp"),
                                     depot(command=(sys.executable, "-c", "print('no MCP')"))])  # fmt: skip
 def test_a_dead_server_offers_nothing_and_is_left_alone_for_a_while(loop, afterwards, server, caplog):
-    assert loop.run(connections.offered([server])) == {}
-    assert "depot is away" in caplog.text
-    began = time.monotonic()
-    assert loop.run(connections.offered([server])) == {} and time.monotonic() - began < 0.5
+    assert loop.run(connections.offered([server])) == loop.run(connections.offered([server])) == {}
+    assert caplog.text.count("depot is away") == 1, "it was tried once"
 
 
 # --- configuring ---

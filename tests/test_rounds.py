@@ -71,12 +71,12 @@ def bench(ran):
         ran.append("hang came back")
         return "too late"
 
-    @service.tool(title="Wait", timeout=60)
+    @service.tool(title="Wait", timeout=3600)
     async def wait(context: Context) -> str:
         """Waits until it is cancelled."""
         ran.append("waiting")
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
         except asyncio.CancelledError:
             ran.append("cancelled")
             raise
