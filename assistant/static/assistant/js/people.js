@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { orNotice } from "./notices.js";
 import { clone, part, reconcile, setHidden, setText } from "./parts.js";
-import { typists } from "./state.js";
+import { mayWrite, typists } from "./state.js";
 import { sure } from "./sure.js";
 
 const FACES = 4;
@@ -12,6 +12,7 @@ const ROLES = { owner: "Owner", editor: "Editor", viewer: "Viewer" };
 export function showPeople({ store, sessionId }) {
   const faces = document.querySelector("[data-faces]");
   const opener = document.querySelector("[data-people-open]");
+  const inviter = document.querySelector("[data-invite-open]");
   const sheet = document.getElementById("people-sheet");
   const list = sheet.querySelector("[data-people]");
   const readers = sheet.querySelector("[data-readers]");
@@ -59,6 +60,7 @@ export function showPeople({ store, sessionId }) {
     setText(readers, `${state.readers} ${state.readers === 1 ? "reads" : "read"} along by the link.`);
     setHidden(handOver, !isOwner || people.length < 2);
     setHidden(leave, !state.you || isOwner);
+    setHidden(inviter, !mayWrite(state));
     const names = typists(state, Date.now());
     const verb = names.length === 1 ? "is" : "are";
     setText(typing, names.length ? `${names.slice(0, 3).join(", ")}${names.length > 3 ? " and others" : ""} ${verb} typing…` : "");
