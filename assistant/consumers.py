@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from assistant import behind, conf, events, presence, public, rollcall, valkey
+from assistant import access, behind, conf, events, presence, public, rollcall, valkey
 from assistant.models import ShareLink
 from assistant.models.participant import WRITERS, display_name
 from assistant.presence import Online
@@ -113,6 +113,8 @@ class SessionConsumer(RoomConsumer):
     async def state(self) -> tuple[dict[str, Any], Seat] | int:
         fields = await self.database.call_once(snapshot, self.session_id, self.user)
         if fields is None:
+            if not await self.database.call_once(access.open_accounts, {self.user_id}):
+                return TRY_AGAIN  # and hear that one is nobody
             exists = self.seat is not None and await self.database.call_once(session_exists, self.session_id)
             return REMOVED if exists else NO_SUCH_SESSION
         seat = Seat(self.session_id, self.user_id, role=fields["you"]["role"], credential=self.credential)

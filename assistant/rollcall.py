@@ -103,7 +103,7 @@ def _wrong(called: dict[str, Seat]) -> dict[str, str]:
     seats = called.values()
     valid = access.still_valid({seat.credential for seat in seats if seat.credential})
     roles = access.roles({seat.session_id for seat in seats if seat.session_id and seat.link_id is None})
-    accounts = access.open_accounts({seat.user_id for seat in seats if seat.session_id is None and seat.user_id})
+    accounts = access.open_accounts({seat.user_id for seat in seats if seat.user_id})
     links = access.open_links({seat.link_id for seat in seats if seat.link_id is not None})
     wrong = {}
     for channel, seat in called.items():
@@ -112,9 +112,8 @@ def _wrong(called: dict[str, Seat]) -> dict[str, str]:
         elif seat.link_id is not None:
             if seat.link_id not in links:
                 wrong[channel] = "share.ended"
-        elif seat.session_id is None:
-            if seat.user_id not in accounts:
-                wrong[channel] = "credential.ended"
-        elif seat.user_id is None or seat.role != roles.get((seat.session_id, seat.user_id)):
+        elif seat.user_id not in accounts:
+            wrong[channel] = "credential.ended"
+        elif seat.session_id is not None and seat.role != roles.get((seat.session_id, seat.user_id)):
             wrong[channel] = "viewer.resync"
     return wrong

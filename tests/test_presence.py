@@ -171,18 +171,20 @@ def test_a_change_of_role_that_was_not_heard_is_found(session, alice, bob, loop,
     loop.run(scenario())
 
 
-def test_a_closed_account_sees_nothing_more(session, bob, loop, swift):
+@pytest.mark.parametrize("by", ["the roll call", "a sync"])
+def test_a_closed_account_sees_nothing_more_and_hears_that_it_is_nobody(session, bob, loop, swift, monkeypatch, by):
     header = token_of(bob)
+    if by == "a sync":
+        monkeypatch.setattr(rollcall, "_look", lambda database: asyncio.sleep(0))
 
     async def scenario():
         async with joined(session, header) as b:
-
-            def close():
-                bob.is_active = False
-                bob.save()
-
-            await do(close)
-            assert await b.close_code() == 4403
+            await do(lambda: type(bob).objects.filter(pk=bob.pk).update(is_active=False))
+            if by == "a sync":
+                await b.send({"type": "sync"})
+            assert await b.close_code() == 1013
+        async with opened(session.pk, header) as again:
+            assert await again.close_code() == 4401
 
     loop.run(scenario())
 

@@ -82,6 +82,8 @@ def test_a_change_of_role_takes_the_composer_away_and_brings_it_back(
     hers.page.get_by_label("Role of bob").select_option("viewer")
     expect(his.composer).to_be_hidden()
     expect(his.page.get_by_text("You are reading along")).to_be_visible()
+    expect(his.page.get_by_role("button", name="Invite")).to_be_hidden()
+    expect(hers.page.get_by_role("dialog").get_by_role("heading", name="Invite by link")).to_be_visible()
     hers.page.get_by_label("Role of bob").select_option("editor")
     expect(his.composer).to_be_visible()
     his.composer.press_sequentially("I type")
@@ -96,6 +98,32 @@ def test_a_change_of_role_takes_the_composer_away_and_brings_it_back(
     hers.page.get_by_role("button", name="Leave", exact=True).click()
     expect(his.page.get_by_label("Role of alice")).to_have_count(0)
     expect(hers.page).not_to_have_url(re.compile(session))
+
+
+@pytest.mark.browser
+def test_whose_account_is_closed_is_told_so_and_keeps_what_was_not_sent(
+    alice: Person, browser: Browser, product: Product
+) -> None:
+    session = alice.new_session()
+    (carol,) = product.people("carol")
+    with carol:
+        alice.invite(session, carol)
+    with Window.opened(browser, product.url, "carol") as theirs:
+        page = theirs.open(f"/s/{session}/")
+        expect(page.locator("[data-connection]")).to_be_hidden()
+        theirs.composer.fill("Half a thought")
+        product.manage(
+            "shell",
+            "-c",
+            "from django.contrib.auth.models import User as U; U.objects.filter(username='carol').update(is_active=False)",
+        )
+        theirs.composer.press("Enter")
+        expect(page.locator("[data-connection]")).to_contain_text("You are signed out, or your account was closed.")
+        expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+        expect(page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
+        expect(theirs.composer).to_have_attribute("readonly", "")
+        expect(page.get_by_text("Half a thought")).to_be_visible()
+        expect(page).to_have_url(re.compile(session))
 
 
 @pytest.mark.browser

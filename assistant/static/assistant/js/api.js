@@ -40,7 +40,9 @@ async function call(method, path, body) {
   }
   const data = response.status === 204 ? {} : await response.json().catch(() => null);
   if (response.ok && data) return data;
-  if (response.status === 401) location.assign(`/login/?next=${encodeURIComponent(location.pathname)}`);
+  // A page on which something may stand that was not sent yet says it itself.
+  const isSignedOut = response.status === 401 && dispatchEvent(new Event("signedout", { cancelable: true }));
+  if (isSignedOut) location.assign(`/login/?next=${encodeURIComponent(location.pathname)}`);
   const detail = typeof data?.detail === "string" ? data.detail : "That didn’t work. Please try again.";
   throw new Refusal(response.status, data?.code ?? "error", detail);
 }

@@ -16,6 +16,7 @@ export function showComposer({ drafts, sessionId = null, maxLength, send, typing
   let typedAt = 0;
   let editedAt = 0;
   let isComposing = false;
+  let isClosed = false;
 
   let uploads = null;
 
@@ -28,7 +29,7 @@ export function showComposer({ drafts, sessionId = null, maxLength, send, typing
     setText(count, left < 0 ? `${-left} too many` : `${left} left`);
     count.classList.toggle("is-over", left < 0);
     const files = uploads?.items.length ?? 0;
-    sendButton.disabled = !(length || files) || left < 0 || Boolean(uploads?.isBusy || uploads?.hasFailed);
+    sendButton.disabled = isClosed || !(length || files) || left < 0 || Boolean(uploads?.isBusy || uploads?.hasFailed);
     changed(field.value);
   }
 
@@ -85,6 +86,12 @@ export function showComposer({ drafts, sessionId = null, maxLength, send, typing
     field,
     text: () => field.value,
     focus: () => field.focus(),
+    /** Nothing can be sent from this page any more; what was being written can still be read and copied. */
+    close() {
+      isClosed = field.readOnly = true;
+      for (const button of form.querySelectorAll("button")) button.disabled = true;
+      refresh();
+    },
     setRunning: (isRunning) => stopButton && setHidden(stopButton, !isRunning),
     /** Puts a text back to be edited. False if another one is being written. */
     offer(text, attachments = []) {

@@ -3,7 +3,7 @@
 import { BREAK_MS } from "./state.js";
 
 const REASONS = {
-  4401: "You were signed out.",
+  4401: "You are signed out, or your account was closed. What you wrote is kept.",
   4403: "You are no longer in this session.",
   4404: "This session is gone.",
 };

@@ -157,6 +157,15 @@ const line = connect({
   onStatus: (status, code) => store.dispatch({ type: "connection", status, code }),
 });
 
+store.watch((state, before) => {
+  if (state.connection === "gone" && before.connection !== "gone") composer.close();
+});
+addEventListener("signedout", (event) => {
+  event.preventDefault();
+  line.close();
+  store.dispatch({ type: "connection", status: "gone", code: 4401 });
+});
+
 let silentSyncAt = 0;
 store.watch((state) => state.stale && line.sync());
 setInterval(() => {
