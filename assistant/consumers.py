@@ -113,7 +113,7 @@ class SessionConsumer(RoomConsumer):
     async def state(self) -> tuple[dict[str, Any], Seat] | int:
         fields = await self.database.call_once(snapshot, self.session_id, self.user)
         if fields is None:
-            if not await self.database.call_once(access.open_accounts, {self.user_id}):
+            if not await self.database.call_once(access.open_accounts, {int(self.user.pk)}):
                 return TRY_AGAIN  # and hear that one is nobody
             exists = self.seat is not None and await self.database.call_once(session_exists, self.session_id)
             return REMOVED if exists else NO_SUCH_SESSION
