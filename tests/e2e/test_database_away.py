@@ -47,9 +47,12 @@ def test_postgres_away_for_a_while_loses_nothing(provider: ProviderProcess, post
             assert refused.status_code == 503 and refused.headers["Retry-After"], refused.text
             assert refused.json()["code"] == "unavailable" and "database" in refused.json()["detail"]
             time.sleep(max(0.0, until - time.monotonic()))  # the outage itself
-            postgres.start()
-            # Each connection of the pool finds out for itself that it is broken, and says 503 once.
-            product.wait_for(lambda: [_is_reachable(alice) for _ in range(10)] == [True] * 10, 60)
+            with product.frozen_workers():  # none has renewed its lease yet, and all have run out
+                postgres.start()
+                # Each connection of the pool finds out for itself that it is broken, and says 503 once.
+                product.wait_for(lambda: [_is_reachable(alice) for _ in range(10)] == [True] * 10, 60)
+                with alice.view(sessions[1]) as viewer:
+                    assert viewer.view.status(goes_on) == "processing", "who joins now takes nobody for dead"
             for answer, model in ((ends, after), (goes_on, through)):
                 ended = alice.wait_for_end(answer, 120)
                 assert (ended["status"], ended["content"]) == ("success", expected_text(model))

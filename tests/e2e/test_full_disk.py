@@ -51,7 +51,9 @@ def test_a_full_disk_costs_time_and_nothing_else(provider: ProviderProcess, prod
             viewer.wait_for(lambda: viewer.view.text(answer))
             with full_disk(product):
                 provider.release(model)
-                product.wait_for(lambda: any("is full" in line and "waits" in line for line in product.said), 60)
+                product.wait_for(
+                    lambda: any("is full" in line and "succeed waits" in line for line in product.said), 60
+                )
                 refused = alice.http.post(
                     f"/api/sessions/{other}/messages", json={"client_id": "c-full", "content": LONG, "model": ""}
                 )

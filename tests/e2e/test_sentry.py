@@ -71,7 +71,9 @@ def test_a_failed_turn_arrives_with_its_circumstances_and_without_secrets(
             session = alice.new_session(model)
             answer = alice.asked(session, f"Tell nobody that {SECRET}.")
             assert alice.wait_for_end(answer)["status"] == "error"
-            wrong_key = alice.asked(alice.new_session(), SECRET, tagged("words-401"))
+            wrong_key = alice.asked(
+                alice.new_session(), SECRET, tagged("words-403")
+            )  # a provider that repeats the key
             assert alice.wait_for_end(wrong_key)["error"]["code"] == "auth"
             user = product.rows("SELECT id FROM auth_user WHERE username = 'alice'")[0][0]
             product.wait_for(lambda: len(_of_turns(sentry)) >= 2, 60)
@@ -82,6 +84,7 @@ def test_a_failed_turn_arrives_with_its_circumstances_and_without_secrets(
     assert len(extra["turn_worker"]) == 36 and extra["turn_job"] and extra["turn_attempt"] == 1
     assert 0 <= extra["turn_seconds"] < 60 and extra["turn_memory_mb"] > 10
     everything = "".join(sentry.bodies)
+    assert "is not allowed to sample" in everything, "what the provider said"
     for secret in (KEY, SECRET, "w0 w1"):
         assert secret not in everything
 

@@ -97,8 +97,8 @@ def usage_of(script: Script, prompt_characters: int, answered: int) -> dict[str,
     return {"prompt_tokens": spent, "completion_tokens": made, "total_tokens": spent + made}
 
 
-def refusal(script: Script, model: str, length: int) -> tuple[int, dict[str, str], str, bytes] | None:
-    """Status, headers, content type and body of the HTTP error that the script asks for, if any."""
+def refusal(script: Script, model: str, length: int, key: str) -> tuple[int, dict[str, str], str, bytes] | None:
+    """Status, headers, content type and body of the HTTP error that the script asks for, if any. Some name the `key`."""
     if script.context is not None and length >= script.context:
         return _error(
             400,
@@ -129,7 +129,7 @@ def refusal(script: Script, model: str, length: int) -> tuple[int, dict[str, str
         return script.status, {}, "text/html", page.encode()
     headers = {} if script.retryafter is None else {"Retry-After": f"{script.retryafter:g}"}
     message, code, kind = _WORDING.get(script.status, ("The request failed.", None, "server_error"))
-    return _error(script.status, message.format(model=model), code, kind=kind, headers=headers)
+    return _error(script.status, message.format(model=model, key=key), code, kind=kind, headers=headers)
 
 
 def invalid_script(sentence: str) -> tuple[int, dict[str, str], str, bytes]:
@@ -143,7 +143,7 @@ _WORDING: dict[int, tuple[str, str | None, str]] = {
         "invalid_api_key",
         "invalid_request_error",
     ),
-    403: ("You are not allowed to sample from this model.", None, "invalid_request_error"),
+    403: ("The key {key} is not allowed to sample from this model.", None, "invalid_request_error"),
     404: (
         "The model `{model}` does not exist or you do not have access to it.",
         "model_not_found",

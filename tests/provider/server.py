@@ -92,7 +92,8 @@ class Provider:
         if script.hang is not None:
             await asyncio.sleep(min(script.hang, 1e6))
         length = sum(len(_text(message)) for message in messages)
-        refusal = frames.refusal(script, record.model, length)
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        refusal = frames.refusal(script, record.model, length, key)
         if refusal:
             return _refused(record, *refusal)
         calls = script.tools if _rounds(messages) < script.rounds else ()
