@@ -129,6 +129,9 @@ def test_markdown_is_drawn_and_no_script_of_a_model_runs(alice: Window, api: Per
     expect(answer).not_to_have_attribute("aria-busy", "true")
     assert answer.locator("script, img[onerror], a[href^=javascript]").count() == 0
     assert dialogs == []
+    said = alice.page.locator("[data-announcer]")
+    expect(said).to_contain_text("answered: A heading of the first level")
+    expect(said).not_to_contain_text(re.compile(r"[*#|`]"))
 
 
 def test_a_model_of_a_pattern_is_chosen_by_its_id(alice: Window) -> None:

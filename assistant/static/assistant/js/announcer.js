@@ -1,15 +1,13 @@
-/** Tells screen readers whole answers and questions, never tokens. */
+/** Tells screen readers how answers end and questions begin, as words without marks, never tokens. */
 
 import { isOpen } from "./state.js";
 
-const LONGEST = 1_200;
+const LONGEST = 300;
 
 export function announce({ store, modelLabel }) {
   const region = document.querySelector("[data-announcer]");
 
-  function say(text) {
-    region.textContent = text.length > LONGEST ? `${text.slice(0, LONGEST)}… (the rest is in the conversation)` : text;
-  }
+  const say = (text) => (region.textContent = text);
 
   function sayCalls(state, before, { message_id }) {
     const of = ({ messages }) => messages.find(({ id }) => id === message_id);
@@ -25,7 +23,7 @@ export function announce({ store, modelLabel }) {
     if (!now || now === then) return;
     if (now.role === "assistant" && then && isOpen(then) && !isOpen(now)) say(ending(now, modelLabel(now.model)));
     const isAsked = now.role === "user" && now.status === "success" && then?.status !== "success";
-    if (isAsked && now.author?.id !== state.you?.id) say(`${now.author?.name ?? "Someone"} asked: ${now.content}`);
+    if (isAsked && now.author?.id !== state.you?.id) say(`${now.author?.name ?? "Someone"} asked: ${beginning(words(now))}`);
   });
 }
 
@@ -38,7 +36,29 @@ function callsBegun(now, then) {
 }
 
 function ending(message, name) {
-  if (message.status === "success") return `${name} answered: ${message.content}`;
+  if (message.status === "success") return `${name} answered: ${beginning(words(message))}`;
   if (message.status === "cancelled") return "The answer was stopped.";
   return `The answer failed. ${message.error?.detail ?? ""}`;
+}
+
+/** What a message says: of the blocks that are drawn the text, code only named. */
+function words({ html, content }) {
+  if (!html?.length) return content;
+  const { body } = new DOMParser().parseFromString(html.join(""), "text/html"); // loads nothing and runs nothing
+  for (const code of body.querySelectorAll("figure.code")) code.replaceWith(code.classList.contains("continued") ? "" : "(Code.) ");
+  for (const end of body.querySelectorAll("p, li, h1, h2, h3, h4, h5, h6, th, td, br")) end.append(" ");
+  return body.textContent;
+}
+
+/** The first sentences of a text, and that there is more. */
+export function beginning(text) {
+  const all = text.replace(/\s+/g, " ").trim();
+  if (all.length <= LONGEST) return all;
+  let begun = "";
+  for (const { segment } of new Intl.Segmenter(undefined, { granularity: "sentence" }).segment(all)) {
+    if (begun.length + segment.length > LONGEST) break;
+    begun += segment;
+  }
+  begun ||= `${all.slice(0, LONGEST).replace(/ \S*$/, "")}… `;
+  return `${begun}(The rest is in the conversation.)`;
 }
