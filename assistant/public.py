@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from assistant import catalogue
 from assistant.models.participant import hue
 
 READER = "reader"
@@ -43,6 +44,8 @@ def message(data: dict[str, Any], token: str) -> dict[str, Any] | None:
     if data["role"] == "user" and data["status"] != "success":
         return None
     shown = {name: value for name, value in data.items() if name in _MESSAGE}
+    # Readers have no list of models to look the name up in.
+    shown["model_label"] = catalogue.label(data["model"]) if data["model"] else None
     shown["author"], shown["stopped_by"] = _person(data["author"]), _person(data["stopped_by"])
     shown["tool_calls"] = _calls(data["tool_calls"])
     shown["attachments"] = [_attachment(attachment, token) for attachment in data["attachments"]]

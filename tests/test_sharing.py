@@ -157,6 +157,20 @@ def test_no_e_mail_address_no_prompt_and_no_price_is_shown(session, alice, bob, 
 # --- live ---
 
 
+def test_readers_are_told_what_people_call_the_model(session, alice, worker, token, client, loop, settings):
+    settings.ASSISTANT_MODELS = [("Wise Owl", "openai/words")]
+    finish(claimed(answer_of(ask(session, alice)), worker), "Fine.")
+    claimed(answer_of(ask(session, alice)), worker)
+    labels = [None, "Wise Owl", None, "Wise Owl"]
+    assert [m["model_label"] for m in messages(client, token).json()["messages"]] == labels
+
+    async def scenario():
+        async with opened(session.pk, path=f"/ws/shared/{token}/") as socket:
+            assert [m["model_label"] for m in (await socket.frame())["messages"]] == labels
+
+    loop.run(scenario())
+
+
 @pytest.mark.parametrize("who", ["nobody", "outsider", "participant"])
 def test_a_reader_sees_an_answer_grow_and_end(session, alice, charlie, worker, token, loop, who):
     """Also over a cookie of somebody signed in, from whatever page: the link is what authorises."""

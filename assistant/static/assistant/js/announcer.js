@@ -21,7 +21,7 @@ export function announce({ store, modelLabel }) {
     const now = state.messages.find(({ id }) => id === event.message?.id);
     const then = before.messages.find(({ id }) => id === event.message?.id);
     if (!now || now === then) return;
-    if (now.role === "assistant" && then && isOpen(then) && !isOpen(now)) say(ending(now, modelLabel(now.model)));
+    if (now.role === "assistant" && then && isOpen(then) && !isOpen(now)) say(ending(now, now.model_label ?? modelLabel(now.model)));
     const isAsked = now.role === "user" && now.status === "success" && then?.status !== "success";
     if (isAsked && now.author?.id !== state.you?.id) say(`${now.author?.name ?? "Someone"} asked: ${beginning(words(now))}`);
   });

@@ -50,7 +50,7 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
       const { message } = entry;
       if (message.gap) return;
       const isAnswer = message.role === "assistant";
-      const label = isAnswer ? modelLabel(message.model) : "";
+      const label = isAnswer ? (message.model_label ?? modelLabel(message.model)) : "";
       drawMessage(element, entry, {
         now,
         isCutOff: isCutOff(state, now),
