@@ -190,12 +190,24 @@ def invite(request: HttpRequest, token: str) -> HttpResponse:
     if invitation is None:
         return render(request, "assistant/invite_over.html", status=404)
     if request.user.is_authenticated:
-        return _accept(request, invitation) if request.method == "POST" else _invite_page(request, invitation, None)
+        return _accept(request, invitation) if request.method == "POST" else _offer(request, invitation)
     form = AccountForm(request.POST or None)
     if request.method == "POST" and (user := form.made()):
         login(request, user, backend=PASSWORDS)
         return _accept(request, invitation)
     return _invite_page(request, invitation, form)
+
+
+def _offer(request: HttpRequest, invitation: Invitation) -> HttpResponse:
+    try:
+        people.check_invited(invitation, request.user)
+    except Refused as refusal:
+        return _invite_over(request, refusal)
+    return _invite_page(request, invitation, None)
+
+
+def _invite_over(request: HttpRequest, refusal: Refused) -> HttpResponse:
+    return render(request, "assistant/invite_over.html", {"refusal": refusal}, status=refusal.status)
 
 
 def _invite_page(request: HttpRequest, invitation: Invitation, form: AccountForm | None) -> HttpResponse:
@@ -208,7 +220,7 @@ def _accept(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     try:
         people.join(invitation, request.user)
     except Refused as refusal:
-        return render(request, "assistant/invite_over.html", {"refusal": refusal}, status=refusal.status)
+        return _invite_over(request, refusal)
     return redirect("assistant:session", invitation.session_id)
 
 

@@ -255,6 +255,18 @@ def test_what_they_have_waiting_is_withdrawn_and_what_was_asked_stays(session, a
     assert finish(claim) and now(other).status == "success"
 
 
+def test_who_was_removed_is_not_offered_to_join_by_a_link_that_is_too_old(session, alice, bob, charlie, client):
+    path = f"/invite/{Invitation.issue(session, alice, Role.EDITOR)[1]}/"
+    people.remove(session, alice, bob.pk)
+    newer = f"/invite/{Invitation.issue(session, alice, Role.EDITOR)[1]}/"
+    client.force_login(bob)
+    page = client.get(path)
+    assert page.status_code == 403 and "too old for you" in page.content.decode()
+    assert "Join as" in client.get(newer).content.decode()
+    client.force_login(charlie)
+    assert "Join as" in client.get(path).content.decode()
+
+
 def test_who_was_removed_comes_back_only_by_a_newer_link(session, alice, bob, client):
     old, old_token = Invitation.issue(session, alice, Role.EDITOR)
     people.remove(session, alice, bob.pk)

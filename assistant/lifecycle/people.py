@@ -38,11 +38,7 @@ def join(invitation: Invitation, user: Any) -> Participant:
         present = session.participants.select_related("user").filter(user=user).first()
         if present:
             return present
-        removal = session.removals.filter(user=user).first()
-        if removal is not None and invitation.created_at <= removal.removed_at:
-            raise Refused(
-                "removed", "You were removed from this session. Only a new invitation lets you in again.", status=403
-            )
+        check_invited(invitation, user)
         if not Invitation.objects.open().filter(pk=invitation.pk).update(uses=F("uses") + 1):
             raise Refused("not_found", "This invitation is over.", status=404)
         session.removals.filter(user=user).delete()
@@ -51,6 +47,15 @@ def join(invitation: Invitation, user: Any) -> Participant:
         )  # what was said before somebody came is not news to them
         events.participant_changed("participant.joined", participant)
     return participant
+
+
+def check_invited(invitation: Invitation, user: Any) -> None:
+    """Raises Refused (removed) for one who was removed from the session after the invitation was made."""
+    if Removal.objects.filter(
+        session=invitation.session_id, user=user, removed_at__gte=invitation.created_at
+    ).exists():
+        detail = "You were removed from this session. Only a new invitation lets you in again."
+        raise Refused("removed", detail, status=403)
 
 
 def change_role(session: ChatSession, by: Any, user_id: int, role: str) -> Participant:
