@@ -142,6 +142,20 @@ def test_any_info_string_leaves_the_code_intact(language: str) -> None:
     assert "figure" in found.tags
 
 
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("c", "\n" * 19_000), ("java", "\n" * 19_000), ("csharp", "a\n " * 6_000), ("python", "x" * 5_000), ("janet", "`\n" * 9_000)],
+)  # fmt: skip
+def test_code_that_would_keep_a_lexer_busy_stays_plain(language: str, text: str) -> None:
+    """Seconds or minutes, in which the loop that carries other answers would stand still."""
+    assert code.highlight(text, language) is None
+
+
+def test_long_code_of_a_usual_kind_is_highlighted() -> None:
+    for language, line in (("python", "def f(x):\n    return x + 1\n"), ("c", "int f(int x) { return x + 1; }\n")):
+        assert code.highlight(line * (8_000 // len(line)), language)
+
+
 def test_lexer_that_raises_costs_only_the_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(language: str) -> None:
         raise RuntimeError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from html import escape
@@ -17,6 +18,16 @@ PART_CHARACTERS = 2_000
 HIGHLIGHT_CHARACTERS = 20_000
 """Longer code stays plain: highlighting runs on the event loop that carries other turns, and takes
 some 2 us a character."""
+
+HIGHLIGHT_LINE_CHARACTERS = 1_000
+"""Code with a longer line stays plain, too: what a machine has written, or what is made to keep a lexer busy."""
+
+HIGHLIGHT_SECONDS = 0.2
+"""Of processor time, after which code stays plain. Many lexers need time with the square of the length of some texts:
+that of C takes 12 s for 20,000 line ends. No single token of those in _KNOWN takes long."""
+
+UNKNOWN_CHARACTERS = 4_000
+"""As HIGHLIGHT_CHARACTERS, for lexers of which nobody knows whether a single token may take long."""
 
 # A short list, with pygments' usual class names: makes small HTML, short CSS and a closed allowlist.
 _CLASSES = {
@@ -49,6 +60,8 @@ _CLASSES = {
 CLASSES = frozenset(_CLASSES.values())
 
 _WARM = "python javascript typescript bash json html css sql yaml go rust java c cpp diff toml console"
+_ALSO_KNOWN = "py js jsx ts tsx sh shell yml rs c++ csharp cs kotlin swift php ruby rb perl lua scala docker"
+_KNOWN = frozenset(f"{_WARM} {_ALSO_KNOWN}".split())
 _LANGUAGE = re.compile(r"[\w+#.-]{1,32}", re.ASCII)
 
 
@@ -106,18 +119,31 @@ def highlight(code: str, language: str) -> str | None:
     """Return code as HTML with as many lines as before and no span across a line end; None leaves it plain.
 
     Remembered, because a live answer draws its last blocks many times."""
-    if len(code) > HIGHLIGHT_CHARACTERS:
+    if len(code) > (HIGHLIGHT_CHARACTERS if language in _KNOWN else UNKNOWN_CHARACTERS):
+        return None
+    if max(map(len, code.split("\n"))) > HIGHLIGHT_LINE_CHARACTERS:
         return None
     try:
         lexer = _lexer(language)
         if lexer is None:
             return None
-        tokens = list(lexer.get_tokens(code))
+        tokens = _in_time(lexer.get_tokens(code))
     except Exception:  # a lexer's bug costs the colours, never the answer
         return None
-    if "".join(text for _, text in tokens) != code:
+    if tokens is None or "".join(text for _, text in tokens) != code:
         return None
     return "".join(_spans(tokens))
+
+
+def _in_time(tokens: Iterable[tuple[object, str]]) -> list[tuple[object, str]] | None:
+    """All of them, or None if they take longer than they may."""
+    until = time.thread_time() + HIGHLIGHT_SECONDS
+    found = []
+    for token in tokens:
+        found.append(token)
+        if time.thread_time() > until:
+            return None
+    return found
 
 
 def _spans(tokens: Iterable[tuple[object, str]]) -> Iterator[str]:
