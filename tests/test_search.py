@@ -237,6 +237,45 @@ def test_a_snippet_marks_the_words_and_shows_some_around(session, alice):
     assert "the LEASE ran out word" in whole and whole.startswith("…") and whole.endswith("…") and len(whole) < 240
 
 
+def marked(pieces):
+    return [piece.text for piece in pieces if piece.mark]
+
+
+@pytest.mark.parametrize("query", ['"waits in', '"waits in"'])
+def test_of_words_in_quotes_only_those_side_by_side_are_marked(query):
+    text = "Inside the installation nobody waits. " + "word " * 100 + "It waits in the queue, in turn."
+
+    pieces = snippet(text, terms_of(query))
+    assert marked(pieces) == ["waits", "in"]
+    assert pieces[0].text == "…" and "It waits in the queue" in "".join(piece.text for piece in pieces)
+
+
+def test_a_snippet_of_an_answer_has_its_words_without_its_markdown(session, alice, worker):
+    table = "| who | what |\n|---|---|\n| `ada` | [holds it](http://x.example/zebra) |"
+    text = f"# A **lease**\n\n{table}\n\n```py\nlease = 1\n```"
+    finish(claimed(answer_of(ask(session, alice, "**Why**?")), worker), text)
+
+    def shown(query):
+        return "".join(piece.text for piece in search.find(alice, query, 1)[0][0].snippet)
+
+    assert " ".join(shown("lease").split()) == "A lease who what ada holds it lease = 1"
+    assert "zebra" in shown("zebra"), "what stands in an address is shown as it stands"
+    assert shown("why") == "**Why**?", "what people write is no Markdown"
+
+
+def test_of_a_long_answer_what_is_around_the_place_is_shown(session, alice, worker):
+    text = "Some *words* that go on.\n\n" * 2_000 + "The **needle** is here.\n\n" + "And *more*.\n\n" * 2_000
+    finish(claimed(answer_of(ask(session, alice)), worker), text)
+    pieces = search.find(alice, "needle", 1)[0][0].snippet
+    shown = "".join(piece.text for piece in pieces)
+    assert (
+        "The needle is here. And more." in shown
+        and shown.startswith("…")
+        and shown.endswith("…")
+        and "*" not in shown
+    )
+
+
 def test_markup_in_a_text_stays_text_in_its_snippet(session, alice):
     said(session, alice, "<b>lease</b> & <script>")
     [hit] = Caller(alice)("get", "/search?q=lease").json()["messages"]

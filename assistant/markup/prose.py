@@ -1,15 +1,19 @@
-"""What a text says outside of code, formulas and addresses."""
+"""What a text says, without its Markdown."""
 
 from __future__ import annotations
 
 from assistant.markup.parse import normal, parse
 
 _SKIPPED = {"CodeBlock", "MetadataBlock", "HtmlBlock"}
+_CODE = {"Code", "Html", "InlineHtml", "InlineMath", "DisplayMath"}
 _GAP = "\N{OBJECT REPLACEMENT CHARACTER}"  # stands for what is left out, so that nothing grows together
 
 
-def prose(text: str) -> str:
-    """The text's own words, without its Markdown: blocks and lines are apart by line ends."""
+def prose(text: str, *, with_code: bool = False) -> str:
+    """The text's own words, without its Markdown: blocks and lines are apart by line ends.
+
+    Code, formulas and HTML are left out unless `with_code`, addresses are always.
+    """
     words: list[str] = []
     skipped = 0
     for block in parse(normal(text))[0]:
@@ -18,11 +22,13 @@ def prose(text: str) -> str:
                 words.append("\n")
             elif type(event) is not dict:
                 words.append(_GAP)
+            elif with_code and (code := _CODE & event.keys()):
+                words.append(event[code.pop()])
             elif "Start" in event:
-                skipped += _is_skipped(event["Start"])
+                skipped += not with_code and _is_skipped(event["Start"])
                 words.append("" if _is_inline(event["Start"]) else "\n")
             elif "End" in event:
-                skipped -= _is_skipped(event["End"])
+                skipped -= not with_code and _is_skipped(event["End"])
                 words.append("" if _is_inline(event["End"]) else "\n")
             elif "Text" in event and not skipped:
                 words.append(event["Text"])

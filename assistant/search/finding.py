@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import connection
 
 from assistant.models import ChatSession, Message
+from assistant.models.message import Author
 from assistant.search import postgres, sqlite
 from assistant.search.snippet import Piece, snippet
 from assistant.search.words import Term, matches, terms_of
@@ -40,7 +41,9 @@ def find(user: Any, query: str, limit: int, before: UUID | None = None) -> tuple
     if before is not None:
         found = found.filter(pk__lt=before)
     rows = list(found[: limit + 1])
-    return [Hit(row, snippet(row.content, terms)) for row in rows[:limit]], len(rows) > limit
+    return [
+        Hit(row, snippet(row.content, terms, is_markdown=row.role == Author.ASSISTANT)) for row in rows[:limit]
+    ], len(rows) > limit
 
 
 def find_titles(user: Any, query: str, limit: int) -> list[ChatSession]:

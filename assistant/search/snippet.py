@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from assistant import markup
 from assistant.search.words import Term, places
 
 BEFORE, LENGTH = 60, 220
+NEAR = 2_000  # of a long text only so much around is read
 
 _space = re.compile(r"\s+")
 
@@ -18,18 +20,32 @@ class Piece:
     mark: bool = False
 
 
-def snippet(text: str, terms: list[Term]) -> list[Piece]:
-    """About `LENGTH` characters of `text` around the first word found, or its beginning."""
-    first = next(places(text, terms), (0, 0))[0]
-    start = _at_a_word(text, max(0, first - BEFORE)) if first > BEFORE else 0
-    end = min(len(text), start + LENGTH)
-    window = text[start:end]
-    pieces, at = [Piece("…")] if start else [], 0
+def snippet(text: str, terms: list[Term], *, is_markdown: bool = False) -> list[Piece]:
+    """About `LENGTH` characters of `text`, without its Markdown, around the first place found, or its beginning."""
+    words, is_cut = _words(text, _first(text, terms) or 0) if is_markdown else (text, False)
+    if _first(words, terms) is None:  # what was found stands in an address
+        words, is_cut = text, False
+    first = _first(words, terms) or 0
+    start = _at_a_word(words, max(0, first - BEFORE)) if first > BEFORE else 0
+    end = min(len(words), start + LENGTH)
+    window = words[start:end]
+    pieces, at = [Piece("…")] if start or is_cut else [], 0
     for begin, stop in places(window, terms):
         pieces += [Piece(_calm(window[at:begin])), Piece(window[begin:stop], mark=True)]
         at = stop
-    pieces.append(Piece(_calm(window[at:]) + ("…" if end < len(text) else "")))
+    pieces.append(Piece(_calm(window[at:]) + ("…" if end < len(words) else "")))
     return [piece for piece in pieces if piece.text]
+
+
+def _first(text: str, terms: list[Term]) -> int | None:
+    return next((start for start, _ in places(text, terms)), None)
+
+
+def _words(text: str, first: int) -> tuple[str, bool]:
+    """What the Markdown says from the paragraph on in which `first` stands, and whether something is before it."""
+    begin = max(0, text.rfind("\n\n", 0, max(0, first - BEFORE)), first - NEAR)
+    words = markup.prose(text[begin : first + NEAR], with_code=True)
+    return words.replace("\N{OBJECT REPLACEMENT CHARACTER}", " ").strip(), begin > 0
 
 
 def _at_a_word(text: str, at: int) -> int:

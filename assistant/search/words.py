@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 MOST_WORDS = 32
 LONGEST_WORD = 100
@@ -71,13 +72,20 @@ def plain(word: str) -> str:
 
 
 def places(text: str, terms: list[Term]) -> Iterator[tuple[int, int]]:
-    """Where in `text` single words of the terms stand, as (start, end)."""
-    whole = {plain(word) for term in terms for word in term.words}
-    begins = tuple(plain(term.words[-1]) for term in terms if term.is_prefix)
-    for found in _word.finditer(text):
-        word = plain(found.group())
-        if word in whole or (begins and word.startswith(begins)):
-            yield found.span()
+    """Where in `text` the words of the terms stand, as (start, end): those of a term of several only side by side."""
+    wanted = [([plain(word) for word in term.words], term.is_prefix) for term in terms]
+    words = (
+        (found.span(), plain(found.group())) for found in _word.finditer(text) if any(map(str.isalnum, found.group()))
+    )
+    here = list(islice(words, max((len(term) for term, _ in wanted), default=0)))
+    left = 0  # so many words from here on are part of what was found
+    while here:
+        following = [word for _, word in here]
+        left = max([left, *(len(term) for term, is_prefix in wanted if _begins(following, term, is_prefix))])
+        if left:
+            yield here[0][0]
+            left -= 1
+        here = here[1:] + list(islice(words, 1))
 
 
 def matches(text: str, terms: list[Term]) -> bool:
@@ -88,8 +96,11 @@ def matches(text: str, terms: list[Term]) -> bool:
 
 def _stands(words: list[str], term: Term) -> bool:
     wanted = [plain(word) for word in term.words]
-    for at in range(len(words) - len(wanted) + 1):
-        here = words[at : at + len(wanted)]
-        if here == wanted or (term.is_prefix and here[:-1] == wanted[:-1] and here[-1].startswith(wanted[-1])):
-            return True
-    return False
+    return any(_begins(words[at : at + len(wanted)], wanted, term.is_prefix) for at in range(len(words)))
+
+
+def _begins(words: list[str], wanted: list[str], is_prefix: bool) -> bool:
+    here, last = words[: len(wanted)], wanted[-1]
+    return here == wanted or (
+        is_prefix and len(here) == len(wanted) and here[:-1] == wanted[:-1] and here[-1].startswith(last)
+    )
