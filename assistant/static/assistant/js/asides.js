@@ -15,10 +15,16 @@ export function drawAsides(element, message, { summary, labelOf }) {
   const tried = message.tried ?? [];
   setHidden(part(element, "tried"), !tried.length);
   if (tried.length) {
+    setText(part(element, "tried-title"), triedTitle(message));
     setText(part(element, "tried-text"), tried.map((one) => `${labelOf(one.model)}: ${WHY[one.code] ?? one.code} after ${one.seconds} s`).join("\n"));
   }
   setHidden(part(element, "summary"), !summary);
   if (summary) setText(part(element, "summary-text"), summary.content);
+}
+
+/** An answer that failed is none before which others were asked. */
+export function triedTitle({ status }) {
+  return status === "error" ? "Asked in vain" : "Asked in vain before this answer";
 }
 
 /** The summary that stands for everything up to `entry`, the one before `next`; or null. */
