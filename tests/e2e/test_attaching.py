@@ -203,3 +203,16 @@ def test_a_first_message_may_be_only_a_file(alice: Window) -> None:
     expect(page).to_have_url(re.compile("/s/[0-9a-f-]{36}/$"))
     expect(page.locator(".message.is-question .attachment-name")).to_have_text("plan.txt")
     expect(page.locator("h1.session-title")).to_have_text("plan.txt")
+
+
+def test_on_a_phone_a_notice_does_not_cover_the_files(alice: Window, api: Person) -> None:
+    alice.page.set_viewport_size({"width": 390, "height": 700})
+    page = alice.open(f"/s/{api.new_session()}/")
+    expect(page.locator("[data-connection]")).to_be_hidden()
+    kept = [(f"{number}.txt", "text/plain", b"words") for number in range(3)]
+    pick(page, *kept, ("empty.txt", "text/plain", b""))
+    notice, listed = page.locator(".notice"), page.get_by_role("list", name="Files to send")
+    expect(notice).to_have_text("There is nothing in “empty.txt”.")
+    expect(listed.get_by_role("listitem")).to_have_count(3)
+    box, files_box = notice.bounding_box(), listed.bounding_box()
+    assert box and files_box and box["y"] + box["height"] <= files_box["y"]
