@@ -148,7 +148,7 @@ def test_an_idle_worker_killed_takes_no_question_along(product: Product, alice: 
 
 def test_the_whole_worker_command_killed(provider: ProviderProcess, product: Product, alice: Person) -> None:
     """Its workers go on without it until there are others; only then are answers handed over, and the old ones end."""
-    model = tagged("words-n600-rate=30")
+    model = tagged("words-n300-rate=30-hold=250")  # not over before there are others, however long they take
     session = alice.new_session(model)
     family = product.child("manage.py worker").children(recursive=True)
     with alice.view(session) as viewer:
@@ -160,6 +160,7 @@ def test_the_whole_worker_command_killed(provider: ProviderProcess, product: Pro
         assert viewer.view.messages[answer]["attempt"] == 1
         print(f"manage.py worker killed: the text went on within {time.monotonic() - since:.2f} s")
         product.wait_for(lambda: not any(map(is_up, family)), 60)
+        provider.release(model)
         ended = viewer.wait_for_end(answer)
     assert (ended["status"], ended["content"]) == ("success", expected_text(model))
     assert ended["attempt"] == 2
