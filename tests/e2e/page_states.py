@@ -124,6 +124,13 @@ def new_session(stage: Stage) -> None:
 
 
 @state
+def new_session_with_a_model_named_by_its_id(stage: Stage) -> None:
+    stage.window.open("/new/")
+    stage.page.get_by_label("Model", exact=True).select_option("openai/*")
+    expect(stage.page.get_by_label("Id of the model")).to_be_visible()
+
+
+@state
 def session_empty(stage: Stage) -> None:
     stage.open(stage.session())
     expect(stage.page.get_by_role("heading", name="Nothing said yet")).to_be_visible()
