@@ -63,8 +63,12 @@ def hang() -> str:
 async def look(what: str) -> str:
     """Looks. Waits in the middle until the gate is open."""
     _note(f"look {what}")
-    while not _gate("look"):
-        await asyncio.sleep(0.02)
+    try:
+        while not _gate("look"):
+            await asyncio.sleep(0.02)
+    except asyncio.CancelledError:
+        _note("looks away")
+        raise
     return f"Seen {what}."
 
 

@@ -149,6 +149,7 @@ def test_a_stop_reaches_a_running_tool(product: Product, alice: Person, counts: 
     assert alice.stop(answer).status_code == 200
     ended = alice.message(answer)
     assert ended["status"] == "cancelled" and statuses(ended) == [("look", "cancelled")]
+    product.wait_for(lambda: counts.lines() == ["look up", "looks away"], 20)
 
 
 def test_a_worker_uses_an_mcp_server_and_starts_it_again_when_it_died(
