@@ -6,7 +6,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 PYTEST_ARGS ?=
 
-.PHONY: run install test test-install bench chaos check lock clean
+.PHONY: run install test test-long test-install bench chaos check lock clean
 
 run: install
 	@exec $(BIN)/python manage.py serve --host $(HOST) --port $(PORT)
@@ -34,6 +34,10 @@ $(VENV)/.test-installed: requirements-test.txt | $(BIN)/pip
 test: test-install
 	@sh tests/install_browser.sh
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# What `make test` leaves out: a kill at every single step of a turn.
+test-long: test-install
+	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 
 bench: test-install
 	$(BIN)/python -m bench $(BENCH_ARGS)

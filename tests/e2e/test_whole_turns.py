@@ -361,6 +361,7 @@ STORIES = [
 ]  # fmt: skip
 
 Story = Callable[[Stage], Any]
+EACH = 6  # of so many deaths, one is in each run of the suite
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
@@ -441,9 +442,14 @@ DEATHS: list[tuple[Story, str, int, tuple[int, ...]]] = [
 ]
 
 
+def parameters(number: int, death: tuple[Story, str, int, tuple[int, ...]]) -> Any:
+    """Some of the deaths in each run of the suite, all of them with `make test-long`."""
+    name = f"{death[0].__name__}: {death[1]} {death[2]}"
+    return pytest.param(*death, id=name, marks=[] if number % EACH == 0 else pytest.mark.long)
+
+
 @pytest.mark.parametrize(
-    ("story", "step", "nth", "interrupted"),
-    [pytest.param(*death, id=f"{death[0].__name__}: {death[1]} {death[2]}") for death in DEATHS],
+    ("story", "step", "nth", "interrupted"), [parameters(number, death) for number, death in enumerate(DEATHS)]
 )
 def test_killed_at_a_step_a_story_ends_well(
     stage: Stage, story: Story, step: str, nth: int, interrupted: tuple[int, ...]
