@@ -22,7 +22,7 @@ function csrfToken() {
   return found ? decodeURIComponent(found.slice(name.length + 1)) : document.body.dataset.csrfToken;
 }
 
-async function call(method, path, body) {
+async function call(method, path, body, options = {}) {
   const headers = { Accept: "application/json" };
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
   if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -34,6 +34,7 @@ async function call(method, path, body) {
       body: body === undefined ? undefined : JSON.stringify(body),
       credentials: "same-origin",
       signal: AbortSignal.timeout?.(SECONDS_TO_WAIT * 1000),
+      ...options,
     });
   } catch {
     throw new Refusal(0, "unreachable", "Parley can’t be reached at the moment.");
@@ -75,7 +76,7 @@ const beforeThat = (before) => (before ? `&before=${at(before)}` : "");
 export const api = {
   sessions: ({ archived = false, before = null }) =>
     call("GET", `sessions?archived=${archived}&limit=50` + beforeThat(before)),
-  markRead: (id, said) => call("POST", `sessions/${at(id)}/read`, { said }),
+  markRead: (id, said) => call("POST", `sessions/${at(id)}/read`, { said }, { keepalive: true }), // outlives the page
   archive: (id) => call("POST", `sessions/${at(id)}/archive`),
   unarchive: (id) => call("POST", `sessions/${at(id)}/unarchive`),
   exportUrl: (id, format) => `/api/sessions/${at(id)}/export?format=${format}`,

@@ -22,7 +22,10 @@ export function keepRead({ store, sessionId }) {
 
   async function tell() {
     timer = null;
-    if (!isLooking()) return;
+    if (isLooking()) await send();
+  }
+
+  async function send() {
     const said = store.state.session.said;
     try {
       await api.markRead(sessionId, said);
@@ -38,4 +41,10 @@ export function keepRead({ store, sessionId }) {
   });
   document.addEventListener("visibilitychange", () => look());
   addEventListener("focus", () => look());
+  addEventListener("pagehide", () => {
+    if (!timer) return; // it was looked at: that must not be lost because the next page came sooner
+    clearTimeout(timer);
+    timer = null;
+    send();
+  });
 }
