@@ -48,6 +48,7 @@ def stuck_answers(count: int) -> list[Message]:
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_thousands_are_swept_in_batches_and_each_once(session, alice, worker):
     lives = answer_of(ask(session, alice))
     claimed(lives, worker)

@@ -361,7 +361,7 @@ STORIES = [
 ]  # fmt: skip
 
 Story = Callable[[Stage], Any]
-EACH = 6  # of so many deaths, one is in each run of the suite
+EACH = 12  # of so many deaths, one is in each run of the suite
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
