@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Query, Router
 
-from assistant import conf, public, rates, wire
+from assistant import conf, public, wire
 from assistant.api import schemas
 from assistant.api.attachments import file_response
-from assistant.lifecycle.refusal import Refused
+from assistant.lifecycle.refusal import Refused, check_rate
 from assistant.models import Attachment, ShareLink
 from assistant.snapshot import PAGE, page_before
 
@@ -55,11 +54,6 @@ def link_for(token: str) -> ShareLink:
     link = ShareLink.find(token)
     if link is None:
         raise Http404
-    if wait := rates.take(f"share:{link.pk}", conf.get("ASSISTANT_SHARE_RATE"), seconds=60):
-        raise Refused(
-            "too_many_requests",
-            "Too many people read along just now. Try again in a while.",
-            status=429,
-            retry_after=math.ceil(wait),
-        )
+    detail = "Too many people read along just now. Try again in a while."
+    check_rate(f"share:{link.pk}", conf.get("ASSISTANT_SHARE_RATE"), detail, code="too_many_requests")
     return link

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +12,8 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from assistant import catalogue, conf, events, live, mentions, queue, rates, wire
-from assistant.lifecycle import attaching, titling, usage
+from assistant import catalogue, conf, events, live, mentions, queue, wire
+from assistant.lifecycle import attaching, refusal, titling, usage
 from assistant.lifecycle.refusal import Refused
 from assistant.lifecycle.turns import (
     end_turn,
@@ -305,10 +304,8 @@ def checked_content(content: str, *, may_be_empty: bool = False) -> str:
 def check_rate(user: Any) -> None:
     """Raises Refused (too_fast, 429) where `user` asks too often."""
     limit = conf.get("ASSISTANT_RATE_LIMIT")
-    if wait := rates.take(f"ask:{user.pk}", limit, seconds=60):
-        seconds = math.ceil(wait)
-        detail = f"You may ask {limit} times in a minute. Ask again in {seconds} s."
-        raise Refused("too_fast", detail, status=429, retry_after=seconds)
+    detail = f"You may ask {limit} times in a minute. Ask again in {{seconds}} s."
+    refusal.check_rate(f"ask:{user.pk}", limit, detail)
 
 
 def check_model(model: str) -> None:

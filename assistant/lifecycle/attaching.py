@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,7 +14,8 @@ from django.db import transaction
 from django.db.models import Q, Sum
 from django.utils import timezone
 
-from assistant import conf, rates, sniff
+from assistant import conf, sniff
+from assistant.lifecycle import refusal
 from assistant.lifecycle.refusal import Refused
 from assistant.models.attachment import (
     MADE_WITHIN,
@@ -45,7 +45,9 @@ def upload(by: Any, name: str, content: File, session: ChatSession | None = None
     that the sweep finds. Raises Refused: too_fast, attachments_off, too_big, empty_file, wrong_type, quota_full,
     not_found, storage.
     """
-    _check_rate(by)
+    limit = conf.get("ASSISTANT_UPLOAD_RATE")
+    detail = f"You may upload {limit} files in a minute. Go on in {{seconds}} s."
+    refusal.check_rate(f"upload:{by.pk}", limit, detail)
     found = _checked(name, content)
     attachment = _reserve(by, name, content.size, found, session)
     file = attachment.file
@@ -59,14 +61,6 @@ def upload(by: Any, name: str, content: File, session: ChatSession | None = None
     file.written_at = timezone.now()
     file.save(update_fields=["key", "written_at"])
     return attachment
-
-
-def _check_rate(by: Any) -> None:
-    limit = conf.get("ASSISTANT_UPLOAD_RATE")
-    if wait := rates.take(f"upload:{by.pk}", limit, seconds=60):
-        seconds = math.ceil(wait)
-        detail = f"You may upload {limit} files in a minute. Go on in {seconds} s."
-        raise Refused("too_fast", detail, status=429, retry_after=seconds)
 
 
 def _checked(name: str, content: File) -> sniff.Found:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import math
+
+from assistant import rates
+
 
 class Refused(Exception):
     """Something a person asked for can't be done now. Nothing was changed.
@@ -13,3 +17,13 @@ class Refused(Exception):
         self.detail = detail
         self.status = status
         self.retry_after = retry_after
+
+
+def check_rate(what: str, limit: int, detail: str, code: str = "too_fast") -> None:
+    """Counts one more of `what`; raises Refused (429) if that is more than `limit` in a minute (0: any number).
+
+    `{seconds}` in the detail becomes the time to wait.
+    """
+    if wait := rates.take(what, limit, seconds=60):
+        seconds = math.ceil(wait)
+        raise Refused(code, detail.format(seconds=seconds), status=429, retry_after=seconds)
