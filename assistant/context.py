@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, prefetch_related_objects
+from django.db.models import Exists, OuterRef, Prefetch, Q, prefetch_related_objects
 
 from assistant import attached, conf, llm
 from assistant.history import ChatMessage, lines_of_rounds
-from assistant.models.attachment import StoredFile
+from assistant.models.attachment import Attachment, StoredFile
 from assistant.models.message import Author, Claim, Message, Status
+from assistant.models.one import one
 from assistant.models.participant import display_name
 from assistant.models.session import Replies
 from assistant.models.summary import Summary
@@ -40,6 +41,21 @@ class Prompt:
     unread: Sequence[StoredFile] = ()  # files that have to be read before it says what is in them
 
 
+# What is read of a message to tell it: not its HTML, which is longer than its text, and no more columns than needed, for
+# the first word waits until Django has written and read each of them.
+_TOLD = (
+    "session", "author", "role", "status", "position", "content", "reply_to", "taken_by", "taken_round", "rounds",
+)  # fmt: skip
+_ANY_FILE = Exists(Attachment.objects.filter(session=OuterRef("session")))
+_ANY_SUMMARY = Exists(Summary.objects.filter(session=OuterRef("session")))
+_AROUND = ("reply_to__author", "session", "system_prompt")
+_ASKED = (
+    *_AROUND, "role", "status", "position", "content", "taken_by", "rounds", "continuations", "model",
+    "parameters",
+    "reply_to__position",
+)  # fmt: skip
+
+
 def prompt_for(claim: Claim, longest_result: int | None = None) -> Prompt | None:
     """The prompt for the answer that `claim` holds, or None if the message is gone.
 
@@ -49,18 +65,17 @@ def prompt_for(claim: Claim, longest_result: int | None = None) -> Prompt | None
 
     `longest_result`: characters of a tool's result that the model is told, where the whole would be too long for it.
     """
-    related = ("reply_to__author", "session", "system_prompt")
-    answer = Message.objects.filter(pk=claim.message_id).select_related(*related).first()
+    held = Message.objects.filter(pk=claim.message_id).select_related(*_AROUND).only(*_ASKED)
+    answer = one(held.annotate(has_files=_ANY_FILE, has_summary=_ANY_SUMMARY))
     if answer is None or answer.reply_to is None:
         return None
-    summary = Summary.before(answer.session, answer.reply_to.position)
+    summary = Summary.before(answer.session, answer.reply_to.position) if answer.has_summary else None
     messages = history_before(answer, summary)
+    files, unread = _files_of(messages, answer.model) if answer.has_files else ({}, [])
     is_named = _speakers(answer, messages, summary) > 1
     services = tuple(answer.session.services)
     asker = answer.reply_to.author
     user_context = registry.user_context(asker, answer.session)
-    sees = attached.has_images(messages) and llm.sees(answer.model)
-    files = attached.parts_of(messages, sees=sees)
     # Most answers have no calls, and the first word waits for each query.
     prefetch_related_objects([m for m in (*messages, answer) if m.rounds], "tool_calls__decided_by")
     lines = _lines(
@@ -77,8 +92,15 @@ def prompt_for(claim: Claim, longest_result: int | None = None) -> Prompt | None
         asker,
         user_context,
         answer.continuations,
-        attached.unread(messages),
+        unread,
     )
+
+
+def _files_of(messages: list[Message], model: str) -> tuple[dict[Any, Any], list[StoredFile]]:
+    """What `model` is given of the files in `messages`, by message id; and those files that have to be read before."""
+    prefetch_related_objects(messages, Prefetch("attachments", Attachment.objects.with_texts()))
+    sees = attached.has_images(messages) and llm.sees(model)
+    return attached.parts_of(messages, sees=sees), attached.unread(messages)
 
 
 def history_before(answer: Message, summary: Summary | None) -> list[Message]:
@@ -92,7 +114,7 @@ def history_before(answer: Message, summary: Summary | None) -> list[Message]:
     if summary is not None:
         until = summary.until_position
         relevant &= Q(taken_by=None, position__gt=until) | Q(taken_by__position__gt=until)
-    before = answer.session.messages.filter(relevant).with_files().select_related("author")
+    before = answer.session.messages.filter(relevant).select_related("author").only(*_TOLD)
     said = before.filter(status__in=(Status.SUCCESS, Status.ERROR, Status.CANCELLED)).current()
     kept = [m for m in said if m.is_answer or m.status == Status.SUCCESS]
     return _newest_answers(_in_order(kept, answer))

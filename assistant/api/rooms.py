@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.db.models import F
 from django.http import Http404, HttpRequest
 
 from assistant.api.authentication import user_of
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Message
+from assistant.models.one import one
 from assistant.models.participant import WRITERS
 
 __all__ = ["WRITERS", "message_for", "own_message_for", "session_for"]
@@ -16,21 +18,22 @@ __all__ = ["WRITERS", "message_for", "own_message_for", "session_for"]
 
 def session_for(request: HttpRequest, session_id: UUID, *roles: str) -> ChatSession:
     """The user's session; with `roles`, only if theirs is one of them. Raises Http404, Refused (403)."""
-    session = ChatSession.objects.for_user(user_of(request)).filter(pk=session_id).first()
+    mine = ChatSession.objects.for_user(user_of(request)).order_by().annotate(your_role=F("participants__role"))
+    session = one(mine.filter(pk=session_id))
     if session is None:
         raise Http404
-    _require(session, request, roles)
+    _require(session.your_role, roles)
     return session
 
 
 def message_for(request: HttpRequest, message_id: UUID, *roles: str) -> Message:
     mine = ChatSession.objects.for_user(user_of(request)).order_by()
-    message = Message.objects.shown().select_related("session", "reply_to").filter(
-        pk=message_id, session__in=mine
-    ).first()  # fmt: skip
+    found = Message.objects.shown().select_related("session", "reply_to")
+    message = one(found.filter(pk=message_id, session__in=mine))
     if message is None:
         raise Http404
-    _require(message.session, request, roles)
+    if roles:
+        _require(message.session.role_of(user_of(request)), roles)
     return message
 
 
@@ -42,8 +45,8 @@ def own_message_for(request: HttpRequest, message_id: UUID) -> Message:
     return message
 
 
-def _require(session: ChatSession, request: HttpRequest, roles: tuple[str, ...]) -> None:
-    if roles and session.role_of(user_of(request)) not in roles:
+def _require(role: str | None, roles: tuple[str, ...]) -> None:
+    if roles and role not in roles:
         raise Refused(
             "forbidden", f"Your role in this session does not allow that; it needs {' or '.join(roles)}.", 403
         )

@@ -7,13 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Now
 
 from assistant import events, live, queue, report, wire
 from assistant.lifecycle import calls
 from assistant.lifecycle import usage as ledger
 from assistant.lifecycle.turns import end_turn
 from assistant.models.message import Claim, Message, Status, next_version
+from assistant.models.one import one
 from assistant.models.session import ChatSession
 from assistant.models.worker import WorkerProcess
 
@@ -50,35 +51,38 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
     wrote after that is put aside, for this one writes it anew.
     """
     with transaction.atomic():
-        before = Message.objects.running().filter(pk=message_id, status=Status.PENDING).first()
-        if before is None:
+        waiting = Message.objects.answers().filter(pk=message_id, status=Status.PENDING).annotate(now=Now())
+        message = one(waiting.select_for_update(of=("self",)))
+        if message is None:
             return None
-        ends = calls.ends_of(before)
-        text = before.content[: ends[-1]] if ends else ""
-        won = Message.objects.filter(pk=message_id, status=Status.PENDING, attempt=before.attempt).update(
-            status=Status.PROCESSING,
-            worker=worker,
-            attempt=before.attempt + 1,
-            content=text,
-            salvage=before.best_text,
-            seq=0,
-            job=None,
-            is_parked=False,
-            started_at=Coalesce("started_at", Now()),
-            last_piece_at=None,
-            error_code="",
-            error_detail="",
-            version=next_version(),
-        )
+        job, ends = message.job, calls.ends_of(message)
+        text = message.content[: ends[-1]] if ends else ""
+        taken = {
+            "status": Status.PROCESSING,
+            "worker_id": worker.pk,
+            "attempt": message.attempt + 1,
+            "content": text,
+            "salvage": message.best_text,
+            "seq": 0,
+            "job": None,
+            "is_parked": False,
+            "started_at": message.started_at or message.now,
+            "last_piece_at": None,
+            "error_code": "",
+            "error_detail": "",
+            "version": message.version + 1,
+        }
+        won = Message.objects.filter(pk=message_id, status=Status.PENDING, attempt=message.attempt).update(**taken)
         if not won:
             return None  # another worker was faster
-        if before.rounds:
-            calls.take_over(before)
-        before.attempt += 1
-        if before.attempt > 1:
-            events.message_reset(before, text, ends)
-        events.message_changed(before)
-    return Claim(message_id, before.session_id, worker.pk, before.attempt, before.job, text, ends)
+        for name, value in taken.items():
+            setattr(message, name, value)
+        if message.rounds:
+            calls.take_over(message)
+        if message.attempt > 1:
+            events.message_reset(message, text, ends)
+        events.message_written(message)
+    return Claim(message_id, message.session_id, worker.pk, message.attempt, job, text, ends)
 
 
 def checkpoint(written: dict[Claim, Written]) -> set[Claim]:
@@ -124,7 +128,7 @@ def hand_over(claim_: Claim, written: Written) -> bool:
     with transaction.atomic():
         if ChatSession.objects.locked(claim_.session_id) is None:
             return False
-        message = Message.objects.held_by(claim_).first()
+        message = one(Message.objects.held_by(claim_))
         if message is None:
             return False
         message.content = written.content
@@ -153,7 +157,7 @@ def put_back(message_id: UUID) -> None:
 def tell_again(message_id: UUID) -> None:
     """Announces a message as it now stands. A commit whose answer was lost has told nobody."""
     with transaction.atomic():
-        if message := Message.objects.filter(pk=message_id).first():
+        if message := one(Message.objects.filter(pk=message_id)):
             events.message_changed(message)
 
 
@@ -171,7 +175,7 @@ def _end(
         session = ChatSession.objects.locked(claim_.session_id)
         if session is None:
             return False
-        message = Message.objects.held_by(claim_).first()
+        message = one(Message.objects.held_by(claim_))
         if message is None:
             return False
         message.content = written.content

@@ -16,6 +16,7 @@ from assistant import catalogue, conf, events, live, mentions, queue, wire
 from assistant.lifecycle import attaching, refusal, titling, usage
 from assistant.lifecycle.refusal import Refused
 from assistant.lifecycle.turns import (
+    QUESTION_CHANGES,
     end_turn,
     line_up,
     note_question,
@@ -25,6 +26,7 @@ from assistant.lifecycle.turns import (
     touch,
 )
 from assistant.models.message import Author, Message, Status, next_version
+from assistant.models.one import one
 from assistant.models.participant import display_name
 from assistant.models.session import UNTITLED, ChatSession, Replies, TitledBy, WhenBusy
 from assistant.tools import registry
@@ -63,7 +65,9 @@ def send(
     check_model(model)
     with transaction.atomic():
         locked = lock(session)
-        if before := locked.messages.filter(author=author, client_id=client_id).first():
+        sent_before = one(locked.messages.filter(author=author, client_id=client_id).values_list("pk", flat=True))
+        if sent_before is not None:
+            before = Message.objects.get(pk=sent_before)
             return Sent(before, before.replies.order_by("id").first(), is_new=False)
         is_question = locked.replies == Replies.EVERY or mentions.is_addressed(content, _label(locked, model))
         check_rate(author)
@@ -90,8 +94,8 @@ def send(
         )
         attaching.send_with(message, attachments)
         locked.updated_at = timezone.now()
-        note_question(locked, author, message.mentions, waits=must_wait)
         titling.name_by_words(locked, content or attaching.first_name(message))
+        note_question(locked, author, message.mentions, waits=must_wait)
         events.message_created(message)
         reply = None
         if must_wait:
@@ -106,7 +110,7 @@ def send(
                 message.refresh_from_db()
             if is_question:
                 reply = open_turn(locked, message)
-        events.session_changed(locked, running=True if reply else None)
+        events.session_changed(locked, running=True if reply else None, changed=QUESTION_CHANGES)
         return Sent(message, reply, is_new=True)
 
 

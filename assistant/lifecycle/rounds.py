@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from assistant import events, queue
 from assistant.lifecycle.answering import Written
 from assistant.models.message import Claim, Message, Status, next_version
+from assistant.models.one import one
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import Approval, CallStatus, ToolCall
 
@@ -109,7 +110,7 @@ def park(claim: Claim, written: Written) -> bool | None:
     """
     with transaction.atomic():
         session = ChatSession.objects.locked(claim.session_id)
-        message = Message.objects.held_by(claim).first()
+        message = one(Message.objects.held_by(claim))
         if session is None or message is None:
             return None
         if not message.waits_for_approval():
@@ -124,7 +125,7 @@ def continue_later(claim: Claim, written: Written) -> bool:
     """Lets go of an answer and gives it a fresh job, in one transaction: nothing collides with what is let go."""
     with transaction.atomic():
         session = ChatSession.objects.locked(claim.session_id)
-        message = Message.objects.held_by(claim).first()
+        message = one(Message.objects.held_by(claim))
         if session is None or message is None:
             return False
         more = message.continuations + 1

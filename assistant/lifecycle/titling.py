@@ -43,12 +43,11 @@ def shortened(text: str) -> str:
 
 
 def name_by_words(session: ChatSession, content: str) -> None:
-    """Calls an unnamed session by its first question's words. The caller has locked it and tells of the change."""
+    """Calls an unnamed session by its first question's words. The caller has locked it, and stores and tells the change."""
     if session.titled_by != TitledBy.NOBODY or session.title != UNTITLED:
         return
     if title := shortened(content):
         session.title, session.titled_by = title, TitledBy.WORDS
-        session.save(update_fields=["title", "titled_by"])
 
 
 def begin(message_id: UUID) -> Talk | None:

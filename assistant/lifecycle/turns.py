@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, F, PositiveIntegerField, Q, Value, When
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -199,23 +199,22 @@ def take_live_text(message: Message) -> None:
         message.content, message.seq = shown.content, shown.seq
 
 
-def note_question(session: ChatSession, author: Any, mentioned: Iterable[int] = (), *, waits: bool = False) -> None:
+QUESTION_CHANGES = ("said", "updated_at", "last_position", "title", "titled_by")  # of its session
+
+
+def note_question(session: ChatSession, author: Any, mentioned: Sequence[int] = (), *, waits: bool = False) -> None:
     """Everyone else in the session has one more thing to read, unless the question waits; and it is back in all lists.
 
     Who speaks has read what was said before. `mentioned` are the ids of the users whom the question names. A question that
-    waits may be withdrawn: it is counted once it leaves the queue (`note_said`). Stores the session's `last_position` and
-    `updated_at` too.
+    waits may be withdrawn: it is counted once it leaves the queue (`note_said`). Who calls tells of the session, and
+    stores QUESTION_CHANGES with it.
     """
     session.said += 0 if waits else 1
-    session.save(update_fields=["said", "updated_at", "last_position"])
-    named = set() if waits else set(mentioned)
-    now = Value(session.said, output_field=PositiveIntegerField())
-    changes: dict[str, Any] = {"read": Case(When(user=author, then=now), default=F("read"))}
-    if named:
-        changes["mentioned"] = Case(When(user_id__in=named, then=now), default=F("mentioned"))
-    is_changed = Q(archived_at__isnull=False) | Q(user=author) | Q(user_id__in=named)
-    # One statement for all of them: the question is being sent, and everyone waits for it.
-    session.participants.filter(is_changed).update(archived_at=None, version=F("version") + 1, **changes)
+    people = session.participants
+    people.filter(archived_at__isnull=False).update(archived_at=None, version=F("version") + 1)
+    people.filter(user=author).update(read=session.said, version=F("version") + 1)
+    if mentioned and not waits:
+        people.filter(user_id__in=mentioned).update(mentioned=session.said, version=F("version") + 1)
 
 
 def note_said(session: ChatSession, question: Message) -> None:

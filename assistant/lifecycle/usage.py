@@ -17,6 +17,7 @@ from assistant import conf, events
 from assistant.lifecycle.refusal import Refused
 from assistant.models.ids import new_id
 from assistant.models.message import UNFINISHED, Message, next_version
+from assistant.models.one import one
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
 from assistant.models.usage import Budget, UsageRecord
@@ -48,7 +49,7 @@ def record(call: Call) -> None:
     Where the answer has ended already (it was stopped), its total is brought up to date and told.
     """
     with transaction.atomic():
-        message = Message.objects.filter(pk=call.message_id).only("session_id", "charged_to_id", "status").first()
+        message = one(Message.objects.filter(pk=call.message_id).only("session_id", "charged_to_id", "status"))
         UsageRecord.objects.bulk_create([_row(call, message)], ignore_conflicts=True)
         if message is not None and message.status not in UNFINISHED:
             changed = Message.objects.filter(pk=message.pk).exclude(status__in=UNFINISHED)
@@ -191,7 +192,7 @@ class Allowance:
 
 
 def allowance_of(user_id: int) -> Allowance:
-    tokens, cost = _limits(Budget.objects.filter(user_id=user_id).first())
+    tokens, cost = _limits(one(Budget.objects.filter(user_id=user_id)))
     used = UsageRecord.objects.of_day(user_id).aggregate(
         prompt=Sum("prompt_tokens"), completion=Sum("completion_tokens"), cost=Sum("cost")
     )
@@ -215,14 +216,14 @@ def is_spent(user_id: int | None) -> bool:
     """Whether the user may ask for nothing more today. Without budgets this is one look for a row of theirs."""
     if user_id is None:
         return False
-    if _limits(Budget.objects.filter(user_id=user_id).first()) == (None, None):
+    if _limits(one(Budget.objects.filter(user_id=user_id))) == (None, None):
         return False
     return allowance_of(user_id).is_spent
 
 
 def is_spent_by(message_id: UUID) -> bool:
     """Whether whoever an answer is charged to may ask for nothing more today."""
-    return is_spent(Message.objects.filter(pk=message_id).values_list("charged_to_id", flat=True).first())
+    return is_spent(one(Message.objects.filter(pk=message_id).values_list("charged_to_id", flat=True)))
 
 
 def check_budget(user: Any) -> None:

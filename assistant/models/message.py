@@ -111,12 +111,6 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """Without questions that their authors have asked anew, and the answers to those."""
         return self.filter(Q(reply_to=None) | Q(reply_to__superseded_by=None), superseded_by=None)
 
-    def with_files(self) -> MessageQuerySet:
-        """With their attachments, and the files' texts: for what a model is sent."""
-        from assistant.models.attachment import Attachment
-
-        return self.prefetch_related(models.Prefetch("attachments", Attachment.objects.with_texts()))
-
     def in_order(self) -> MessageQuerySet:
         return self.order_by("position", "id")
 

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from assistant import conf
 from assistant.models.ids import new_id
+from assistant.models.one import one
 
 UNTITLED = "New session"
 
@@ -55,7 +56,7 @@ class SessionQuerySet(models.QuerySet["ChatSession"]):
         behind an answer that is just ending, and the ending would not see it: nobody would ever promote it.
         (SQLite has no row locks; there each transaction holds the database's only write lock from its start.)
         """
-        return self.select_for_update(of=("self",)).filter(pk=session_id).first()
+        return one(self.select_for_update(of=("self",)).filter(pk=session_id))
 
 
 class ChatSession(models.Model):
@@ -100,4 +101,4 @@ class ChatSession(models.Model):
 
     def role_of(self, user: Any) -> str | None:
         """`user`'s role here, or None for an outsider."""
-        return self.participants.filter(user_id=user.pk).values_list("role", flat=True).first()
+        return one(self.participants.filter(user_id=user.pk).order_by().values_list("role", flat=True))

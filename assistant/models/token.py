@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from assistant.models.link import digest
+from assistant.models.one import one
 
 _USE_NOTED_EVERY = timedelta(minutes=1)  # not a write for each request
 
@@ -36,7 +37,8 @@ class ApiToken(models.Model):
     @classmethod
     def user_of(cls, token: str) -> Any | None:
         """The active user for whom `token` speaks, or None."""
-        found = cls.objects.select_related("user").filter(token_digest=digest(token), user__is_active=True).first()
+        speaking = cls.objects.select_related("user").filter(token_digest=digest(token), user__is_active=True)
+        found = one(speaking)
         if found is None:
             return None
         now = timezone.now()
