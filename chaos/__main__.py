@@ -45,7 +45,8 @@ def main() -> int:
         f"{os.cpu_count()} cores, {outcome.seconds:.0f} s; {outcome.visits} visits of viewers who came and went; "
         f"seed {seed}."
     )
-    text = report.markdown(outcome.verdict, outcome.stage_name, circumstances)
+    heading = outcome.stage_name + (f": {', '.join(given.only)} only" if given.only else "")
+    text = report.markdown(outcome.verdict, heading, circumstances)
     print(text)
     if given.log:
         given.log.write_text("".join(outcome.log))

@@ -16,9 +16,11 @@ import psutil
 
 from chaos.kinds import Kind
 from chaos.ledger import Ledger, Sight
+from chaos.machine import Machine
 from chaos.stage import Held, Stage, is_up, kill_server, send
 
 PATIENCE_SECONDS = 60.0
+BUSY = 4  # answers that another machine has before its power goes, if it gets them
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Killer:
             Kind.PUSHER: self._pusher,
             Kind.SENTINEL: self._sentinel,
             Kind.COMMAND: self._command,
+            Kind.MACHINE: self._machine,
             Kind.WEB: self._web,
             Kind.VALKEY: self._valkey,
             Kind.DATABASE: self._database,
@@ -97,6 +100,15 @@ class Killer:
         supervisor = self._child("manage.py worker")
         self._hits(kill, set(self._stage.workers()), all_of_them=True)
         send([supervisor], signal.SIGKILL)
+
+    def _machine(self, kill: Kill) -> None:
+        before = self._stage.strangers()
+        machine = Machine(self._product)
+        self._wait(lambda: len(self._stage.strangers() - before) == self._full)
+        time.sleep(self._dice.uniform(0, 2))  # so that its heartbeats are at any place between two
+        self._wait_a_while(lambda: self._held_by(self._stage.strangers() - before) >= BUSY)
+        self._hits(kill, self._stage.strangers() - before)
+        machine.kill()
 
     def _web(self, kill: Kill) -> None:
         server = self._child("assistant.web")
@@ -188,6 +200,9 @@ class Killer:
 
     def _busy_workers(self) -> set[str]:
         return {held.worker for held in self._stage.held() if held.worker} & set(self._stage.workers())
+
+    def _held_by(self, workers: set[str]) -> int:
+        return sum(held.worker in workers for held in self._stage.held())
 
     def _busiest(self) -> str:
         held = [h.worker for h in self._stage.held()]

@@ -14,6 +14,7 @@ class Kind(enum.StrEnum):
     PUSHER = "a pusher or monitor"  # the small processes beside a worker
     SENTINEL = "a sentinel"  # a worker's parent: what is below it would live on as an orphan
     COMMAND = "`manage.py worker`"  # the supervisor of all workers
+    MACHINE = "another machine with all its workers"  # the leases tell, and nothing else
     WEB = "Daphne"
     VALKEY = "Valkey or Redis"
     DATABASE = "PostgreSQL"

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import cycle
 
+from chaos import machine
 from chaos.crowd import Numbers, Room, Visitor
 from chaos.kills import Killer
 from chaos.kinds import Kind, schedule
@@ -49,7 +50,7 @@ def run(options: Options, say: Callable[[str], None]) -> Outcome:
     """Runs the product through it and judges. `say` gets a line of progress now and then."""
     began = time.monotonic()
     ledger = Ledger()
-    kinds = options.kinds or [kind for kind in Kind if options.postgres or kind is not Kind.DATABASE]
+    kinds = options.kinds or possible(options.postgres)
     plan = schedule(options.kills, kinds, random.Random(f"{options.seed}/schedule"))
     with ExitStack() as stack:
         stage = stack.enter_context(staged(options.postgres, options.lease, MAX_ATTEMPTS, options.workers))
@@ -91,6 +92,14 @@ def run(options: Options, say: Callable[[str], None]) -> Outcome:
     visits = sum(visitor.visits for visitor in visitors)
     joins = sum(room.viewer.joins for room in rooms)
     return Outcome(verdict, stage.name, visits, joins, log, time.monotonic() - began)
+
+
+def possible(postgres: bool) -> list[Kind]:
+    """The kinds that can be killed here."""
+    missing = set() if postgres else {Kind.DATABASE}
+    if not machine.is_possible():
+        missing.add(Kind.MACHINE)
+    return [kind for kind in Kind if kind not in missing]
 
 
 def _progress(ledger: Ledger, options: Options) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from assistant.processes import boot_id
 from tests.e2e.running import Product
 from tests.provider import ProviderProcess
 from tests.servers import PostgresServer, RedisServer, Server
@@ -80,8 +81,10 @@ class Stage:
         return "PostgreSQL and Redis" if self.postgres else "SQLite and the embedded Valkey"
 
     def workers(self) -> dict[str, psutil.Process]:
-        """The living worker processes by the ids of their rows."""
-        rows = self.product.rows("SELECT id, pid FROM assistant_workerprocess WHERE stopped_at IS NULL")
+        """The living worker processes by the ids of their rows; those of this machine, where a pid is a process."""
+        rows = self.product.rows(
+            f"SELECT id, pid FROM assistant_workerprocess WHERE stopped_at IS NULL AND boot_id = '{boot_id()}'"
+        )
         found = {}
         for key, pid in rows:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -89,6 +92,13 @@ class Stage:
                 if is_up(process):
                     found[plain(key)] = process
         return found
+
+    def strangers(self) -> set[str]:
+        """The ids of the workers of other machines, as far as is known."""
+        rows = self.product.rows(
+            f"SELECT id FROM assistant_workerprocess WHERE stopped_at IS NULL AND boot_id <> '{boot_id()}'"
+        )
+        return {plain(key) for (key,) in rows}
 
     def held(self) -> list[Held]:
         rows = self.product.rows(
@@ -150,8 +160,8 @@ def kill_server(server: Server) -> None:
 
 
 @contextlib.contextmanager
-def staged(postgres: bool, lease: float, attempts: int, workers: int) -> Iterator[Stage]:
-    """The product, started and ready, with generous attempts: a chaos that kills an answer often is not its fault."""
+def staged(postgres: bool, lease: float, attempts: int, workers: int, **settings: str) -> Iterator[Stage]:
+    """The product, started and ready. `settings` are further variables of its environment."""
     with contextlib.ExitStack() as stack:
         provider = stack.enter_context(ProviderProcess())
         counts = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parley-counts-"))) / "counts"
@@ -166,7 +176,7 @@ def staged(postgres: bool, lease: float, attempts: int, workers: int) -> Iterato
             "ASSISTANT_TOOLS": "tests.e2e.counting_tools",
             "ASSISTANT_SERVICES": "counting",
             "COUNT_FILE": str(counts),
-        }
+        } | settings
         database = redis = None
         if postgres:
             database, redis = stack.enter_context(PostgresServer()), stack.enter_context(RedisServer())

@@ -8,7 +8,7 @@ from django.conf import settings as django_settings
 from django.db import OperationalError
 
 from assistant import behind, events, outage, valkey
-from assistant.lifecycle import asking, people, rounds
+from assistant.lifecycle import asking, ordering, people, rounds
 from assistant.lifecycle.answering import Written
 from assistant.models import ToolCall
 from assistant.models.tool_call import Approval
@@ -211,3 +211,28 @@ def test_a_look_at_a_database_that_is_away_is_noted_and_looked_again(
 
     loop.run(scenario())
     assert tries[:2] == [False, True], "who joins now judges nobody"
+
+
+@pytest.mark.parametrize("change", ["edit", "withdraw", "move"])
+def test_so_does_a_change_of_a_message_that_waits(session, alice, answer, loop, dies_before_sending, change):
+    token = token_of(alice)
+    first, second = (ask(session, alice, text).message for text in ("first", "second"))
+    action = {
+        "edit": (asking.edit, second, "other words"),
+        "withdraw": (asking.withdraw, second),
+        "move": (ordering.move, second, first.pk),
+    }[change]
+
+    async def scenario():
+        async with joined(session, token) as socket:
+            changed = await do(dies_before_sending, *action)
+            snapshot = await socket.until("session.snapshot")
+            return changed, next(m for m in snapshot["messages"] if m["id"] == str(second.pk))
+
+    before = _place_of(second)
+    changed, shown = loop.run(scenario())
+    assert (shown["content"], shown["status"], shown["position"]) == _place_of(changed) != before
+
+
+def _place_of(message):
+    return message.content, message.status, message.position

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos import report
+from chaos import machine, report
 from chaos.kinds import Kind
 from chaos.run import Options, run
 
@@ -22,3 +22,16 @@ def test_nothing_is_lost_doubled_or_stuck_when_the_parts_are_killed() -> None:
     assert verdict.is_good, report.complaints(verdict) + "\n" + "".join(outcome.log[-200:])
     assert verdict.asked == verdict.succeeded + verdict.failed.total() == 12
     assert verdict.kills.total() >= 6
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not machine.is_possible(), reason="another machine is a PID namespace, and this user may make none")
+def test_a_machine_that_loses_its_power_takes_no_answer_along() -> None:
+    print(f"seed {SEED}")
+    only = [Kind.MACHINE]
+    options = Options(SEED, answers=40, kills=1, sessions=8, visitors=1, gap=1.5, lease=4, kinds=only, hurried=True)
+    outcome = run(options, print)
+    verdict = outcome.verdict
+    assert verdict.is_good, report.complaints(verdict) + "\n" + "".join(outcome.log[-200:])
+    assert verdict.hit[Kind.MACHINE] and not verdict.false_recoveries
+    assert verdict.interrupted >= verdict.hit[Kind.MACHINE]

@@ -172,11 +172,11 @@ def _change_queued(message: Message, **changes: Any) -> Message:
             raise Refused("already_promoted", "This message is no longer waiting; it can't be changed now.")
         if "status" in changes and not session.messages.queued().exists() and session.queue_paused_until:
             session.queue_paused_until = None  # nothing is left that the pause could hold back
-            session.save(update_fields=["queue_paused_until"])
-            events.session_changed(session)
         if changes.get("status") == Status.CANCELLED:
             attaching.release(message)
         events.message_changed(message)
+        # With a version of its own it is noticed by whom it did not reach: nothing else that follows would show it.
+        events.session_changed(session, changed=["queue_paused_until"])
     message.refresh_from_db()
     return message
 

@@ -31,6 +31,7 @@ def move(message: Message, before: UUID | None) -> Message:
             raise Refused("not_waiting", "The message before which this should go is no longer waiting.")
         others.insert(len(others) if place is None else place, moved)
         line_up(session, others)
+        events.session_changed(session)
     return Message.objects.shown().get(pk=message.pk)
 
 
