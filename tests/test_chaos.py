@@ -29,7 +29,7 @@ def test_nothing_is_lost_doubled_or_stuck_when_the_parts_are_killed() -> None:
 def test_a_machine_that_loses_its_power_takes_no_answer_along() -> None:
     print(f"seed {SEED}")
     only = [Kind.MACHINE]
-    options = Options(SEED, answers=40, kills=1, sessions=8, visitors=1, gap=1.5, lease=4, kinds=only, hurried=True)
+    options = Options(SEED, answers=36, kills=1, sessions=8, visitors=1, gap=1.5, lease=4, kinds=only)
     outcome = run(options, print)
     verdict = outcome.verdict
     assert verdict.is_good, report.complaints(verdict) + "\n" + "".join(outcome.log[-200:])
