@@ -204,9 +204,10 @@ def test_a_look_at_a_database_that_is_away_is_noted_and_looked_again(
 
     async def scenario():
         async with joined(session, token) as socket:
+            # Before there is anything to see: a look between an ending and this would not be away.
+            monkeypatch.setattr(behind, "_versions", away)
             await do(kill, worker)  # it could not renew its lease
             assert await do(dies_before_sending, finish, claim, "Whole.")
-            monkeypatch.setattr(behind, "_versions", away)
             assert ended(await socket.until("session.snapshot"), answer) == ("success", "Whole.")
 
     loop.run(scenario())
