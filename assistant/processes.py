@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import os
 from pathlib import Path
@@ -26,6 +28,21 @@ def is_process(pid: int) -> bool:
         return False
     except psutil.AccessDenied:
         return True
+
+
+MOST_ARENAS = 2
+_M_ARENA_MAX = -8  # of mallopt(3), glibc's malloc.h
+
+
+def share_arenas() -> None:
+    """Has the threads of this process allocate from two arenas. Before any thread; MALLOC_ARENA_MAX has precedence.
+
+    glibc gives each thread an arena, up to eight for each core, and what one thread has freed is no room for another. The
+    page caches of SQLite's connections come and go in all of them, so the process keeps the peak of each.
+    """
+    if "MALLOC_ARENA_MAX" not in os.environ:
+        with contextlib.suppress(OSError, TypeError, AttributeError):  # another C library: it has no such arenas
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, MOST_ARENAS)
 
 
 def freeze_heap() -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import uvloop
 
+from assistant import processes
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="assistant.web")
@@ -21,12 +23,13 @@ def main() -> None:
     parser.add_argument("--port", default="8000")
     parser.add_argument("--application", default="project.asgi:application")
     options = parser.parse_args()
+    processes.share_arenas()
     if served_by := os.environ.get("PARLEY_SERVED_BY"):
         threading.Thread(target=_end_with, args=(int(served_by),), name="parent watch", daemon=True).start()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     from daphne.cli import CommandLineInterface  # imports Twisted, which then takes uvloop's loop
 
-    from assistant import backpressure, bodies, processes
+    from assistant import backpressure, bodies
 
     backpressure.install()
     bodies.install()
