@@ -25,7 +25,9 @@ def test_nothing_is_lost_doubled_or_stuck_when_the_parts_are_killed() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not machine.is_possible(), reason="another machine is a PID namespace, and this user may make none")
+@pytest.mark.skipif(
+    not machine.is_possible(), reason="another machine is a PID namespace, and this user may make none"
+)
 def test_a_machine_that_loses_its_power_takes_no_answer_along() -> None:
     print(f"seed {SEED}")
     only = [Kind.MACHINE]
