@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, prefetch_related_objects
+from django.db.models import BooleanField, Model, Prefetch, Q, prefetch_related_objects
+from django.db.models.expressions import RawSQL
 
 from assistant import attached, conf, llm
 from assistant.history import ChatMessage, lines_of_rounds
@@ -46,8 +47,16 @@ class Prompt:
 _TOLD = (
     "session", "author", "role", "status", "position", "content", "reply_to", "taken_by", "taken_round", "rounds",
 )  # fmt: skip
-_ANY_FILE = Exists(Attachment.objects.filter(session=OuterRef("session")))
-_ANY_SUMMARY = Exists(Summary.objects.filter(session=OuterRef("session")))
+
+
+def _any_of_session(model: type[Model]) -> RawSQL:
+    """Whether an answer's session has any. Django takes longer to compile an Exists() than the whole of this query."""
+    answers, rows = Message._meta.db_table, model._meta.db_table
+    sql = f"EXISTS (SELECT 1 FROM {rows} WHERE {rows}.session_id = {answers}.session_id)"
+    return RawSQL(sql, (), output_field=BooleanField())
+
+
+_ANY_FILE, _ANY_SUMMARY = _any_of_session(Attachment), _any_of_session(Summary)
 _AROUND = ("reply_to__author", "session", "system_prompt")
 _ASKED = (
     *_AROUND, "role", "status", "position", "content", "taken_by", "rounds", "continuations", "model",

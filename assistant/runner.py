@@ -27,7 +27,7 @@ from channels.layers import get_channel_layer
 from django.db import InterfaceError, OperationalError
 from django.db.models.functions import Now
 
-from assistant import conf, events, llm, queue, slot, valkey
+from assistant import conf, context, events, llm, queue, slot, valkey
 from assistant.database import Database
 from assistant.lifecycle import answering, recovery
 from assistant.mcp import connections
@@ -105,7 +105,7 @@ class Runner:
         if claim is None:
             self._room.release()
             return False
-        self._loop.call_soon_threadsafe(self._begin, claim)
+        self._loop.call_soon_threadsafe(self._begin, claim, _first_prompt(claim))
         return True
 
     def drain(self) -> None:
@@ -163,9 +163,9 @@ class Runner:
         self._database.close()
         self._lease.close()
 
-    def _begin(self, claim: Claim) -> None:
+    def _begin(self, claim: Claim, prompt: context.Prompt | None) -> None:
         try:
-            turn = Turn(claim, self._database, self._client, on_doubt=self._doubt.set, on_sick=self._sicken)
+            turn = Turn(claim, self._database, self._client, self._doubt.set, self._sicken, prompt)
         except Exception:
             self._room.release()
             raise  # to the loop's log; the heartbeats put the row back
@@ -390,6 +390,19 @@ def bury_the_dead(besides: WorkerProcess | None = None) -> None:
     dead = [worker for worker in here if worker != besides and not is_running(worker)]
     if dead and (recovered := recovery.bury(dead)):
         logger.warning("%d answers of dead worker processes on this host go on.", recovered)
+
+
+def _first_prompt(claim: Claim) -> context.Prompt | None:
+    """What the turn asks first, made in the thread that has just claimed it: its connection and its caches are warm.
+
+    None: the turn makes it itself. So it does where this fails, and then it tells what is wrong.
+    """
+    if claim.ends:
+        return None  # what was said meanwhile joins first
+    try:
+        return context.prompt_for(claim)
+    except Exception:
+        return None
 
 
 def _patiently(work: Callable[[], Claim | None]) -> Claim | None:

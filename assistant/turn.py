@@ -60,6 +60,7 @@ class Turn:
         client: redis.asyncio.Redis,
         on_doubt: Callable[[], None],
         on_sick: Callable[[], None],
+        prompt: context.Prompt | None = None,
     ) -> None:
         self.claim = claim
         self.began = time.monotonic()
@@ -71,6 +72,7 @@ class Turn:
         self.stored_seq = 0  # what the last checkpoint stored
         self.is_ending = False
         self._inquiry = Inquiry(claim, database, self._show)
+        self._first_prompt = prompt  # if it has been made already
         self._prompt: context.Prompt | None = None
         self._tools: Mapping[str, Offered] = {}
         self._stop: Stop | None = None
@@ -149,7 +151,9 @@ class Turn:
         """What the model is sent now. What people said meanwhile joins behind the results of the last round."""
         if self._rounds:
             await self._database.call(steering.take, self.claim, self._rounds)
-        prompt = await self._database.call(context.prompt_for, self.claim, self._inquiry.longest_result)
+        prompt, self._first_prompt = self._first_prompt, None
+        if prompt is None or self._rounds:
+            prompt = await self._database.call(context.prompt_for, self.claim, self._inquiry.longest_result)
         if prompt is not None and prompt.unread:
             await attached.prepare(prompt.unread, self._database)
             prompt = await self._database.call(context.prompt_for, self.claim, self._inquiry.longest_result)

@@ -39,7 +39,7 @@ def test_a_claim_on_its_way_to_the_loop_is_waited_for_by_the_drain(
     runner._ready.set_result(None)
     begun: list[Claim] = []
 
-    def begin(claim: Claim) -> None:
+    def begin(claim: Claim, prompt: object) -> None:
         begun.append(claim)
         runner._room.release()  # the turn is handed over at once
 

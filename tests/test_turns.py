@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 
 import pytest
@@ -175,3 +176,13 @@ def test_a_join_after_an_outage_of_the_database_takes_nobody_s_answer_over(
     monkeypatch.setattr(outage, "_last", float("-inf"))
     snapshot(session.pk, alice)
     assert now(answer).status == "pending"
+
+
+def test_the_first_prompt_is_made_with_the_claim_and_a_fault_in_it_is_left_to_the_turn(claim, monkeypatch):
+    from assistant import context
+    from assistant.runner import _first_prompt
+
+    assert _first_prompt(claim) == context.prompt_for(claim)
+    assert _first_prompt(dataclasses.replace(claim, ends=(3,))) is None, "what was said meanwhile joins first"
+    monkeypatch.setattr(context, "prompt_for", lambda claim: 1 / 0)
+    assert _first_prompt(claim) is None

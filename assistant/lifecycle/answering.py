@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from assistant import events, live, queue, report, wire
 from assistant.lifecycle import calls
@@ -51,7 +52,7 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
     wrote after that is put aside, for this one writes it anew.
     """
     with transaction.atomic():
-        waiting = Message.objects.answers().filter(pk=message_id, status=Status.PENDING).annotate(now=Now())
+        waiting = Message.objects.answers().filter(pk=message_id, status=Status.PENDING)
         message = one(waiting.select_for_update(of=("self",)))
         if message is None:
             return None
@@ -66,7 +67,7 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
             "seq": 0,
             "job": None,
             "is_parked": False,
-            "started_at": message.started_at or message.now,
+            "started_at": message.started_at or timezone.now(),
             "last_piece_at": None,
             "error_code": "",
             "error_detail": "",
