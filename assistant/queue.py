@@ -58,13 +58,14 @@ class DoorbellBroker(ORM):
         return self._take()
 
     def _take(self) -> list[tuple[int, str]] | None:
-        waiting = self.get_connection().filter(key=self.list_key, lock__lte=timezone.now())
-        for job in waiting.order_by("id")[:8]:
+        jobs = self.get_connection()
+        waiting = jobs.filter(key=self.list_key, lock__lte=timezone.now()).order_by("id")
+        for pk, lock, payload in waiting.values_list("pk", "lock", "payload")[:8]:
             # Conditional on the lock that was read: of several pushers one wins each job.
-            if waiting.filter(pk=job.pk, lock=job.lock).update(lock=self.timeout(job)):
+            if jobs.filter(pk=pk, lock=lock).update(lock=self.timeout(None)):
                 if slot.current:
-                    slot.current.took(job.pk)
-                return [(job.pk, job.payload)]
+                    slot.current.took(pk)
+                return [(pk, payload)]
         return None
 
 

@@ -96,18 +96,20 @@ def send(
         locked.updated_at = timezone.now()
         titling.name_by_words(locked, content or attaching.first_name(message))
         note_question(locked, author, message.mentions, waits=must_wait)
-        events.message_created(message)
         reply = None
+        if is_idle and is_question:
+            reply = open_turn(locked, message, is_new=True)
+        else:
+            events.message_created(message)
         if must_wait:
             if promote_next(locked):  # nothing ran after all: a queue that rested for no reason starts again
                 message.refresh_from_db()
                 reply = message.replies.first()
-        else:
-            if not is_idle:
-                line_up(locked, [message])
-                if is_question:
-                    make_way(locked, author)
-                message.refresh_from_db()
+        elif not is_idle:
+            line_up(locked, [message])
+            if is_question:
+                make_way(locked, author)
+            message.refresh_from_db()
             if is_question:
                 reply = open_turn(locked, message)
         events.session_changed(locked, running=True if reply else None, changed=QUESTION_CHANGES)

@@ -21,11 +21,12 @@ from assistant.models.session import ChatSession
 from assistant.models.system_prompt import SystemPrompt
 
 
-def open_turn(session: ChatSession, question: Message, by: Any = None) -> Message:
+def open_turn(session: ChatSession, question: Message, by: Any = None, *, is_new: bool = False) -> Message:
     """A pending answer to `question` and the job that delivers it, in the caller's transaction.
 
     It is written with the session's settings as they are now, also by a later attempt. It uses the budget of `by`, or of
-    who asked.
+    who asked. A question that `is_new` is told here as well: behind the job, so that the worker is called before the frames
+    are sent.
     """
     answer_id = new_id()
     answer = Message.objects.create(
@@ -41,6 +42,8 @@ def open_turn(session: ChatSession, question: Message, by: Any = None) -> Messag
         system_prompt=SystemPrompt.of(session),
         job=queue.enqueue(answer_id),
     )
+    if is_new:
+        events.message_created(question)
     events.message_created(answer)
     return answer
 
