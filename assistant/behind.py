@@ -2,9 +2,9 @@
 
 A frame follows its commit. It is lost if the process that has committed dies before it has sent, or if the subscription
 of this one breaks for a moment. A viewer sees by itself that a delta is missing, since those are counted; but where the
-lost frame was the last there was to say, such as an ending, nothing that follows shows it. Whatever ends, promotes, parks
-or pauses raises the session's version in its transaction, and is told with it. So each web process asks how far the
-sessions are that its sockets show; what has not arrived by the next look is lost.
+lost frame was the last there was to say, such as an ending, nothing that follows shows it. Whatever ends, promotes, parks,
+pauses or changes what waits raises the session's version in its transaction, and is told with it. So each web process
+asks how far the sessions are that its sockets show; what has not arrived by the next look is lost.
 """
 
 from __future__ import annotations

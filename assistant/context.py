@@ -59,10 +59,17 @@ def _any_of_session(model: type[Model]) -> RawSQL:
 _ANY_FILE, _ANY_SUMMARY = _any_of_session(Attachment), _any_of_session(Summary)
 _AROUND = ("reply_to__author", "session", "system_prompt")
 _ASKED = (
-    *_AROUND, "role", "status", "position", "content", "taken_by", "rounds", "continuations", "model",
-    "parameters",
+    *_AROUND, "role", "status", "position", "content", "taken_by", "rounds", "continuations", "model", "parameters",
     "reply_to__position",
 )  # fmt: skip
+
+
+def quick_prompt_for(claim: Claim) -> Prompt | None:
+    """As `prompt_for`, or None where it takes more than a few queries: files are read, or the project is asked."""
+    if conf.get("ASSISTANT_USER_CONTEXT"):
+        return None
+    answer = _answer_of(claim)
+    return None if answer is None or answer.has_files else _prompt(answer)
 
 
 def prompt_for(claim: Claim, longest_result: int | None = None) -> Prompt | None:
@@ -74,10 +81,16 @@ def prompt_for(claim: Claim, longest_result: int | None = None) -> Prompt | None
 
     `longest_result`: characters of a tool's result that the model is told, where the whole would be too long for it.
     """
-    held = Message.objects.filter(pk=claim.message_id).select_related(*_AROUND).only(*_ASKED)
-    answer = one(held.annotate(has_files=_ANY_FILE, has_summary=_ANY_SUMMARY))
-    if answer is None or answer.reply_to is None:
-        return None
+    answer = _answer_of(claim)
+    return None if answer is None else _prompt(answer, longest_result)
+
+
+def _answer_of(claim: Claim) -> Any:
+    held = Message.objects.filter(pk=claim.message_id, reply_to__isnull=False).select_related(*_AROUND).only(*_ASKED)
+    return one(held.annotate(has_files=_ANY_FILE, has_summary=_ANY_SUMMARY))
+
+
+def _prompt(answer: Any, longest_result: int | None = None) -> Prompt:
     summary = Summary.before(answer.session, answer.reply_to.position) if answer.has_summary else None
     messages = history_before(answer, summary)
     files, unread = _files_of(messages, answer.model) if answer.has_files else ({}, [])

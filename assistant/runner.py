@@ -105,7 +105,10 @@ class Runner:
         if claim is None:
             self._room.release()
             return False
-        self._loop.call_soon_threadsafe(self._begin, claim, _first_prompt(claim))
+        prompt: Future[context.Prompt | None] = Future()
+        # The turn first: from the claim on there is somebody to be stopped, and a clock that runs.
+        self._loop.call_soon_threadsafe(self._begin, claim, prompt)
+        prompt.set_result(_first_prompt(claim))
         return True
 
     def drain(self) -> None:
@@ -163,7 +166,7 @@ class Runner:
         self._database.close()
         self._lease.close()
 
-    def _begin(self, claim: Claim, prompt: context.Prompt | None) -> None:
+    def _begin(self, claim: Claim, prompt: Future[context.Prompt | None]) -> None:
         try:
             turn = Turn(claim, self._database, self._client, self._doubt.set, self._sicken, prompt)
         except Exception:
@@ -395,13 +398,15 @@ def bury_the_dead(besides: WorkerProcess | None = None) -> None:
 def _first_prompt(claim: Claim) -> context.Prompt | None:
     """What the turn asks first, made in the thread that has just claimed it: its connection and its caches are warm.
 
-    None: the turn makes it itself. So it does where this fails, and then it tells what is wrong.
+    None: the turn makes it itself, since it may take long, and the next job waits for this thread; or since it fails, which
+    the turn then tells.
     """
     if claim.ends:
         return None  # what was said meanwhile joins first
     try:
-        return context.prompt_for(claim)
+        return context.quick_prompt_for(claim)
     except Exception:
+        logger.debug("Answer %s has no first prompt from its claim.", claim.message_id, exc_info=True)
         return None
 
 

@@ -7,6 +7,7 @@ import enum
 import logging
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,7 +61,7 @@ class Turn:
         client: redis.asyncio.Redis,
         on_doubt: Callable[[], None],
         on_sick: Callable[[], None],
-        prompt: context.Prompt | None = None,
+        prompt: Future[context.Prompt | None] | None = None,
     ) -> None:
         self.claim = claim
         self.began = time.monotonic()
@@ -72,7 +73,7 @@ class Turn:
         self.stored_seq = 0  # what the last checkpoint stored
         self.is_ending = False
         self._inquiry = Inquiry(claim, database, self._show)
-        self._first_prompt = prompt  # if it has been made already
+        self._first_prompt = prompt  # if it is made elsewhere
         self._prompt: context.Prompt | None = None
         self._tools: Mapping[str, Offered] = {}
         self._stop: Stop | None = None
@@ -151,8 +152,9 @@ class Turn:
         """What the model is sent now. What people said meanwhile joins behind the results of the last round."""
         if self._rounds:
             await self._database.call(steering.take, self.claim, self._rounds)
-        prompt, self._first_prompt = self._first_prompt, None
-        if prompt is None or self._rounds:
+        coming, self._first_prompt = self._first_prompt, None
+        prompt = await asyncio.wrap_future(coming) if coming is not None and not self._rounds else None
+        if prompt is None:
             prompt = await self._database.call(context.prompt_for, self.claim, self._inquiry.longest_result)
         if prompt is not None and prompt.unread:
             await attached.prepare(prompt.unread, self._database)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chaos import report
 from chaos.kinds import Kind
-from chaos.run import Options, run
+from chaos.run import Options, possible, run
 
 
 def main() -> int:
@@ -33,6 +33,8 @@ def main() -> int:
     given = parser.parse_args()
     if given.out and not given.out.is_file():
         parser.error(f"there is no {given.out}")
+    if cannot := set(given.only) - set(possible(given.postgres)):
+        parser.error(f"not here: {', '.join(sorted(cannot))} (another machine needs root, PostgreSQL --postgres)")
     seed = random.SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
     print(f"seed {seed}", file=sys.stderr, flush=True)
     options = Options(

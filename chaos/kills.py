@@ -103,12 +103,11 @@ class Killer:
 
     def _machine(self, kill: Kill) -> None:
         before = self._stage.strangers()
-        machine = Machine(self._product)
-        self._wait(lambda: len(self._stage.strangers() - before) == self._full)
-        time.sleep(self._dice.uniform(0, 2))  # so that its heartbeats are at any place between two
-        self._wait_a_while(lambda: self._held_by(self._stage.strangers() - before) >= BUSY)
-        self._hits(kill, self._stage.strangers() - before)
-        machine.kill()
+        with Machine(self._product):
+            self._wait(lambda: len(self._stage.strangers() - before) == self._full)
+            time.sleep(self._dice.uniform(0, 2))  # so that its heartbeats are at any place between two
+            self._wait_a_while(lambda: self._held_by(self._stage.strangers() - before) >= BUSY)
+            self._hits(kill, self._stage.strangers() - before)
 
     def _web(self, kill: Kill) -> None:
         server = self._child("assistant.web")

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from typing import Self
 
 import psutil
 
@@ -46,8 +47,16 @@ class Machine:
         with process.stdout:
             said.extend(f"elsewhere: {line}" for line in process.stdout)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.kill()
+
     def kill(self) -> None:
         """The power goes: the namespace's first process is killed, and the kernel ends all others with it."""
+        if self._process.poll() is not None:
+            return
         for first in psutil.Process(self._process.pid).children():
             first.send_signal(signal.SIGKILL)
         self._process.wait(30)

@@ -18,7 +18,7 @@ from chaos.stage import Stage, staged
 from chaos.verdict import Verdict, judge
 
 QUIET_SECONDS = 240.0  # as long as this without any news after the last kill: what is unfinished is stuck
-MAX_ATTEMPTS = 50
+MAX_ATTEMPTS = 50  # an answer that a chaos hits again and again is not at fault
 
 
 @dataclass

@@ -56,6 +56,8 @@ def main() -> int:
     parser.add_argument("--postgres", action="store_true", help="on PostgreSQL and Redis servers of its own")
     parser.add_argument("--out", type=Path, help="a document with the markers, e.g. docs/reliability.md")
     given = parser.parse_args()
+    if given.out and END not in given.out.read_text():
+        parser.error(f"{given.out} has no {BEGIN} ... {END}.")
     began = time.monotonic()
     rows: list[Row] = []
     load = os.getloadavg()[0]
@@ -75,9 +77,7 @@ def main() -> int:
     print(text)
     if given.out:
         before, _, rest = given.out.read_text().partition(BEGIN)
-        _, end, after = rest.partition(END)
-        if not end:
-            raise SystemExit(f"{given.out} has no {BEGIN} ... {END}.")
+        _, _, after = rest.partition(END)
         given.out.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
     return 0
 
@@ -102,9 +102,11 @@ class Bench:
         asked = model(f"paced-n{LONG * 10}-rate=50")
         others = [self._person.asked(self._person.new_session(), model=asked) for _ in range(number)]
         self._provider.wait_for(lambda p: p.active() == number)
-        yield
-        for other in others:
-            self._person.stop(other)
+        try:
+            yield
+        finally:
+            for other in others:
+                self._person.stop(other)
 
     def row(self, name: str, script: str, speaks: bool) -> Row:
         row = Row(name)

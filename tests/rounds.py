@@ -6,11 +6,13 @@ import asyncio
 import sys
 import types
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 from django.db import connections
 
 from assistant import valkey
+from assistant.context import Prompt
 from assistant.database import Database
 from assistant.models import Message, ToolCall
 from assistant.models.message import Claim
@@ -33,12 +35,17 @@ def offer(settings: Any, monkeypatch: Any, *services: Service) -> None:
     registry._services.cache_clear()
 
 
-def run_turn(loop: asyncio.Runner, claim: Claim, meanwhile: Callable[[Turn], Any] | None = None) -> None:
-    """Runs the claim's turn to its end. `meanwhile(turn)` is awaited beside it."""
+def run_turn(
+    loop: asyncio.Runner,
+    claim: Claim,
+    meanwhile: Callable[[Turn], Any] | None = None,
+    prompt: Future[Prompt | None] | None = None,
+) -> None:
+    """Runs the claim's turn to its end. `meanwhile(turn)` is awaited beside it; `prompt` is its first one."""
 
     async def scenario() -> None:
         client, database = valkey.async_client(), Database("test")
-        turn = Turn(claim, database, client, on_doubt=lambda: None, on_sick=lambda: None)
+        turn = Turn(claim, database, client, on_doubt=lambda: None, on_sick=lambda: None, prompt=prompt)
         running = asyncio.create_task(turn.run())
         if meanwhile:
             await meanwhile(turn)

@@ -158,3 +158,14 @@ def test_another_session_s_history_is_not_sent(session, alice, worker, exchange)
     other = ChatSession.objects.create()
     assert said(prompt(other, alice, worker, "Hello")) == [("user", "Hello")]
     assert Message.objects.filter(session=other).count() == 2
+
+
+def test_a_prompt_takes_as_few_queries_whatever_was_said(session, alice, bob, worker, django_assert_num_queries):
+    """Each message read anew, one at a time, would make a long session's first word wait."""
+    for number in range(5):
+        finish(claimed(answer_of(ask(session, bob if number % 2 else alice, f"{number}")), worker), "said")
+    claim = claimed(answer_of(ask(session, alice, "And?")), worker)
+    with django_assert_num_queries(2):
+        assert len(context.prompt_for(claim).messages) == 12  # and the system's
+    with django_assert_num_queries(2):
+        assert context.quick_prompt_for(claim)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+from concurrent.futures import Future
 
 import pytest
 
-from assistant import outage, report, turn, valkey
+from assistant import llm, outage, report, turn, valkey
 from assistant.answer import Answer, storable
 from assistant.database import Database
 from assistant.failures import SENTENCES
 from assistant.lifecycle import recovery
 from assistant.models.ids import new_id
 from assistant.models.message import Claim
+from assistant.runner import _first_prompt
 from assistant.snapshot import snapshot
-from assistant.turn import Turn
+from assistant.turn import Stop, Turn
 from tests.acting import answer_of, ask, claimed, kill, now
 from tests.rounds import run_turn
 
@@ -178,11 +180,75 @@ def test_a_join_after_an_outage_of_the_database_takes_nobody_s_answer_over(
     assert now(answer).status == "pending"
 
 
-def test_the_first_prompt_is_made_with_the_claim_and_a_fault_in_it_is_left_to_the_turn(claim, monkeypatch):
+@pytest.fixture
+def prompts(monkeypatch):
+    """The claims for which prompts were made: with the claim, and by the turn."""
     from assistant import context
-    from assistant.runner import _first_prompt
+
+    made = {"quick_prompt_for": 0, "prompt_for": 0}
+
+    def counted(name):
+        real = getattr(context, name)
+
+        def call(*arguments):
+            made[name] += 1
+            return real(*arguments)
+
+        return call
+
+    for name in made:
+        monkeypatch.setattr(context, name, counted(name))
+
+    async def answers(model, messages, **options):
+        yield llm.Text("Hello")
+        yield llm.Finish("stop")
+
+    monkeypatch.setattr(llm, "stream", answers)
+    return made
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_first_prompt_is_made_with_the_claim_and_used_once(answer, claim, loop, prompts):
+    prompt = Future()
+    prompt.set_result(_first_prompt(claim))
+    run_turn(loop, claim, prompt=prompt)
+    assert now(answer).status == "success"
+    assert prompts == {"quick_prompt_for": 1, "prompt_for": 0}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_where_the_claim_made_none_the_turn_makes_it(answer, claim, loop, prompts):
+    prompt = Future()
+    prompt.set_result(None)
+    run_turn(loop, claim, prompt=prompt)
+    assert now(answer).status == "success"
+    assert prompts["prompt_for"] == 1
+
+
+def test_no_slow_prompt_is_made_with_a_claim(claim, monkeypatch, settings):
+    """The thread that claims has the next job to claim: it asks no project, reads no files, and tells no failure."""
+    from assistant import context
 
     assert _first_prompt(claim) == context.prompt_for(claim)
     assert _first_prompt(dataclasses.replace(claim, ends=(3,))) is None, "what was said meanwhile joins first"
-    monkeypatch.setattr(context, "prompt_for", lambda claim: 1 / 0)
+    settings.ASSISTANT_USER_CONTEXT = "tests.calling.nothing"
     assert _first_prompt(claim) is None
+    settings.ASSISTANT_USER_CONTEXT = ""
+    monkeypatch.setattr(context, "quick_prompt_for", lambda claim: 1 / 0)
+    assert _first_prompt(claim) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_turn_is_there_to_be_stopped_while_its_first_prompt_is_made(answer, claim, loop):
+    """Else a Stop would be heard by nobody, and a slow prompt would look like a row that nobody writes."""
+    prompt = Future()
+
+    async def stopped_meanwhile(turn):
+        await asyncio.sleep(0)
+        turn.stop(Stop.LOST)
+        await asyncio.wait({turn._talk}, timeout=60)
+        assert turn._talk.cancelled()
+
+    run_turn(loop, claim, stopped_meanwhile, prompt=prompt)
+    assert prompt.cancelled() or not prompt.done()
+    assert now(answer).status == "processing"  # the row decides, as always

@@ -53,7 +53,7 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
     """
     with transaction.atomic():
         waiting = Message.objects.answers().filter(pk=message_id, status=Status.PENDING)
-        message = one(waiting.select_for_update(of=("self",)))
+        message = one(waiting.select_for_update(of=("self",), no_key=True))
         if message is None:
             return None
         job, ends = message.job, calls.ends_of(message)
@@ -67,15 +67,14 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
             "seq": 0,
             "job": None,
             "is_parked": False,
-            "started_at": message.started_at or timezone.now(),
+            "started_at": message.started_at or timezone.now(),  # known here without asking, as it is told at once
             "last_piece_at": None,
             "error_code": "",
             "error_detail": "",
             "version": message.version + 1,
         }
         won = Message.objects.filter(pk=message_id, status=Status.PENDING, attempt=message.attempt).update(**taken)
-        if not won:
-            return None  # another worker was faster
+        assert won, "the lock keeps every other worker away"
         for name, value in taken.items():
             setattr(message, name, value)
         if message.rounds:

@@ -20,6 +20,8 @@ from assistant.models.message import Author, Message, Status, next_version
 from assistant.models.session import ChatSession
 from assistant.models.system_prompt import SystemPrompt
 
+QUESTION_CHANGES = ("said", "updated_at", "last_position", "title", "titled_by")  # of its session
+
 
 def open_turn(session: ChatSession, question: Message, by: Any = None, *, is_new: bool = False) -> Message:
     """A pending answer to `question` and the job that delivers it, in the caller's transaction.
@@ -200,9 +202,6 @@ def take_live_text(message: Message) -> None:
     shown = live.seal(message.pk, message.attempt)
     if shown is not None and shown.seq >= message.seq:
         message.content, message.seq = shown.content, shown.seq
-
-
-QUESTION_CHANGES = ("said", "updated_at", "last_position", "title", "titled_by")  # of its session
 
 
 def note_question(session: ChatSession, author: Any, mentioned: Sequence[int] = (), *, waits: bool = False) -> None:
