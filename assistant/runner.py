@@ -68,6 +68,7 @@ class Runner:
         self._doubt: asyncio.Event
         self._strays: dict[tuple[UUID, int], float] = {}  # rows of ours without a turn, and since when
         self._healthy_since = float("-inf")
+        self._beat_began: float | None = None  # of the heartbeat that is under way
         self._orphaned_at: float | None = None
         self._contemporaries: set[UUID] = set()  # the workers that were here when the supervisor was lost
         self._loop: asyncio.AbstractEventLoop
@@ -181,7 +182,13 @@ class Runner:
     def _forget(self, claim: Claim) -> None:
         turn = self._turns.pop(claim)
         self._room.release()
-        logger.info("Turn %s ended after %.2f s (attempt %d).", claim.message_id, turn.seconds, claim.attempt)
+        logger.info(
+            "Turn %s ended after %.2f s (attempt %d): %s.",
+            claim.message_id,
+            turn.seconds,
+            claim.attempt,
+            turn.outcome,
+        )
         self._titles.consider(claim)
 
     def _sicken(self) -> None:
@@ -231,7 +238,7 @@ class Runner:
 
     async def _heartbeat(self) -> None:
         """Renews the lease, then asks which turns are still ours: the net below the messages to this process."""
-        began = time.monotonic()
+        began = self._beat_began = time.monotonic()
         try:
             known = await self._lease.call_once(self._beat, len(self._turns))
             if not known:
@@ -248,6 +255,7 @@ class Runner:
                 self._healthy_since = float("inf")
             if self._healthy_since == float("inf"):
                 self._healthy_since = time.monotonic()
+        self._beat_began = None
         try:
             await asyncio.wait_for(self._doubt.wait(), conf.get("ASSISTANT_HEARTBEAT"))
             self._doubt.clear()
@@ -297,7 +305,10 @@ class Runner:
         long, so that the living have renewed theirs before anyone is judged.
         """
         await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.75, 1.25))
-        if time.monotonic() - self._healthy_since > conf.get("ASSISTANT_LEASE"):
+        lease, now = conf.get("ASSISTANT_LEASE"), time.monotonic()
+        # A beat that hangs is no failure yet, but what keeps it (a lock on the whole of SQLite) keeps everyone's.
+        is_beat_late = self._beat_began is not None and now - self._beat_began > lease / 4
+        if now - self._healthy_since > lease and not is_beat_late:
             await self._database.call_once(recovery.sweep)
 
     async def _look_after_neighbours(self) -> None:

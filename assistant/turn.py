@@ -40,6 +40,7 @@ class Stop(enum.Enum):
 TOO_MANY_ROUNDS = (
     "The model went on asking for tools and gave no answer. What it did is kept; ask for less at once, or try again."
 )
+NOT_OURS = "no longer ours, it was stopped, deleted or taken over"
 SPENT_MEANWHILE = "Today's budget was used up while this was answered. What was written is kept; go on tomorrow."
 
 
@@ -72,6 +73,7 @@ class Turn:
         self._rounds = len(claim.ends)  # rounds of tool calls that are stored
         self.stored_seq = 0  # what the last checkpoint stored
         self.is_ending = False
+        self.outcome = "it could not be ended"  # in a few words, for the log
         self._inquiry = Inquiry(claim, database, self._show)
         self._first_prompt = prompt  # if it is made elsewhere
         self._prompt: context.Prompt | None = None
@@ -263,17 +265,22 @@ class Turn:
     async def _end(self, failure: Failure | None) -> None:
         if self._stop in (Stop.LOST, Stop.LET_GO):
             await self.answer.discard()
+            self.outcome = "let go, it waits or goes on in a fresh job" if self._stop is Stop.LET_GO else NOT_OURS
             return
         # The last piece is sent before the ending is told, so viewers have the whole partial text before an error.
         await self.answer.close()
         written, asked = self.answer.written, self._inquiry.asked
         if self._stop is Stop.HAND_OVER:
+            self.outcome = "handed over to another worker"
             ours = await self._database.call(answering.hand_over, self.claim, written)
         elif failure is not None:
+            self.outcome = f"failed, {failure.code}"
             ours = await self._database.call(answering.fail, self.claim, written, failure, self._usage, asked)
         else:
+            self.outcome = "success"
             ours = await self._database.call(answering.succeed, self.claim, written, self._usage, asked)
         if not ours:
+            self.outcome = NOT_OURS
             await self._database.call(answering.tell_again, self.claim.message_id)
 
     async def _obeyed(self) -> None:

@@ -1,13 +1,15 @@
 """The HTTP API: what each call answers, and how it refuses. Who may call what: tests/test_matrix.py."""
 
 import itertools
+import threading
 import uuid
 
 import pytest
+from django.db import connection, transaction
 from django_q.models import OrmQ
 
 from assistant.lifecycle import asking
-from assistant.models import ChatSession, Message, Participant
+from assistant.models import ApiToken, ChatSession, Message, Participant
 from assistant.models.participant import Role
 from tests.acting import answer_of, ask, claimed, fail, finish, kill, lose_job, now, queued, write
 from tests.calling import Caller, content, problem
@@ -429,3 +431,27 @@ def test_a_session_that_is_deleted_while_its_answer_is_stopped_breaks_nothing(se
         lambda: as_bob("post", f"/messages/{answer.pk}/cancel"), lambda: asking.delete(session)
     )  # fmt: skip
     assert results[0].status_code in (200, 404), results[0].content
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite has one lock for all writers")
+def test_a_token_s_use_is_noted_only_where_nobody_has_to_wait_for_it(alice):
+    """Whoever only reads is not kept by a lock on the database."""
+    token = ApiToken.issue(alice)
+    found = []
+
+    def ask():
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout = 60000")
+            found.append(ApiToken.user_of(token))
+            found.append(cursor.execute("PRAGMA busy_timeout").fetchone()[0])
+        connection.close()
+
+    asking = threading.Thread(target=ask)
+    with transaction.atomic():
+        ApiToken.objects.update(last_used_at=None)
+        asking.start()
+        asking.join(30)
+        assert found == [alice, 60000], "it waits for the lock"
+    assert ApiToken.objects.get().last_used_at is None
+    assert ApiToken.user_of(token) == alice and ApiToken.objects.get().last_used_at is not None

@@ -1,6 +1,7 @@
 """What is dead goes on by itself; what lives is never touched, however old it is."""
 
 import functools
+import time
 from datetime import timedelta
 
 import pytest
@@ -529,3 +530,44 @@ def test_an_answer_that_can_t_be_recovered_keeps_nobody_out_of_its_session(
     monkeypatch.setattr(recovery, "recover", broken)
     [_, shown] = snapshot(session.pk, vera)["messages"]
     assert (shown["status"], shown["alive"]) == ("processing", False), "so that Retry and Stop are offered"
+
+
+def test_who_had_to_wait_long_for_the_lock_judges_nobody(answer, claim, worker, settings, monkeypatch):
+    """A lock on all of SQLite, say an operator's shell, for longer than a lease: the workers live and could not say so."""
+    settings.ASSISTANT_LEASE = 1
+    kill(worker)
+    seen = now(answer)
+    real = ChatSession.objects.locked
+
+    def late(session_id):
+        time.sleep(0.3)
+        return real(session_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(ChatSession.objects), "locked", lambda manager, session_id: late(session_id))
+        assert recovery.recover(seen) is None
+    assert now(answer).status == "processing"
+    assert recovery.recover(seen) == "recovered"
+
+
+def test_while_a_heartbeat_hangs_nobody_is_judged(loop, monkeypatch, settings):
+    """What keeps it keeps everyone's: it hangs for as long as the database's patience before it fails."""
+    from assistant import runner
+
+    swept = []
+
+    class Known:
+        async def call_once(self, work, *arguments):
+            swept.append(work)
+
+    monkeypatch.setattr(runner, "SWEEP_SECONDS", 0)
+    one = runner.Runner()
+    one._database = Known()
+    one._beat_began = time.monotonic() - settings.ASSISTANT_LEASE / 3
+    loop.run(one._sweep())
+    assert swept == []
+    one._beat_began = time.monotonic()
+    loop.run(one._sweep())
+    one._beat_began = None
+    loop.run(one._sweep())
+    assert swept == [recovery.sweep, recovery.sweep]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from uuid import UUID
@@ -13,7 +14,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from assistant import events, live, queue, wire
+from assistant import conf, events, live, queue, wire
 from assistant.failures import sentence
 from assistant.lifecycle import usage
 from assistant.lifecycle.answering import kept
@@ -34,19 +35,22 @@ def recover(seen: Message, *, may_retry: bool = True) -> str | None:
     """Brings a stuck answer on: back to the queue with a fresh job, or, after too many deaths, to its end.
 
     `seen` is the message as its finder read it. Whether it is stuck is looked up again under the session's lock; a
-    finder that was too slow changes nothing. Returns "recovered", "abandoned", or None (nothing was to be done).
+    finder that was too slow changes nothing; nor does one that had to wait long for the lock, for whoever holds the answer
+    may have waited as long to renew its lease. Returns "recovered", "abandoned", or None (nothing was to be done).
     """
+    asked_at = time.monotonic()
     with transaction.atomic():
         session = ChatSession.objects.locked(seen.session_id)
         if session is None:
             return None
+        waited = time.monotonic() - asked_at
         message = (
             session.messages.running()
             .select_for_update(of=("self",))
             .filter(pk=seen.pk, status=seen.status, attempt=seen.attempt, worker_id=seen.worker_id)
             .first()
         )
-        if message is None or message.is_alive():
+        if message is None or message.is_alive() or waited > conf.get("ASSISTANT_LEASE") / 4:
             return None
         take_live_text(message)
         died = message.status == Status.PROCESSING

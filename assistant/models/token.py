@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import models
+from django.db import OperationalError, connection, models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -44,5 +46,21 @@ class ApiToken(models.Model):
         now = timezone.now()
         stale = Q(last_used_at=None) | Q(last_used_at__lt=now - _USE_NOTED_EVERY)
         if found.last_used_at is None or found.last_used_at < now - _USE_NOTED_EVERY:
-            cls.objects.filter(stale, pk=found.pk).update(last_used_at=now)
+            with contextlib.suppress(OperationalError), _no_waiting():
+                cls.objects.filter(stale, pk=found.pk).update(last_used_at=now)
         return found.user
+
+
+@contextlib.contextmanager
+def _no_waiting() -> Iterator[None]:
+    """Within it SQLite does not wait for its write lock: whoever only reads is not kept by a note for the admin."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    with connection.cursor() as cursor:
+        patience_ms = int(cursor.execute("PRAGMA busy_timeout").fetchone()[0])
+        cursor.execute("PRAGMA busy_timeout = 0")
+        try:
+            yield
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {patience_ms}")
