@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, expect, sync_playwright
 
 WAIT_MS = 30_000
 ARGUMENTS = [
@@ -94,3 +95,22 @@ class Window:
     @property
     def note(self):
         return self.page.locator(".message.is-answer [data-part=note]").last
+
+
+def hold_frames(page: Page) -> Callable[[], None]:
+    """What the server tells over sockets is kept from the page until the function that this returns is called."""
+    held: list[tuple[WebSocketRoute, str | bytes]] = []
+    is_held = True
+
+    def connect(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        server.on_message(lambda frame: held.append((socket, frame)) if is_held else socket.send(frame))
+
+    def release() -> None:
+        nonlocal is_held
+        is_held = False
+        for socket, frame in held:
+            socket.send(frame)
+
+    page.route_web_socket(re.compile("/ws/"), connect)
+    return release

@@ -18,8 +18,10 @@ export function showLinks({ store, sessionId }) {
   const elements = new Map();
   let invitations = [];
   let shareUrl = null;
+  let isAsked = false; // since the sheet was opened
 
   store.paint((state) => {
+    if (sheet.open && !isAsked) load(); // it was opened before one was known here
     const isOwner = state.you?.role === "owner";
     setHidden(form, !state.you || !mayWrite(state));
     setHidden(share, !isOwner && !state.shared);
@@ -33,13 +35,17 @@ export function showLinks({ store, sessionId }) {
   async function load() {
     const { you } = store.state;
     if (!you || !mayWrite(store.state)) return;
+    isAsked = true;
     invitations = (await orNotice(() => api.invitations(sessionId)))?.invitations ?? invitations;
     if (you.role === "owner") showShare(await orNotice(() => api.shared(sessionId)));
     store.repaint();
   }
 
   load();
-  new MutationObserver(() => sheet.open && load()).observe(sheet, { attributeFilter: ["open"] });
+  new MutationObserver(() => {
+    isAsked = false;
+    if (sheet.open) load();
+  }).observe(sheet, { attributeFilter: ["open"] });
   sheet.addEventListener("close", () => setHidden(made, true));
 
   form.addEventListener("submit", async (event) => {

@@ -42,6 +42,7 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
     for (const name of Object.keys(lists)) lists[name] = applyList(lists[name], frame);
     if (frame.type === "list.snapshot") isReady = true;
     if (isReady) draw();
+    if (frame.type === "list.snapshot" && isNearEnd()) loadMore(); // scrolled before there was anything to load it with
   }
 
   function draw() {
