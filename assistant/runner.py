@@ -107,6 +107,7 @@ class Runner:
             self._room.release()
             return False
         prompt: Future[context.Prompt | None] = Future()
+        prompt.set_running_or_notify_cancel()  # a turn that is stopped meanwhile takes nothing back
         # The turn first: from the claim on there is somebody to be stopped, and a clock that runs.
         self._loop.call_soon_threadsafe(self._begin, claim, prompt)
         prompt.set_result(_first_prompt(claim))

@@ -7,6 +7,7 @@ import contextlib
 import os
 import threading
 from typing import Any
+from unittest.mock import Mock
 from uuid import UUID, uuid4
 
 import pytest
@@ -153,6 +154,43 @@ def test_a_turn_that_can_t_be_begun_takes_up_no_room(
     raised: list[BaseException] = []
     loop.run(scenario())
     assert [type(error) for error in raised] == [ValueError], "and it is in the log"
+
+
+def test_a_turn_that_is_stopped_while_its_first_prompt_is_made_harms_no_admission(
+    loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = Claim(UUID(int=1), UUID(int=2), UUID(int=3), 1)
+    stopped = threading.Event()
+
+    class Stopped:
+        """A turn that waits for its prompt, and is stopped."""
+
+        def __init__(self, claim: Claim, database: object, client: object, doubt: object, sick: object, prompt: Any):
+            self._prompt, self.seconds, self.outcome = prompt, 0.0, "stopped"
+
+        async def run(self) -> None:
+            waiting = asyncio.ensure_future(asyncio.wrap_future(self._prompt))
+            waiting.cancel()
+            await asyncio.wait({waiting})
+            stopped.set()
+
+    def slow(claim: Claim) -> None:
+        assert stopped.wait(LONG_SECONDS)
+
+    monkeypatch.setattr(answering, "claim", lambda message_id, worker: claim)
+    monkeypatch.setattr("assistant.runner.Turn", Stopped)
+    monkeypatch.setattr("assistant.runner._first_prompt", slow)
+
+    async def scenario() -> None:
+        runner = Runner()
+        runner._loop = asyncio.get_running_loop()
+        runner._database = runner._client = None  # type: ignore[assignment]
+        runner._titles = Mock()
+        runner._doubt = asyncio.Event()
+        runner._ready.set_result(None)
+        assert await asyncio.to_thread(runner.admit, claim.message_id)
+
+    loop.run(scenario())
 
 
 @pytest.mark.django_db(transaction=True)
