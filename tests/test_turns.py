@@ -250,5 +250,4 @@ def test_a_turn_is_there_to_be_stopped_while_its_first_prompt_is_made(answer, cl
         assert turn._talk.cancelled()
 
     run_turn(loop, claim, stopped_meanwhile, prompt=prompt)
-    assert prompt.cancelled() or not prompt.done()
     assert now(answer).status == "processing"  # the row decides, as always
