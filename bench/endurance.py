@@ -21,13 +21,13 @@ from pathlib import Path
 
 import psutil
 
+from bench import section
 from bench.company import Company
 from bench.product import MEGABYTE, environment
 from tests.e2e.running import Product
 from tests.provider import ProviderProcess
 from tests.servers import PostgresServer, RedisServer
 
-BEGIN, END = "<!-- endurance:begin -->", "<!-- endurance:end -->"
 WARM_SECONDS = 600.0  # caches fill and copied pages are copied: the slope is that of the time after it
 COLORS = ("#2f5fd0", "#d0602f", "#2f9e6f", "#8a4fd0", "#8a8f98", "#b8a13a", "#3aa6b8")
 
@@ -198,14 +198,6 @@ def draw(result: Result, path: Path) -> None:
     pyplot.close(figure)
 
 
-def write(document: Path, text: str) -> None:
-    before, _, rest = document.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ValueError(f"{document} has no {BEGIN} ... {END}.")
-    document.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.endurance", description="Memory over a long time.")
     parser.add_argument("--minutes", type=float, default=60.0, help="(60)")
@@ -232,7 +224,7 @@ def main() -> int:
     draw(result, image)
     text = markdown(result, image.name)
     if given.out:
-        write(given.out, text)
+        section.write(given.out, "endurance", text)
     print(text, file=sys.stdout)
     return 0
 

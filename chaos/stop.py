@@ -18,12 +18,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import section
 from chaos.ledger import percentile
 from chaos.stage import Stage, staged
 from tests.e2e.people import Person
 from tests.provider import ProviderProcess
 
-BEGIN, END = "<!-- stop:begin -->", "<!-- stop:end -->"
 TARGET_MS = 100.0
 LONG = 2_000  # tokens of an answer that nobody stops
 
@@ -56,8 +56,8 @@ def main() -> int:
     parser.add_argument("--postgres", action="store_true", help="on PostgreSQL and Redis servers of its own")
     parser.add_argument("--out", type=Path, help="a document with the markers, e.g. docs/reliability.md")
     given = parser.parse_args()
-    if given.out and END not in given.out.read_text():
-        parser.error(f"{given.out} has no {BEGIN} ... {END}.")
+    if given.out and "<!-- stop:end -->" not in given.out.read_text():
+        parser.error(f"{given.out} has no place for it")
     began = time.monotonic()
     rows: list[Row] = []
     load = os.getloadavg()[0]
@@ -76,9 +76,7 @@ def main() -> int:
     text = markdown(rows, where, given.times, load, time.monotonic() - began)
     print(text)
     if given.out:
-        before, _, rest = given.out.read_text().partition(BEGIN)
-        _, _, after = rest.partition(END)
-        given.out.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
+        section.write(given.out, "stop", text)
     return 0
 
 
@@ -147,20 +145,21 @@ def ended(asked: str) -> Callable[[ProviderProcess], dict[str, object] | None]:
 def markdown(rows: list[Row], where: str, times: int, load: float, seconds: float) -> str:
     everything = [value for row in rows for value in row.provider]
     late = sum(value > TARGET_MS for value in everything)
-    lines = [
-        f"{where}: {len(everything)} stops, {times} in each situation, {seconds:.0f} s, {os.cpu_count()} cores that "
-        f"everything shares, load average {load:.1f} when it began. At the provider's socket within {TARGET_MS:.0f} ms: "
-        f"{len(everything) - late} of {len(everything)}.",
-        "",
-        "| ms after Stop, when the model is stopped while | the provider's socket: p50 | p95 | max "
-        "| the answer to Stop: p50 | p95 | a viewer: p50 | p95 |",
-        f"| --- |{' ---: |' * 7}",
-    ]
-    for row in rows:
-        cells = [percentile(row.provider, 0.5), percentile(row.provider, 0.95), max(row.provider)]
-        cells += [percentile(v, share) for v in (row.answered, row.viewer) for share in (0.5, 0.95)]
-        lines.append(f"| {row.name} | {' | '.join(f'{cell:.0f}' for cell in cells)} |")
-    return "\n".join(lines) + "\n"
+    told = (
+        f"{where}: {len(everything)} stops, {times} in each situation. At the provider's socket within {TARGET_MS:.0f} ms: "
+        f"{len(everything) - late} of {len(everything)}. {section.circumstances(seconds, load)}"
+    )
+    head = [
+        "ms after Stop, when the model is stopped while", "the provider's socket: p50", "p95", "max",
+        "the answer to Stop: p50", "p95", "a viewer: p50", "p95",
+    ]  # fmt: skip
+    return f"{told}\n\n{section.table(head, [_cells(row) for row in rows])}\n"
+
+
+def _cells(row: Row) -> list[str]:
+    values = [percentile(row.provider, 0.5), percentile(row.provider, 0.95), max(row.provider)]
+    values += [percentile(series, share) for series in (row.answered, row.viewer) for share in (0.5, 0.95)]
+    return [row.name, *(f"{value:.0f}" for value in values)]
 
 
 if __name__ == "__main__":
