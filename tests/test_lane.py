@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from assistant import lane, llm
+from assistant import llm
 from assistant.answer import storable
+from assistant.llm import by_litellm as slow_lane
+from assistant.llm import direct, lane, money
+from assistant.llm.question import Question
 from assistant.pieces import Finish, ModelError, Text, ToolCall, Usage
 from tests.provider import ProviderProcess, expected_text
 
@@ -66,7 +69,7 @@ def by_litellm(settings: Any, ask: Ask, model: str, **more: Any) -> tuple[list[A
 @pytest.fixture
 def lane_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes another way fails."""
-    monkeypatch.setattr(llm, "_by_litellm", None)
+    monkeypatch.setattr(slow_lane, "stream", None)
 
 
 # --- the same as by litellm ---
@@ -139,8 +142,7 @@ def test_openai_models_take_the_lane(provider, ask, lane_alone):
     "model", ["anthropic/claude-sonnet-4-5", "openai/o3-pro", "openai/responses/gpt-5", "demo/assistant"]
 )
 def test_what_is_not_openais_chat_protocol_goes_by_litellm(provider, model):
-    question = llm._Question(model, QUESTION, (), {})
-    assert llm._lane_request(llm.library(), question) is None
+    assert direct.request_of(Question(model, QUESTION)) is None
 
 
 def test_without_a_key_litellm_says_what_is_missing(provider, ask, monkeypatch):
@@ -266,7 +268,7 @@ def test_a_character_that_is_cut_in_two_is_put_together_again(loop):
 
 @pytest.mark.parametrize("told", [-1, 10**30, "7", 1.5, None, [], True])
 def test_odd_figures_cost_no_answer(told):
-    figures = llm._figures("openai/x", {"prompt_tokens": told, "completion_tokens": 5, "total_tokens": told})
+    figures = money.figures("openai/x", {"prompt_tokens": told, "completion_tokens": 5, "total_tokens": told})
     assert 0 <= figures["prompt_tokens"] < 2**31 and figures["completion_tokens"] == 5
     assert 0 < figures["total_tokens"] < 2**31
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from assistant import checks, llm
+from assistant import checks
+from assistant.llm.library import library
 from assistant.mcp import configured, connections
 from assistant.models import McpServer
 from assistant.tools import Result, ToolError, registry
@@ -59,7 +60,7 @@ def afterwards(loop):
 
     async def close():
         await connections.close()
-        await llm.library().close_litellm_async_clients()  # else its sockets are found open later, in another test
+        await library().close_litellm_async_clients()  # else its sockets are found open later, in another test
 
     loop.run(close())
 

@@ -15,6 +15,7 @@ from pypdf import PdfReader, PdfWriter
 from assistant import apart, attached, context, extraction, llm
 from assistant.database import Database
 from assistant.lifecycle import asking
+from assistant.llm import dialect
 from assistant.models import Attachment, StoredFile
 from assistant.models.attachment import storage
 from tests import files
@@ -235,7 +236,7 @@ def test_the_reader_has_no_secrets_and_writes_no_file(tmp_path):
 
 def test_a_prompt_made_for_a_model_that_sees_is_fitted_for_one_that_falls_back():
     parts = [{"type": "text", "text": "Look"}, {"type": "image_url", "image_url": {"url": "data:"}}]
-    assert llm._without_images([{"role": "user", "content": parts}, {"role": "assistant", "content": "x"}]) == [
+    assert dialect.without_images([{"role": "user", "content": parts}, {"role": "assistant", "content": "x"}]) == [
         {"role": "user", "content": "Look\n\n[you can't see this image]"},
         {"role": "assistant", "content": "x"},
     ]

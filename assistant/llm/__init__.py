@@ -1,0 +1,61 @@
+"""The models, through litellm: a stream of typed pieces, and errors in our own categories.
+
+litellm says whom to ask, how, and what an error means. The bytes of OpenAI's protocol are read by `assistant.llm.lane`,
+for far less CPU; every other provider's by litellm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from types import MappingProxyType
+from typing import Any
+
+from assistant import conf
+from assistant.llm import by_litellm, dialect, direct, lane
+from assistant.llm.errors import translated
+from assistant.llm.facts import count, keys_of, limit, sees
+from assistant.llm.library import preload
+from assistant.llm.money import cost
+from assistant.llm.question import Question
+from assistant.pieces import Finish, Kept, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall, Usage
+
+__all__ = [
+    "COMPLETE", "Finish", "Kept", "ModelError", "Picture", "Piece", "Reasoning", "Source", "Text", "ToolCall", "Usage",
+    "close", "cost", "count", "keys_of", "limit", "preload", "sees", "stream",
+]  # fmt: skip
+
+COMPLETE = frozenset({"stop", "tool_calls", "function_call"})  # reasons to finish that make a whole answer
+
+
+async def stream(
+    model: str,
+    messages: list[dict[str, Any]],
+    *,
+    tools: Sequence[dict[str, Any]] = (),
+    parameters: Mapping[str, Any] = MappingProxyType({}),
+) -> AsyncGenerator[Piece, None]:
+    """Asks `model` (a litellm id) and yields what it sends, as it comes; calls of tools once each when they are whole.
+
+    `messages` are in OpenAI's chat format, `tools` in that of its functions; `parameters` (temperature, ...) are passed
+    on, and what the model does not know of them is left out. After ASSISTANT_TIMEOUT seconds without a byte it ends; how
+    long it may take as a whole is the caller's affair. Closing the iterator, or cancelling the task that reads it, closes
+    the provider's connection at once. Raises ModelError, nothing else.
+    """
+    question = Question(model, dialect.adapted(model, messages, sees=sees(model)), tools, parameters)
+    try:
+        request = direct.request_of(question) if conf.get("ASSISTANT_FAST_LANE") else None
+        source = direct.stream(question, request) if request else by_litellm.stream(question)
+        async with aclosing(source) as pieces:
+            async for piece in pieces:
+                yield piece
+    except (asyncio.CancelledError, GeneratorExit, ModelError):
+        raise
+    except Exception as error:
+        raise translated(error) from error
+
+
+async def close() -> None:
+    """Closes what is kept open for the running loop between two calls."""
+    await lane.close()
