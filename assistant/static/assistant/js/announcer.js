@@ -1,6 +1,7 @@
-/** Tells screen readers how answers end and questions begin, as words without marks, never tokens. */
+/** Tells screen readers how answers end and questions begin, as words without marks, never tokens; and that one thinks. */
 
 import { isOpen } from "./state.js";
+import { isThinking } from "./thinking.js";
 
 const LONGEST = 300;
 
@@ -15,7 +16,17 @@ export function announce({ store, modelLabel }) {
     if (news.length) say(news.join(" "));
   }
 
+  let thinker = null; // the id of the answer of which it was said that its model thinks
+
+  function sayThinking(state, { message_id: id }) {
+    const message = state.messages.find((each) => each.id === id);
+    if (id === thinker || !message || !isThinking(message)) return;
+    thinker = id;
+    say(`${message.model_label ?? modelLabel(message.model)} is thinking.`);
+  }
+
   store.watch((state, before, event) => {
+    if (event.type === "message.reasoning_delta") sayThinking(state, event);
     if (event.type === "message.tool_calls") sayCalls(state, before, event);
     if (event.type !== "message.created" && event.type !== "message.updated") return;
     const now = state.messages.find(({ id }) => id === event.message?.id);

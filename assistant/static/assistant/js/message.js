@@ -4,7 +4,9 @@ import { drawAsides } from "./asides.js";
 import { drawAttachments } from "./attachments.js";
 import { drawBlocks } from "./blocks.js";
 import { clone, flash, part, setHidden, setText, copyText } from "./parts.js";
+import { drawReasoning } from "./reasoning.js";
 import { askedCalls, isOpen } from "./state.js";
+import { isThinking, thinksOnly } from "./thinking.js";
 import { fullTime, shortTime, span } from "./times.js";
 import { drawTools, toolStatus } from "./tools.js";
 import { spokenUsage } from "./usage.js";
@@ -54,6 +56,7 @@ export function drawMessage(element, entry, context) {
     else element.removeAttribute("aria-busy");
     drawn.set(element, { message, mark, slots });
   }
+  drawReasoning(part(element, "reasoning"), message, context);
   drawStatus(element, message, context);
 }
 
@@ -108,7 +111,8 @@ function failure({ content, error }) {
 function drawStatus(element, message, context) {
   const silence = silenceText(message, context);
   const status = part(element, "status");
-  setHidden(status, !(isOpen(message) || message.outbox?.status === "sending"));
+  const isSaid = thinksOnly(message) && !context.isCutOff && !message.waitsFor; // above
+  setHidden(status, isSaid || !(isOpen(message) || message.outbox?.status === "sending"));
   if (!status.hidden) setText(part(element, "status-text"), statusText(message, context));
   setHidden(part(element, "silence"), !silence);
   if (silence) setText(part(element, "silence-text"), silence);
@@ -130,6 +134,7 @@ export function statusText(message, { now, isCutOff, modelLabel, askedBy }) {
   if (toolStatus(message)) return `${toolStatus(message)} · ${since}`;
   const whom = askedBy ? ` for ${askedBy}` : "";
   if (message.status === "pending") return message.attempt ? `Taking up the answer again · ${since}` : `Waiting for ${modelLabel} · ${since}`;
+  if (isThinking(message)) return `Thinking${whom} · ${since}`;
   return message.content ? `Writing${whom} · ${since}` : `Waiting for the first words${whom} · ${since}`;
 }
 

@@ -133,6 +133,14 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     if (entry) actions[button.dataset.do]?.(entry, button, element);
   });
 
+  // Of an answer that is being written the end is what one wants to see, unfolded or not.
+  const settled = (event, within) => (event.target.closest("[aria-busy]") ? null : event.target.closest(within));
+  list.addEventListener("click", (event) => {
+    const summary = settled(event, "summary");
+    if (summary) place.holdOn(summary);
+  });
+  list.addEventListener("toggle", (event) => settled(event, "details") && place.moved(), true);
+
   const actions = {
     "copy-code": (_, button) => copyCode(button),
     copy: async ({ message }, button) => flash(button, (await copyText(message.content)) ? "Copied" : "Could not copy"),

@@ -75,6 +75,11 @@ export function keepPlace({ box, content, button, find }) {
       label.textContent = came === 0 ? "New text below" : came === 1 ? "1 new message" : `${came} new messages`;
       button.hidden = false;
     },
+    /** What is unfolded under a reader's hand grows below it: what their hand is on stays where it is. */
+    holdOn(element) {
+      isAtEnd = false;
+      anchor = { element, top: element.getBoundingClientRect().top - box.getBoundingClientRect().top };
+    },
     /** Where one stands has been changed on purpose: a message was jumped to. */
     moved() {
       isAtEnd = distance() < NEAR_PX;

@@ -6,6 +6,8 @@
  * A message's object is replaced when, and only when, something about it changed: views compare by identity.
  */
 
+import { grown, newerReasoning, paused } from "./thinking.js";
+
 export const empty = {
   session: null,
   you: null,
@@ -42,6 +44,7 @@ const steps = {
   "message.created": upsert,
   "message.updated": upsert,
   "message.delta": delta,
+  "message.reasoning_delta": reasoningDelta,
   "message.reset": reset,
   "message.tool_calls": toolCalls,
   "message.tool_status": toolStatus,
@@ -176,26 +179,40 @@ function reveal(state, { id }) {
 }
 
 function delta(state, frame) {
+  return taken(state, frame, (held) => held.seq, (held, isFirst) => ({
+    ...held,
+    seq: frame.seq,
+    content: isFirst ? frame.text : held.content + frame.text,
+    html: withBlocks(isFirst ? [] : (held.html ?? []), frame.blocks),
+    reasoning: isFirst ? null : paused(held.reasoning, frame.at),
+  }));
+}
+
+function reasoningDelta(state, frame) {
+  return taken(state, frame, (held) => held.reasoning?.seq, (held, isFirst) => ({
+    ...held,
+    seq: isFirst ? 0 : held.seq,
+    reasoning: grown(isFirst ? null : held.reasoning, frame),
+  }));
+}
+
+/**
+ * What a delta makes of the message it is about: seqOf(held) counts the deltas of its kind that are held,
+ * change(held, isFirst) takes it in, `isFirst` if it begins an attempt. Held already, it changes nothing; behind a hole, or
+ * in an attempt whose beginning was missed, it asks for a sync.
+ */
+function taken(state, frame, seqOf, change) {
   const index = indexOf(state.messages, frame.message_id);
   if (index < 0) return missed(state, frame.message_id);
   const held = state.messages[index];
   if (!isOpen(held) || frame.attempt < held.attempt) return state;
-  const begins = frame.attempt > held.attempt;
-  if (begins ? frame.seq !== 1 || held.content : frame.seq !== (held.seq ?? 0) + 1) {
-    const isOld = !begins && frame.seq <= (held.seq ?? 0);
+  const isFirst = frame.attempt > held.attempt;
+  if (isFirst ? frame.seq !== 1 || held.content || held.reasoning?.content : frame.seq !== (seqOf(held) ?? 0) + 1) {
+    const isOld = !isFirst && frame.seq <= (seqOf(held) ?? 0);
     return isOld || state.stale ? state : { ...state, stale: true };
   }
-  return replaced(state, index, {
-    ...held,
-    status: "processing",
-    attempt: frame.attempt,
-    seq: frame.seq,
-    content: held.content + frame.text,
-    html: withBlocks(held.html ?? [], frame.blocks),
-    alive: true,
-    waitsFor: null,
-    newsAt: frame.at,
-  });
+  const next = change(held, isFirst);
+  return replaced(state, index, { ...next, status: "processing", attempt: frame.attempt, alive: true, waitsFor: null, newsAt: frame.at });
 }
 
 function reset(state, frame) {
@@ -204,8 +221,8 @@ function reset(state, frame) {
   const held = state.messages[index];
   if (!isOpen(held) || frame.attempt < held.attempt) return state;
   if (frame.attempt === held.attempt && frame.seq < (held.seq ?? 0)) return state;
-  const { attempt, seq, content } = frame;
-  return replaced(state, index, { ...held, attempt, seq, content, html: frame.html ?? [], newsAt: frame.at });
+  const { attempt, seq, content, reasoning = null } = frame;
+  return replaced(state, index, { ...held, attempt, seq, content, html: frame.html ?? [], reasoning, newsAt: frame.at });
 }
 
 /** The calls of an answer as they stand now. They come apart from the message, so their version is kept apart. */
@@ -214,7 +231,8 @@ function toolCalls(state, { message_id, version, tool_calls, at }) {
   if (index < 0) return missed(state, message_id);
   const held = state.messages[index];
   if (version < (held.callsVersion ?? held.version ?? 0)) return state;
-  return replaced(state, index, { ...held, tool_calls, callsVersion: version, newsAt: at });
+  const reasoning = paused(held.reasoning, at);
+  return replaced(state, index, { ...held, tool_calls, reasoning, callsVersion: version, newsAt: at });
 }
 
 /** What a running tool says about itself. */
@@ -272,23 +290,33 @@ function missed(state, id) {
 
 /** What is now known of a message of which `held` was known and `incoming` arrived. */
 function newer(held, incoming, at) {
-  if (!held) return { ...incoming, newsAt: at };
+  if (!held) return { ...withReasoning(null, incoming, at), newsAt: at };
   if ((incoming.version ?? 0) < (held.version ?? 0)) return held;
+  let lags = false;
   if (held.callsVersion > incoming.version) {
     incoming = { ...incoming, tool_calls: held.tool_calls, callsVersion: held.callsVersion };
   }
   if (isOpen(incoming)) {
     if (incoming.attempt < held.attempt) return held;
-    if (incoming.attempt === held.attempt && (incoming.seq ?? 0) < (held.seq ?? 0)) {
+    lags = incoming.attempt === held.attempt && (incoming.seq ?? 0) < (held.seq ?? 0);
+    if (lags) {
       // The stored text lags behind the live one.
-      const { seq, content, html, newsAt } = held;
-      return { ...incoming, seq, content, html, newsAt };
+      const { seq, content, html } = held;
+      incoming = { ...incoming, seq, content, html };
     }
+    incoming = withReasoning(held, incoming, at);
   }
   const isSame = ["version", "attempt", "seq", "status", "alive"].every((name) => incoming[name] === held[name]);
-  if (isSame && incoming.content === held.content) return held;
-  const isNews = incoming.version !== held.version || incoming.seq !== held.seq || incoming.attempt !== held.attempt;
-  return { ...incoming, newsAt: isNews ? at : held.newsAt };
+  const isSameThought = incoming.reasoning?.seq === held.reasoning?.seq;
+  if (isSame && isSameThought && incoming.content === held.content) return held;
+  const isNews = !lags && ["version", "attempt", "seq"].some((name) => incoming[name] !== held[name]);
+  const newsAt = isNews || !isSameThought ? at : held.newsAt;
+  return { ...incoming, newsAt };
+}
+
+function withReasoning(held, incoming, at) {
+  const reasoning = newerReasoning(held, incoming, at);
+  return reasoning === (incoming.reasoning ?? null) ? incoming : { ...incoming, reasoning };
 }
 
 function merged(state, incoming, at) {
