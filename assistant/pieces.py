@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,30 +85,3 @@ class ModelError(Exception):
         self.detail = detail or sentence(code)
         self.is_transient = is_transient  # the same request may well succeed in a moment
         self.retry_after = retry_after  # seconds, where the provider says when
-
-
-class Fragments:
-    """Puts calls together that a stream sends in fragments, in OpenAI's form: by index, the id and name first."""
-
-    def __init__(self) -> None:
-        self._calls: list[list[str]] = []  # [id, name, arguments]
-        self._place: dict[int, int] = {}  # of the call that an index names now
-
-    def add(self, index: int | None, id_: str | None, name: str | None, arguments: str | None) -> None:
-        """Takes one fragment. A new id under an index that is known begins another call: some providers count no index."""
-        index = index or 0
-        place = self._place.get(index)
-        if place is None or (id_ and self._calls[place][0] not in ("", id_)):
-            place = self._place[index] = len(self._calls)
-            self._calls.append(["", "", ""])
-        call = self._calls[place]
-        call[0] = id_ or call[0]
-        if name and name != call[1]:  # some providers repeat it in each fragment
-            call[1] += name
-        call[2] += arguments or ""
-
-    def whole(self) -> list[ToolCall]:
-        """The calls, in the order in which they began. One without an id is given one: its result has to name it."""
-        return [
-            ToolCall(id_ or f"call_{uuid.uuid4().hex[:24]}", name, arguments) for id_, name, arguments in self._calls
-        ]

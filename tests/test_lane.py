@@ -7,14 +7,22 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from assistant import llm
 from assistant.answer import storable
 from assistant.llm import by_litellm as slow_lane
-from assistant.llm import direct, lane, money
+from assistant.llm import connection, lane, money, requests
+from assistant.llm.anthropic import MessagesReader
+from assistant.llm.gemini import GeminiReader
+from assistant.llm.ollama import OllamaReader
+from assistant.llm.openai_chat import ChatReader
 from assistant.llm.question import Question
+from assistant.llm.reader import RawUsage
+from assistant.llm.refusal import ProviderError
+from assistant.llm.responses import ResponsesReader
 from assistant.pieces import Finish, ModelError, Text, ToolCall, Usage
 from tests.provider import ProviderProcess, expected_text
 
@@ -139,10 +147,39 @@ def test_openai_models_take_the_lane(provider, ask, lane_alone):
 
 
 @pytest.mark.parametrize(
-    "model", ["anthropic/claude-sonnet-4-5", "openai/o3-pro", "openai/responses/gpt-5", "demo/assistant"]
+    "model",
+    ["demo/assistant", "azure/gpt-4o", "bedrock/anthropic.claude-3-5-sonnet-20240620-v1:0", "cohere/command-r"],
 )
-def test_what_is_not_openais_chat_protocol_goes_by_litellm(provider, model):
-    assert direct.request_of(Question(model, QUESTION)) is None
+def test_protocols_that_nobody_here_reads_go_by_litellm(provider, model):
+    assert requests.request_of(Question(model, QUESTION)) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "reader", "path"),
+    [
+        ("openai/gpt-4o", ChatReader, "/v1/chat/completions"),
+        ("mistral/mistral-large-latest", ChatReader, "/v1/chat/completions"),
+        ("deepseek/deepseek-reasoner", ChatReader, "/beta/chat/completions"),
+        ("openrouter/qwen/qwen3-32b", ChatReader, "/api/v1/chat/completions"),
+        ("hosted_vllm/any", ChatReader, "/v1/chat/completions"),
+        ("groq/llama-3.3-70b-versatile", ChatReader, "/openai/v1/chat/completions"),
+        ("lm_studio/any", ChatReader, "/v1/chat/completions"),
+        ("openai/responses/gpt-5", ResponsesReader, "/v1/responses"),
+        ("openai/o3-pro", ResponsesReader, "/v1/responses"),
+        ("anthropic/claude-sonnet-4-5", MessagesReader, "/v1/messages"),
+        ("gemini/gemini-2.5-flash", GeminiReader, "/v1beta/models/gemini-2.5-flash:streamGenerateContent"),
+        ("ollama/llama3.2", OllamaReader, "/api/chat"),
+        ("ollama_chat/llama3.2", OllamaReader, "/api/chat"),
+    ],
+)
+def test_each_protocol_has_its_reader_and_its_address(provider, monkeypatch, model, reader, path):
+    company = model.partition("/")[0].upper()
+    monkeypatch.setenv(f"{company}_API_KEY", "sk-of-a-test")
+    if company in ("HOSTED_VLLM", "LM_STUDIO"):
+        monkeypatch.setenv(f"{company}_API_BASE", "http://127.0.0.1:1/v1")
+    request = requests.request_of(Question(model, QUESTION))
+    assert request is not None and isinstance(request.reader(), reader)
+    assert urlsplit(request.url).path == path
 
 
 def test_without_a_key_litellm_says_what_is_missing(provider, ask, monkeypatch):
@@ -189,7 +226,7 @@ def test_the_connection_is_used_again_and_a_dead_one_replaced(provider, loop, la
         for _ in range(2):
             async with aclosing(llm.stream("openai/words", QUESTION)) as stream:
                 assert text([piece async for piece in stream])
-        open_now = len(lane._sessions[asyncio.get_running_loop()].connector._conns)
+        open_now = len(connection._sessions[asyncio.get_running_loop()].connector._conns)
         await asyncio.to_thread(provider.stop)
         await asyncio.to_thread(provider.start)
         async with aclosing(llm.stream("openai/words", QUESTION)) as stream:
@@ -230,7 +267,7 @@ async def serving(body: bytes, kind: str = "text/event-stream", then: str = "clo
 
 
 async def pieces_from(url: str) -> list[Any]:
-    request = lane.Request(url, {}, {"model": "m", "messages": []})
+    request = lane.Request(url, {}, {"model": "m", "messages": []}, ChatReader)
     async with aclosing(lane.stream(request, 5.0)) as stream:
         return [piece async for piece in stream]
 
@@ -281,7 +318,7 @@ def test_an_answer_that_is_no_stream_is_understood(loop):
             return await pieces_from(url)
 
     assert loop.run(scenario()) == [
-        Text("Whole."), lane.RawUsage({"prompt_tokens": 2, "completion_tokens": 1}), Finish("stop")
+        Text("Whole."), RawUsage({"prompt_tokens": 2, "completion_tokens": 1}), Finish("stop")
     ]  # fmt: skip
 
 
@@ -289,13 +326,12 @@ def test_an_answer_that_is_no_stream_is_understood(loop):
     "body",
     [
         b'data: {"error": {"message": "no", "code": 429}}\n\n', b"data: 7\n\n", b"data: {\n\n",
-        events({"choices": [{"delta": {"content": ["a", "b"]}}]}),
     ],
 )  # fmt: skip
 def test_what_is_no_answer_is_a_providers_error(loop, body):
     async def scenario():
         async with serving(body) as url:
-            with pytest.raises(lane.ProviderError) as error:
+            with pytest.raises(ProviderError) as error:
                 await pieces_from(url)
             return error.value.status_code
 

@@ -13,12 +13,14 @@ from types import MappingProxyType
 from typing import Any
 
 from assistant import conf
-from assistant.llm import by_litellm, dialect, direct, lane
+from assistant.llm import by_litellm, dialect, insides, lane, money, requests
 from assistant.llm.errors import translated
 from assistant.llm.facts import count, keys_of, limit, sees
 from assistant.llm.library import preload
 from assistant.llm.money import cost
 from assistant.llm.question import Question
+from assistant.llm.reader import RawUsage
+from assistant.llm.refusal import ProviderError
 from assistant.pieces import Finish, Kept, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall, Usage
 
 __all__ = [
@@ -45,8 +47,8 @@ async def stream(
     """
     question = Question(model, dialect.adapted(model, messages, sees=sees(model)), tools, parameters)
     try:
-        request = direct.request_of(question) if conf.get("ASSISTANT_FAST_LANE") else None
-        source = direct.stream(question, request) if request else by_litellm.stream(question)
+        request = requests.request_of(question) if conf.get("ASSISTANT_FAST_LANE") else None
+        source = _by_lane(model, request) if request else by_litellm.stream(question)
         async with aclosing(source) as pieces:
             async for piece in pieces:
                 yield piece
@@ -54,6 +56,15 @@ async def stream(
         raise
     except Exception as error:
         raise translated(error) from error
+
+
+async def _by_lane(model: str, request: lane.Request) -> AsyncGenerator[Piece, None]:
+    try:
+        async with aclosing(lane.stream(request, conf.get("ASSISTANT_TIMEOUT"))) as pieces:
+            async for piece in pieces:
+                yield Usage(money.figures(model, piece.figures)) if isinstance(piece, RawUsage) else piece
+    except ProviderError as error:
+        raise insides.exception_of(model, error) from error
 
 
 async def close() -> None:

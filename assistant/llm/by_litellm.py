@@ -10,9 +10,10 @@ from typing import Any
 
 from assistant import conf
 from assistant.llm import money
+from assistant.llm.calls import Fragments
 from assistant.llm.library import library
 from assistant.llm.question import Question
-from assistant.pieces import Finish, Fragments, Piece, Text, Usage
+from assistant.pieces import Finish, Piece, Text, Usage
 
 logger = logging.getLogger(__name__)
 

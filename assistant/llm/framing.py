@@ -1,0 +1,158 @@
+"""Bytes of a model's answer -> the JSON values in it, whatever they are framed in. Pure, and linear in what comes.
+
+Server-sent events as the WHATWG defines them (any line end, several `data:` lines, comments, a byte order mark), events
+without the blank line between them, JSON lines, and one JSON text as a whole: servers answer in each of these, whatever
+they were asked for and whatever their Content-Type says.
+
+Source: WHATWG HTML, "Server-sent events", section 9.2.6; jsonlines.org.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from assistant.llm.refusal import ProviderError
+
+LONGEST_EVENT_BYTES = 16 * 1024 * 1024
+_BOM = b"\xef\xbb\xbf"
+_SIGNS_OF_LIFE = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
+_FIELDS = (b"event", b"id", b"retry")
+
+Event = tuple[str, Any]  # the name in `event:`, or ""; the JSON value, or DONE
+DONE = object()  # the line `data: [DONE]`
+
+
+class Framing:
+    """`feed` what comes, then `end`. Both yield events; both raise ProviderError for what can't be one."""
+
+    def __init__(self, charset: str = "utf-8") -> None:
+        self.has_begun = False  # an event has come
+        self._charset = charset
+        self._rest: list[bytes] = []  # of a line that has not ended yet
+        self._rest_bytes = 0
+        self._after_cr = False
+        self._is_first_line = True
+        self._name = ""
+        self._data: list[bytes] = []  # the lines of an event whose end has not come
+        self._loose: list[bytes] = []  # lines that are no event's
+
+    @property
+    def words(self) -> str:
+        """What came outside of all events, for people: a page of HTML, a sentence."""
+        return b" ".join(self._loose)[:500].decode(errors="replace").strip()
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        if self._after_cr or b"\r" in data:
+            data = self._with_plain_line_ends(data)
+        first, *others = data.split(b"\n")
+        self._rest.append(first)
+        self._rest_bytes += len(first)
+        if self._rest_bytes > LONGEST_EVENT_BYTES:
+            raise ProviderError("a line of the stream is too long", 502)
+        for following in others:
+            line = self._rest[0] if len(self._rest) == 1 else b"".join(self._rest)
+            self._rest, self._rest_bytes = [following], len(following)
+            yield from self._line(line)
+
+    def end(self) -> Iterator[Event]:
+        """What is left when no more bytes come."""
+        yield from self._line(b"".join(self._rest))
+        yield from self._line(b"")
+        if self._loose and (value := _loaded(b"\n".join(self._loose), self._charset)) is not None:
+            self._loose = []
+            yield from self._values(value)
+
+    def _with_plain_line_ends(self, data: bytes) -> bytes:
+        if self._after_cr:
+            data = data.removeprefix(b"\n")
+        self._after_cr = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _line(self, line: bytes) -> Iterator[Event]:
+        if self._is_first_line:
+            self._is_first_line, line = False, line.removeprefix(_BOM)
+        if line.startswith(b"data:"):
+            yield from self._data_line(line[5:].strip())
+        elif not line.strip():
+            yield from self._event()
+        elif line.startswith(b":"):
+            return
+        else:
+            field, _, value = line.partition(b":")
+            if field in _FIELDS:
+                self._name = value.strip().decode(errors="replace") if field == b"event" else self._name
+            else:
+                yield from self._loose_line(line)
+
+    def _data_line(self, data: bytes) -> Iterator[Event]:
+        """An event's end is a blank line; many servers leave it out, so what is whole by itself is one event."""
+        if self._data:
+            self._data.append(data)
+        elif data == b"[DONE]":
+            self.has_begun = True
+            yield self._name, DONE
+        elif (value := _loaded(data, self._charset)) is not None:
+            yield from self._values(value)
+        elif data:
+            self._data.append(data)
+
+    def _event(self) -> Iterator[Event]:
+        name, self._name = self._name, ""
+        lines, self._data = self._data, []
+        if not lines or name in _SIGNS_OF_LIFE:
+            return
+        data = b"\n".join(lines)
+        if (value := _loaded(data, self._charset)) is not None:
+            self._name = name
+            yield from self._values(value)
+            self._name = ""
+        elif name == "error":
+            raise ProviderError(data[:2000].decode(errors="replace"), 502)
+        else:
+            raise ProviderError(f"the stream holds broken JSON: {data[:200]!r}", 502)
+
+    def _loose_line(self, line: bytes) -> Iterator[Event]:
+        value = None if self._loose else _loaded(line, self._charset)
+        if isinstance(value, dict | list):
+            yield from self._values(value)
+        else:
+            self._loose.append(line)
+            if sum(map(len, self._loose[-1:])) + len(self._loose) > LONGEST_EVENT_BYTES:
+                raise ProviderError("the answer is no stream, and too long", 502)
+
+    def _values(self, value: Any) -> Iterator[Event]:
+        """A list is a stream that was sent as one JSON text."""
+        self.has_begun = True
+        for one in value if isinstance(value, list) else [value]:
+            yield self._name, one
+
+
+def _loaded(data: bytes, charset: str) -> Any:
+    """The JSON value, or None. orjson refuses half of a surrogate pair, which a provider may have cut in two."""
+    if not data:
+        return None
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    if data[:1] not in (b"{", b"["):
+        return None
+    try:
+        return json.loads(_decoded(data, charset), strict=False)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _decoded(data: bytes, charset: str) -> str:
+    """JSON and event streams are UTF-8; some servers say otherwise, and some of those mean it."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        try:
+            return data.decode(charset, errors="replace")
+        except LookupError:
+            return data.decode(errors="replace")

@@ -1,0 +1,185 @@
+"""What is used of litellm beyond its documented functions, in one place: an upgrade that moves it fails here, and loudly.
+
+tests/test_insides.py holds each of them to what it is used for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assistant.llm.library import library
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom litellm would ask for a model."""
+
+    provider: str  # by litellm's name
+    name: str  # the model's, as the provider knows it
+    key: str | None
+    base: str | None  # the address, where it says one
+
+
+def target_of(model: str) -> Target:
+    """Raises litellm's BadRequestError for an id that it does not know."""
+    name, provider, key, base = library().get_llm_provider(model)
+    return Target(provider, name, key, base)
+
+
+def config_of(target: Target) -> Any:
+    """litellm's description of a provider's chat protocol, or None."""
+    from litellm.types.utils import LlmProviders
+    from litellm.utils import ProviderConfigManager
+
+    try:
+        provider = LlmProviders(target.provider)
+    except ValueError:
+        return None
+    return ProviderConfigManager.get_provider_chat_config(model=target.name, provider=provider)
+
+
+def speaks_openai(target: Target, config: Any) -> bool:
+    """Whether a provider is asked by OpenAI's chat protocol, and at one address with one key."""
+    from litellm.llms.openai_like.json_loader import JSONProviderRegistry
+
+    litellm = library()
+    if target.provider in ("azure", "github_copilot", "chatgpt", "databricks", "watsonx", "snowflake"):
+        return False  # these sign in by ways of their own
+    known = target.provider in litellm.openai_compatible_providers or JSONProviderRegistry.exists(target.provider)
+    return known or isinstance(config, litellm.OpenAIGPTConfig)
+
+
+def is_customised() -> bool:
+    """Whether somebody has told litellm how to send what it sends: then it sends it."""
+    litellm = library()
+    return litellm.ssl_verify is not True or bool(litellm.headers or litellm.callbacks)
+
+
+def speaks_responses(target: Target, tools: Sequence[Any], effort: Any) -> str | None:
+    """The name of a model that is asked by OpenAI's Responses protocol; None: it is not."""
+    from litellm.main import responses_api_bridge_check
+
+    served_by, name = responses_api_bridge_check(
+        model=target.name,
+        custom_llm_provider=target.provider,
+        tools=list(tools) or None,
+        reasoning_effort=effort,
+        api_base=target.base,
+    )
+    return name if served_by.get("mode") == "responses" else None
+
+
+def is_chat(target: Target) -> bool:
+    """Whether litellm knows no other mode (embedding, image generation, the older completions) of the model."""
+    try:
+        mode = library().get_model_info(target.name, custom_llm_provider=target.provider).get("mode")
+    except Exception:
+        return True
+    return mode in (None, "chat")
+
+
+def options_of(
+    target: Target, tools: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any], *, has_usage: bool = True
+) -> dict[str, Any]:
+    """The parameters of a streamed request by the provider's names; what it doesn't know of them is left out."""
+    more: dict[str, Any] = {"tools": [dict(tool) for tool in tools]} if tools else {}
+    if has_usage:
+        more["stream_options"] = {"include_usage": True}
+    found: dict[str, Any] = library().get_optional_params(
+        model=target.name,
+        custom_llm_provider=target.provider,
+        drop_params=True,
+        stream=True,
+        **more,
+        **parameters,
+    )
+    return found
+
+
+def body_of(
+    config: Any,
+    target: Target,
+    messages: Sequence[Mapping[str, Any]],
+    options: dict[str, Any],
+    headers: dict[str, str],
+) -> dict[str, Any]:
+    """The request's body by the provider's protocol."""
+    body: dict[str, Any] = config.transform_request(
+        model=target.name, messages=[dict(one) for one in messages], optional_params=options, litellm_params={},
+        headers=headers,
+    )  # fmt: skip
+    return body.pop("extra_body", None) or {} | body
+
+
+def headers_of(config: Any, target: Target, options: dict[str, Any]) -> dict[str, str]:
+    """Raises litellm's AuthenticationError where the key is missing."""
+    found: dict[str, str] = config.validate_environment(
+        headers={},
+        model=target.name,
+        messages=[],
+        optional_params=options,
+        litellm_params={},
+        api_key=target.key,
+        api_base=target.base,
+    )
+    return found
+
+
+def url_of(config: Any, target: Target, options: dict[str, Any]) -> str:
+    found: str = config.get_complete_url(
+        api_base=target.base,
+        api_key=target.key,
+        model=target.name,
+        optional_params=options,
+        litellm_params={},
+        stream=True,
+    )
+    return found
+
+
+def gemini_body(target: Target, messages: Sequence[Mapping[str, Any]], options: dict[str, Any]) -> dict[str, Any]:
+    from litellm.llms.vertex_ai.gemini.transformation import transform_request_body
+
+    body: dict[str, Any] = transform_request_body(
+        messages=[dict(one) for one in messages],
+        model=target.name,
+        custom_llm_provider=target.provider,
+        litellm_params={},
+        cached_content=None,
+        optional_params=options,
+    )
+    return body
+
+
+def gemini_address(
+    target: Target, base: str | None, token: str | None = None, project: str | None = None
+) -> tuple[dict[str, str], str]:
+    """Headers and address. `token` and `project`: Vertex AI's (see `vertex_token`)."""
+    from litellm.llms.vertex_ai.vertex_llm_base import VertexBase
+
+    key, url = VertexBase().get_token_and_url(
+        model=target.name,
+        auth_header=token,
+        gemini_api_key=target.key,
+        vertex_project=project,
+        vertex_location=os.environ.get("VERTEXAI_LOCATION") or os.environ.get("VERTEX_LOCATION"),
+        vertex_credentials=None,
+        stream=True,
+        custom_llm_provider=target.provider,
+        api_base=base,
+    )
+    if isinstance(key, dict):
+        return key, url
+    return {"Authorization": f"Bearer {key}"}, url
+
+
+def exception_of(model: str, error: Exception) -> Exception:
+    """litellm's exception for a provider's error: it knows how a hundred of them word theirs."""
+    try:
+        provider = target_of(model).provider
+        return library().exception_type(model=model, original_exception=error, custom_llm_provider=provider)
+    except Exception as mapped:
+        return mapped

@@ -1,0 +1,127 @@
+"""The fast lane's requests: what litellm would send, to whom, by which protocol."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from assistant.llm import insides, responses
+from assistant.llm.anthropic import MessagesReader
+from assistant.llm.connection import Request
+from assistant.llm.gemini import GeminiReader
+from assistant.llm.insides import Target
+from assistant.llm.library import library
+from assistant.llm.ollama import OllamaReader
+from assistant.llm.openai_chat import ChatReader
+from assistant.llm.question import Question
+from assistant.llm.responses import ResponsesReader
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+def request_of(question: Question) -> Request | None:
+    """What litellm would send, or None: then litellm sends it itself.
+
+    That is so for protocols that nobody here reads, and for whatever is unusual. Raises what litellm raises.
+    """
+    if insides.is_customised():
+        return None
+    target = insides.target_of(question.model)
+    make = _MAKERS.get(target.provider, _openai)
+    return make(question, _configured(target))
+
+
+def _configured(target: Target) -> Target:
+    """With the key and the address that the environment names, in litellm's order."""
+    litellm, env = library(), os.environ.get
+    prefix = target.provider.upper()
+    names = _VARIABLES.get(target.provider, ((f"{prefix}_API_KEY",), (f"{prefix}_API_BASE",)))
+    key = target.key or litellm.api_key or next(filter(None, map(env, names[0])), None)
+    base = target.base or litellm.api_base or next(filter(None, map(env, names[1])), None)
+    return replace(target, key=key, base=base)
+
+
+# Keys and addresses, where they aren't called as the provider is.
+_VARIABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "openai": (("OPENAI_API_KEY",), ("OPENAI_BASE_URL", "OPENAI_API_BASE")),
+    "anthropic": (("ANTHROPIC_API_KEY",), ("ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL")),
+    "gemini": (("GEMINI_API_KEY", "GOOGLE_API_KEY"), ("GEMINI_API_BASE",)),
+    "ollama": (("OLLAMA_API_KEY",), ("OLLAMA_API_BASE",)),
+    "ollama_chat": (("OLLAMA_API_KEY",), ("OLLAMA_API_BASE",)),
+    "openrouter": (("OPENROUTER_API_KEY", "OR_API_KEY"), ("OPENROUTER_API_BASE",)),
+}
+
+
+# --- OpenAI's chat protocol ---
+
+
+def _openai(question: Question, target: Target) -> Request | None:
+    config = insides.config_of(target)
+    if config is None or not insides.speaks_openai(target, config):
+        return None
+    effort = question.parameters.get("reasoning_effort")
+    if target.provider == "openai" and (name := insides.speaks_responses(target, question.tools, effort)):
+        return _responses(question, replace(target, name=name))
+    if not target.key or not insides.is_chat(target):
+        return None  # litellm says which key is missing, and knows the older protocols
+    target = replace(target, base=target.base or _BASES.get(target.provider))
+    options = insides.options_of(target, question.tools, question.parameters)
+    extra = options.pop("extra_body", None) or {}
+    headers = {"Authorization": f"Bearer {target.key}"}
+    if target.provider != "openai":
+        headers |= insides.headers_of(config, target, options)
+    elif organization := library().organization or os.environ.get("OPENAI_ORGANIZATION"):
+        headers["OpenAI-Organization"] = organization
+    url = insides.url_of(config, target, options)
+    body = insides.body_of(config, target, question.messages, extra | options, dict(headers))
+    return Request(url, headers, body, ChatReader)
+
+
+_BASES = {"openai": OPENAI_URL, "openrouter": "https://openrouter.ai/api/v1"}
+
+
+def _responses(question: Question, target: Target) -> Request | None:
+    if not target.key:
+        return None
+    body = responses.body_of(target.name, question.messages, question.tools, question.parameters)
+    base = (target.base or OPENAI_URL).rstrip("/")
+    return Request(f"{base}/responses", {"Authorization": f"Bearer {target.key}"}, body, ResponsesReader)
+
+
+# --- others' protocols ---
+
+
+def _anthropic(question: Question, target: Target) -> Request:
+    config = insides.config_of(target)
+    options = insides.options_of(target, question.tools, question.parameters, has_usage=False)
+    headers = insides.headers_of(config, target, options)
+    body = insides.body_of(config, target, question.messages, options, headers)
+    base = (target.base or "https://api.anthropic.com").rstrip("/")
+    url = base if base.endswith("/v1/messages") else f"{base.removesuffix('/v1')}/v1/messages"
+    return Request(url, headers, body, MessagesReader)
+
+
+def _gemini(question: Question, target: Target) -> Request:
+    options = insides.options_of(target, question.tools, question.parameters, has_usage=False)
+    body = insides.gemini_body(target, question.messages, options)
+    headers, url = insides.gemini_address(target, target.base)
+    return Request(url, headers, body, GeminiReader)
+
+
+def _ollama(question: Question, target: Target) -> Request:
+    """By /api/chat for both of litellm's names: /api/generate, its choice for `ollama/`, knows neither roles nor tools."""
+    target = replace(target, provider="ollama_chat", base=target.base or "http://localhost:11434")
+    config = insides.config_of(target)
+    options = insides.options_of(target, question.tools, question.parameters, has_usage=False)
+    headers = insides.headers_of(config, target, options)
+    url = insides.url_of(config, target, options)
+    return Request(url, headers, insides.body_of(config, target, question.messages, options, headers), OllamaReader)
+
+
+_MAKERS: Mapping[str, Callable[[Question, Target], Request | None]] = {
+    "anthropic": _anthropic,
+    "gemini": _gemini,
+    "ollama": _ollama,
+    "ollama_chat": _ollama,
+}
