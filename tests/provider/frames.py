@@ -1,15 +1,19 @@
 """OpenAI's wire format for chat completions: chunks, whole answers, errors. Pure; bytes and plain JSON."""
 
+import base64
 import json
 import time
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from .script import Script, ToolCall
+from .script import PICTURE, Script, ToolCall, source, thoughts
 
 _SERVER_ERROR = "The server had an error while processing your request. Sorry about that!"
 DONE = b"data: [DONE]\n\n"
+# How chat completions say why they ended; they have no word for the others.
+REASONS = {word: word for word in ("stop", "length", "content_filter", "tool_calls", "none")}
+REASONS |= {"refusal": "stop", "sequence": "stop", "window": "length"}
 BROKEN = b'data: {"id": "chatcmpl-broken", "choices": [{"index": 0, "delta": {"content": "oo\n\n'
 COMMENT = b": still waiting\n\n"
 
@@ -43,7 +47,7 @@ class Frames:
     def finish(self, reason: str) -> bytes:
         return self._before + b'{},"logprobs":null,"finish_reason":"' + reason.encode() + b'"}]}\n\n'
 
-    def usage(self, usage: dict[str, int]) -> bytes:
+    def usage(self, usage: dict[str, Any]) -> bytes:
         return b"data: " + self._head + b',"choices":[],"usage":' + dumps(usage) + b"}\n\n"
 
     def error(self) -> bytes:
@@ -53,15 +57,25 @@ class Frames:
 
 def deltas(script: Script, text: Iterable[str], calls: tuple[ToolCall, ...], number: int) -> list[bytes]:
     """The deltas of one answer in order: reasoning, then text, then the calls of tools in fragments."""
-    found = [dumps({"reasoning_content": f"{' ' if i else ''}r{i}"}) for i in range(script.think)]
-    found += [_content(token) for token in text]
+    found = [dumps({"content" if script.inline else "reasoning_content": token}) for token in thoughts(script)]
+    found += [dumps({"refusal": token}) if script.finish == "refusal" else _content(token) for token in text]
     for index, call in enumerate(calls):
         start = {"index": index, "id": call_id(call, number, index), "type": "function"}
         found.append(dumps({"tool_calls": [start | {"function": {"name": call.name, "arguments": ""}}]}))
         for place in range(0, len(call.arguments), script.fragment):
             part = call.arguments[place : place + script.fragment]
             found.append(dumps({"tool_calls": [{"index": index, "function": {"arguments": part}}]}))
+    if script.cite:
+        found.append(dumps({"annotations": [_citation(*source(number)) for number in range(script.cite)]}))
+    if script.picture:
+        url = "data:image/png;base64," + base64.b64encode(PICTURE).decode()
+        found.append(dumps({"images": [{"index": 0, "type": "image_url", "image_url": {"url": url}}]}))
     return found
+
+
+def _citation(url: str, title: str) -> Any:
+    said = {"url": url, "title": title, "start_index": 0, "end_index": 2}
+    return {"type": "url_citation", "url_citation": said}
 
 
 def call_id(call: ToolCall, number: int, index: int) -> str:
@@ -69,7 +83,7 @@ def call_id(call: ToolCall, number: int, index: int) -> str:
 
 
 def answer(
-    number: int, model: str, text: str, calls: tuple[ToolCall, ...], reason: str, usage: dict[str, int]
+    number: int, model: str, text: str, calls: tuple[ToolCall, ...], reason: str, usage: dict[str, Any]
 ) -> Any:
     """The body of an answer that isn't streamed."""
     message: dict[str, Any] = {"role": "assistant", "content": text or None if calls else text}
@@ -92,9 +106,14 @@ def answer(
     return head | {"choices": [choice], "usage": usage}
 
 
-def usage_of(script: Script, prompt_characters: int, answered: int) -> dict[str, int]:
+def usage_of(script: Script, prompt_characters: int, answered: int) -> dict[str, Any]:
     spent, made = script.usage or (max(1, prompt_characters // 4), answered)
-    return {"prompt_tokens": spent, "completion_tokens": made, "total_tokens": spent + made}
+    usage: dict[str, Any] = {"prompt_tokens": spent, "completion_tokens": made, "total_tokens": spent + made}
+    if script.cached:
+        usage["prompt_tokens_details"] = {"cached_tokens": script.cached[0]}
+    if script.think and not script.inline:
+        usage["completion_tokens_details"] = {"reasoning_tokens": script.think}
+    return usage
 
 
 def refusal(script: Script, model: str, length: int, key: str) -> tuple[int, dict[str, str], str, bytes] | None:

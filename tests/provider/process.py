@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from .script import script_name
+
 _ROOT = Path(__file__).resolve().parents[2]
 # The environment may name a proxy; the provider is on this machine.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -21,6 +23,8 @@ class ProviderProcess:
 
     `stop()` and `start()` again take the same port: a provider that is away for a while.
     """
+
+    module = "tests.provider"  # what is run
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.host, self.port = host, port
@@ -36,7 +40,7 @@ class ProviderProcess:
         command = [
             sys.executable,
             "-m",
-            "tests.provider",
+            self.module,
             "--host",
             self.host,
             "--port",
@@ -78,7 +82,7 @@ class ProviderProcess:
         """The requests seen since the last reset, oldest first (tests/provider/records.py has the fields)."""
         query: dict[str, str] = {"times": "1"} if times else {}
         if model:
-            query["model"] = model.removeprefix("openai/")
+            query["model"] = script_name(model)
         found: list[dict[str, Any]] = self.control("requests?" + urllib.parse.urlencode(query))["requests"]
         return found
 

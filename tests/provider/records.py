@@ -10,7 +10,7 @@ from . import script as scripts
 from .script import Script
 
 KEPT_REQUESTS = 20_000
-_SECRET_HEADERS = {"authorization", "api-key", "x-api-key", "cookie"}
+_SECRET_HEADERS = {"authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie"}
 
 
 @dataclass
@@ -23,6 +23,9 @@ class Record:
     stream: bool
     body: dict[str, Any]
     headers: dict[str, str]
+    protocol: str = "openai"
+    path: str = ""  # of the address that was asked, with its query
+    problem: str | None = None  # which rule of the protocol it broke, in the provider's words
     at: float = field(default_factory=time.monotonic)
     status: int | None = None
     tokens: int = 0
@@ -63,6 +66,15 @@ class Memory:
         self.records.clear()
         self._seen.clear()
         self._posted.clear()
+
+    def record(
+        self, model: str, question: str, stream: bool, body: dict[str, Any], headers: Any, **more: Any
+    ) -> Record:
+        """Notes a request that has come."""
+        made = Record(self.total, model, question, stream, body, redacted(headers), **more)
+        self.total += 1
+        self.records.append(made)
+        return made
 
     def post(self, name: str, steps: list[Any], per_question: bool) -> None:
         """Raises ScriptError if a step is wrong."""

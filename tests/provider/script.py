@@ -2,7 +2,10 @@
 
 A script is words separated by `-` or `;`. A word is a name (`unicode`), a name with a number (`n300`) or a
 name with a value (`first=0.5`); their order doesn't matter. A word that doesn't exist raises ScriptError (the
-server answers 400 `invalid_script`), so that a misspelt test fails.
+server answers 400 `invalid_script`), so that a misspelt test fails. What stands before a `~` is the name of a
+real model, for those who go by it (`claude-sonnet-4-5~think=3`), and says nothing.
+
+The same words mean the same in every protocol of tests/protocols; the ones marked with a star only exist there.
 
 What is said: one of these, `words` if there is none
     words, paced       `w0 w1 w2 ...`
@@ -12,11 +15,17 @@ What is said: one of these, `words` if there is none
     big=SIZE           numbered lines, `big=64K`, `big=2M`
     blank, empty       only white space; no token at all
     results            repeats the results of the tools
+    images *           says which images stand in the last question: `image/png, 68 bytes`
 and of it
     n=COUNT            how many tokens (words: 20; unicode and markdown: once through)
     pieces=K           the text again in tokens of K characters (1)
     salt               each word carries a hash of the question: shows mixed-up sessions
-    think=K            K tokens of `reasoning_content` come first (`r0 r1 ...`)
+    think=K            K tokens of reasoning come first (`r0 r1 ...`), where the protocol has them, and signed where
+                       it signs. Its rules about what must come back hold then
+    hidden *           the reasoning comes encrypted only
+    inline             the reasoning stands in the text, as `<think>...</think>`
+    cite=K *           K sources of the text
+    picture *          an image after the text
 When
     rate=R             tokens a second on an absolute schedule; without it as fast as the socket takes them
     first=S            seconds before the first token (the headers go at once)
@@ -35,7 +44,10 @@ Faults; K counts the tokens (reasoning and tool fragments too) that are sent bef
     silence=K          nothing more, the socket stays open
     error=K            an error object in the stream, which ends there
     bad=K              a frame of broken JSON, then the rest
-    finish=REASON      length, content_filter, ..., or none: no chunk with a finish_reason
+    finish=REASON      length, content_filter, or none: no chunk with a finish_reason. * refusal, sequence (a stop
+                       sequence), window (the model's window is full), pause, recitation, malformed (a call
+                       that can't be read), where the protocol has a word for it
+    stops *            Gemini says its STOP with every piece of the text
     nodone             no `data: [DONE]`
     fails=K            the faults above (503 if there is none) hit only the first K requests of the same
                        script with the same last user message; later ones succeed
@@ -47,7 +59,11 @@ Tools
     badargs            the arguments are not JSON
     preamble=K         K tokens of the text are said before the calls
 Other
-    usage=IN,OUT       the numbers of tokens reported
+    usage=IN,OUT       the numbers of tokens reported; IN is the whole prompt, OUT has the reasoning in it
+    cached=READ,WRITE * so many of the prompt's came from the provider's cache, so many were put there
+    nousage *          nothing is said about tokens
+    show=SECONDS *     Ollama's /api/show takes so long; `show=hang` never answers; `show=404`, `show=500`: such
+                       an error (100 and more are errors)
     tag=ANY            nothing: makes the name unique
 
 The same names are the keys of a step of a posted script (server.py), true for those without a value. There
@@ -55,6 +71,7 @@ The same names are the keys of a step of a posted script (server.py), true for t
 "id"?}]`, asked for each time unless `rounds` says otherwise) stand beside them.
 """
 
+import base64
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -91,6 +108,10 @@ class Script:
     salt: bool = False
     pieces: int | None = None
     think: int = 0
+    hidden: bool = False
+    inline: bool = False
+    cite: int = 0
+    picture: bool = False
 
     rate: float = 0.0
     first: float = 0.0
@@ -114,6 +135,7 @@ class Script:
     error: int | None = None
     bad: int | None = None
     finish: str = ""
+    stops: bool = False
     nodone: bool = False
     fails: int | None = None
 
@@ -122,6 +144,9 @@ class Script:
     fragment: int = 5
     preamble: int = 0
     usage: tuple[int, int] | None = None
+    cached: tuple[int, int] | None = None
+    nousage: bool = False
+    show: float = 0.0
 
     def offset(self, index: int) -> float:
         """Seconds from the first token to token `index`."""
@@ -155,22 +180,29 @@ FAULTS = (
     "cut", "reset", "silence", "error", "bad", "finish", "nodone",
 )  # fmt: skip
 
-_KINDS = {"words", "paced", "unicode", "markdown", "echo", "blank", "empty", "results"}
-_FLAGS = {"salt", "split", "quota", "filter", "policy", "nodone"}
+_KINDS = {"words", "paced", "unicode", "markdown", "echo", "blank", "empty", "results", "images"}
+_FLAGS = {"salt", "split", "quota", "filter", "policy", "nodone", "hidden", "inline", "picture", "stops", "nousage"}
 _COUNTS = {"n", "think", "burst", "hold", "status", "cut", "reset", "silence", "error", "bad", "fails",
-           "rounds", "fragment", "preamble"}  # fmt: skip
+           "rounds", "fragment", "preamble", "cite"}  # fmt: skip
 _SECONDS = {"rate", "first", "pause", "keepalive", "retryafter"}
-_FINISHES = {"stop", "length", "content_filter", "none"}
+_FINISHES = {
+    "stop", "length", "content_filter", "none", "refusal", "sequence", "window", "pause", "recitation", "malformed",
+}  # fmt: skip
 _WORD = re.compile(r"([a-z]+)(?:=(.*)|([0-9.]+[KM]?))?", re.DOTALL)
+
+
+def script_name(model: str) -> str:
+    """A model's name without its providers: `bedrock/converse/words-n3` is `words-n3`."""
+    return re.sub(r"^(?:[A-Za-z0-9_.]+/)+", "", model)
 
 
 @lru_cache(maxsize=1024)
 def parse(model: str) -> Script:
-    """The script in a model's name, with or without `openai/`. Raises ScriptError."""
+    """The script in a model's name, with or without its provider (`openai/`). Raises ScriptError."""
     found: dict[str, Any] = {}
     calls: list[ToolCall] = []
     bad_arguments = False
-    for word in re.split("[-;]", model.removeprefix("openai/")):
+    for word in re.split("[-;]", re.sub(r"^[A-Za-z0-9_.:-]+~", "", script_name(model))):
         if re.fullmatch(r"[1-5]\d\d", word):
             found["status"] = int(word)
             continue
@@ -213,8 +245,33 @@ def from_step(step: Step) -> Script:
     return replace(Script(), **found)
 
 
-def all_tokens(script: Script, question: str, results: str = "") -> list[str]:
+def all_tokens(script: Script, question: str, results: str = "", images: str = "") -> list[str]:
     """Every token of the answer's text as if no fault came in between."""
+    tokens = _tokens(script, question, results, images)
+    return texts.split_evenly("".join(tokens), script.pieces) if script.pieces else tokens
+
+
+def thoughts(script: Script) -> list[str]:
+    """Every token of the reasoning; with `inline` in its tags."""
+    tokens = [f"{' ' if number else ''}r{number}" for number in range(script.think)]
+    if script.inline and tokens:
+        tokens[0] = f"<think>{tokens[0]}"
+        tokens[-1] += "</think>\n\n"
+    return tokens
+
+
+def source(number: int) -> tuple[str, str]:
+    """Address and title of the source `number` of `cite`."""
+    return f"https://example.org/source/{number}", f"Source {number}"
+
+
+# An image of one red pixel: what `picture` draws.
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+)
+
+
+def _tokens(script: Script, question: str, results: str, images: str) -> list[str]:
     if script.kind == "words":
         mark = texts.mark_of(question) if script.salt else ""
         tokens = texts.words(20 if script.n is None else script.n, mark)
@@ -231,9 +288,9 @@ def all_tokens(script: Script, question: str, results: str = "") -> list[str]:
     elif script.kind == "tokens":
         tokens = list(script.tokens)
     else:
-        said = {"echo": question, "results": results, "text": script.text}[script.kind]
+        said = {"echo": question, "results": results, "images": images, "text": script.text}[script.kind]
         tokens = texts.split_like_a_model(said)
-    return texts.split_evenly("".join(tokens), script.pieces) if script.pieces else tokens
+    return tokens
 
 
 def expected_tokens(model: Step, last_user_message: str = "", attempt: int | None = None) -> list[str]:
@@ -244,8 +301,8 @@ def expected_tokens(model: Step, last_user_message: str = "", attempt: int | Non
     """
     script = from_step(model)
     script = script.on_attempt(ALWAYS if attempt is None else attempt)
-    if script.kind == "results":
-        raise ScriptError("What the tools return is not known here.")
+    if script.kind in ("results", "images"):
+        raise ScriptError("What the tools return, and what images there are, is not known here.")
     refused = script.status or script.quota or script.filter or script.policy or script.context == 0
     if refused or script.hang == float("inf"):
         return []
@@ -309,6 +366,8 @@ _SPECIAL: dict[str, Callable[[str | None], dict[str, Any]]] = {
     "finish": _finish,
     "dribble": _dribble,
     "usage": lambda value: {"usage": (int(_pair(value)[0]), int(_pair(value)[1]))},
+    "cached": lambda value: {"cached": (int(_pair(value)[0]), int(_pair(value)[1]))},
+    "show": lambda value: {"show": float("inf") if value == "hang" else float(value or "")},
 }
 
 

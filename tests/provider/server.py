@@ -26,16 +26,16 @@ import contextlib
 import gc
 import signal
 import sys
-import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 from aiohttp import web
 
 from . import frames
-from .records import Memory, Record, redacted
-from .script import Script, ScriptError, ToolCall, all_tokens
-from .wire import Wire
+from .images import parse_data_url, told
+from .playing import Plan, Player
+from .records import Memory, Record
+from .script import Script, ScriptError, ToolCall, all_tokens, script_name
 
 
 class Provider:
@@ -45,7 +45,7 @@ class Provider:
         self.memory = Memory()
         self.open: set[int] = set()
         self.stopping = False
-        self._gates: dict[str, asyncio.Event] = {}
+        self.player = Player()
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=64 * 1024 * 1024)
@@ -67,15 +67,17 @@ class Provider:
     async def complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         messages = body.get("messages") or []
-        record = Record(
-            self.memory.total, body.get("model", ""), last_user_message(messages), bool(body.get("stream")),
-            body, redacted(request.headers),
-        )  # fmt: skip
-        self.memory.total += 1
-        self.memory.records.append(record)
+        model, stream = body.get("model", ""), bool(body.get("stream"))
+        record = self.memory.record(model, last_user_message(messages), stream, body, request.headers)
+        with self.answering(record):
+            return await self._answer(request, record, messages)
+
+    @contextlib.contextmanager
+    def answering(self, record: Record) -> Iterator[None]:
+        """While a request is answered; notes it if the client goes."""
         self.open.add(record.number)
         try:
-            return await self._answer(request, record, messages)
+            yield
         except (asyncio.CancelledError, ConnectionError):
             # aiohttp cancels us in the very moment in which it sees the connection go
             record.end("stopped" if self.stopping else "disconnected")
@@ -98,10 +100,12 @@ class Provider:
             return _refused(record, *refusal)
         calls = script.tools if _rounds(messages) < script.rounds else ()
         results = "\n".join(_text(message) for message in messages if message.get("role") == "tool")
-        tokens = all_tokens(script, record.question, results)
+        tokens = all_tokens(script, record.question, results, _images(messages))
         if calls:
             tokens = tokens[: script.preamble]
-        reason = script.finish or ("tool_calls" if calls else "stop")
+        reason = frames.REASONS.get(script.finish or ("tool_calls" if calls else "stop"))
+        if reason is None:
+            return _refused(record, *frames.invalid_script(f"There is no '{script.finish}' in this protocol."))
         if record.stream:
             deltas = frames.deltas(script, tokens, calls, record.number)
             return await self._stream(request, record, script, deltas, reason, length)
@@ -133,87 +137,21 @@ class Provider:
         length: int,
     ) -> web.StreamResponse:
         shape = frames.Frames(record.number, record.model)
-        wire = Wire(request)
-        response = await wire.open()
-        record.status = 200
-        start = time.monotonic() + script.first
-        while script.keepalive and time.monotonic() + script.keepalive < start:
-            wire.chunk(frames.COMMENT)
-            await wire.until(time.monotonic() + script.keepalive)
-        await wire.until(start)
-        wire.chunk(shape.role())
-
-        if not await self._tokens(wire, record, script, map(shape.delta, deltas), start):
-            if script.error is not None and script.error == script.stop:
-                record.end("failed")
-                wire.chunk(shape.error())
-                await wire.flush()
-                return response
-            if script.cut is not None and script.cut == script.stop:
-                record.end("cut")
-                await wire.cut()
-            elif script.reset is not None and script.reset == script.stop:
-                record.end("reset")
-                await wire.reset()
-            else:
-                await wire.flush()
-                await asyncio.Event().wait()  # silence: ends by the client's going
-            return response
-
-        if reason != "none":
-            wire.chunk(shape.finish(reason))
+        ending = [] if reason == "none" else [shape.finish(reason)]
         options = record.body.get("stream_options") or {}
-        if options.get("include_usage"):
-            wire.chunk(shape.usage(frames.usage_of(script, length, len(deltas))))
+        if options.get("include_usage") and not script.nousage:
+            ending.append(shape.usage(frames.usage_of(script, length, len(deltas))))
         if not script.nodone:
-            wire.chunk(frames.DONE)
-        await wire.flush()
-        record.end("completed")
-        return response
-
-    async def _tokens(
-        self, wire: Wire, record: Record, script: Script, chunks: Iterable[bytes], start: float
-    ) -> bool:
-        """Sends the tokens by the schedule; False if a fault's place was reached, maybe after the last."""
-        timed = bool(script.rate or script.pause)
-        stop, index = script.stop, -1
-        for index, chunk in enumerate(chunks):
-            if index == stop:
-                return False
-            if index == script.bad:
-                wire.chunk(frames.BROKEN)
-            if index == script.hold:
-                start += await self._hold(wire, record)
-            due = start + script.offset(index)
-            if timed and due > time.monotonic():
-                await wire.until(due)
-            elif wire.is_full:
-                await wire.flush()
-                await asyncio.sleep(0)  # a fast long text must not keep the other streams waiting
-            if script.dribble and index >= script.dribble[1]:
-                await wire.flush()
-                await wire.bytewise(chunk, script.dribble[0])
-            elif script.split:
-                await wire.flush()
-                await wire.split(chunk)
-            else:
-                wire.chunk(chunk)
-            record.tokens = index + 1
-            record.due_at.append(due)
-            record.sent_at.append(time.monotonic())
-        if script.bad is not None and script.bad > index:
-            wire.chunk(frames.BROKEN)
-        if script.hold is not None and script.hold > index:
-            await self._hold(wire, record)
-        return stop is None
-
-    async def _hold(self, wire: Wire, record: Record) -> float:
-        """Waits for the release; returns the seconds waited, by which the schedule moves."""
-        await wire.flush()
-        record.held, since = True, time.monotonic()
-        await self._gates.setdefault(record.model, asyncio.Event()).wait()
-        record.held = False
-        return time.monotonic() - since
+            ending.append(frames.DONE)
+        plan = Plan(
+            tokens=map(shape.delta, deltas),
+            opening=shape.role(),
+            ending=tuple(ending),
+            error=shape.error(),
+            broken=frames.BROKEN,
+            still_waiting=frames.COMMENT,
+        )
+        return await self.player.play(request, record, script, plan)
 
     async def models(self, request: web.Request) -> web.Response:
         listed = [{"id": "words", "object": "model", "owned_by": "tests"}]
@@ -236,25 +174,20 @@ class Provider:
 
     async def release(self, request: web.Request) -> web.Response:
         model = (await _json(request)).get("model")
-        if model is None:
-            for gate in self._gates.values():
-                gate.set()
-            self._gates.clear()
-        else:
-            self._gates.setdefault(model.removeprefix("openai/"), asyncio.Event()).set()
+        self.player.release(model and script_name(model))
         return web.json_response({})
 
     async def scripts(self, request: web.Request) -> web.Response:
         body = await _json(request)
         try:
-            self.memory.post(body["name"].removeprefix("openai/"), body["steps"], bool(body.get("per_question")))
+            self.memory.post(script_name(body["name"]), body["steps"], bool(body.get("per_question")))
         except (ScriptError, KeyError, TypeError, AttributeError) as error:
             return web.json_response({"detail": f"{type(error).__name__}: {error}"}, status=422)
         return web.json_response({}, status=201)
 
     async def reset(self, request: web.Request) -> web.Response:
         self.memory.reset()
-        self._gates.clear()
+        self.player.reset()
         return web.json_response({})
 
 
@@ -268,6 +201,14 @@ def _text(message: dict[str, Any]) -> str:
     if isinstance(content, str):
         return content
     return "".join(part.get("text", "") for part in content if part.get("type") == "text")
+
+
+def _images(messages: list[Any]) -> str:
+    """The images of the last question, as `image/png, 68 bytes`."""
+    content = next((message["content"] for message in reversed(messages) if message.get("role") == "user"), "")
+    parts = content if isinstance(content, list) else []
+    urls = [part["image_url"]["url"] for part in parts if part.get("type") == "image_url"]
+    return "; ".join(told(*parse_data_url(url)) for url in urls)
 
 
 def _rounds(messages: list[Any]) -> int:
@@ -290,9 +231,8 @@ async def _json(request: web.Request) -> dict[str, Any]:
     return await request.json() if request.can_read_body else {}
 
 
-async def serve(host: str, port: int, with_stdin: bool = False) -> None:
+async def serve(provider: Provider, host: str, port: int, with_stdin: bool = False) -> None:
     """Serves until SIGTERM or SIGINT; open streams are cut then."""
-    provider = Provider()
     runner = web.AppRunner(provider.app(), access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, host, port, backlog=1024, reuse_address=True)
@@ -322,11 +262,11 @@ async def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> 
     await loop.connect_read_pipe(lambda: _EndOfInput(stop), sys.stdin)
 
 
-def main() -> None:
+def main(provider: type[Provider] = Provider) -> None:
     parser = argparse.ArgumentParser(description="A scripted OpenAI-compatible server.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--with-stdin", action="store_true", help="stop when the standard input ends")
     options = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(options.host, options.port, options.with_stdin))
+        asyncio.run(serve(provider(), options.host, options.port, options.with_stdin))

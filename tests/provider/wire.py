@@ -15,10 +15,10 @@ class Wire:
     Every piece given to `chunk` is one HTTP chunk; pieces collected until `flush` share one system call.
     """
 
-    def __init__(self, request: web.Request) -> None:
+    def __init__(self, request: web.Request, content_type: str) -> None:
         self._request = request
         self._loop = asyncio.get_running_loop()
-        self._response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        self._response = web.StreamResponse(headers={"Content-Type": content_type})
         self._response.enable_chunked_encoding()
         self._pending: list[bytes] = []
         self._pending_bytes = 0
