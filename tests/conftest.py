@@ -30,6 +30,7 @@ from assistant import events, llm, outage, queue, valkey
 from assistant.embedded import command, socket_path
 from assistant.models import ChatSession, Participant, WorkerProcess
 from assistant.models.participant import Role
+from tests.protocols import ProtocolsProcess
 from tests.provider import ProviderProcess
 
 FOLDER = Path(tempfile.mkdtemp(prefix="parley-test-"))  # short: a socket's path has an end
@@ -176,6 +177,27 @@ def asked_here(scripted: ProviderProcess, settings: Any, monkeypatch: pytest.Mon
     settings.ASSISTANT_FALLBACK_MODELS = []
     settings.ASSISTANT_ESCALATION_MODEL = ""
     return scripted
+
+
+@pytest.fixture(scope="session")
+def protocols_process() -> Iterator[ProtocolsProcess]:
+    """Strict fakes of all protocols, as a process: for tests that set the environment themselves."""
+    with ProtocolsProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def protocols(
+    protocols_process: ProtocolsProcess, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> ProtocolsProcess:
+    """Whoever asks `anthropic/...`, `gemini/...`, ... in the tests' own process asks the fakes of their protocols."""
+    protocols_process.reset()
+    for name, value in protocols_process.environment.items():
+        monkeypatch.setenv(name, value)
+    settings.ASSISTANT_MODELS = [("All", "*")]
+    settings.ASSISTANT_FALLBACK_MODELS = []
+    settings.ASSISTANT_ESCALATION_MODEL = ""
+    return protocols_process
 
 
 # --- the cast ---

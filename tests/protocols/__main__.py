@@ -1,0 +1,5 @@
+from tests.provider.server import main
+
+from .server import Protocols
+
+main(Protocols)

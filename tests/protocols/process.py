@@ -1,0 +1,36 @@
+"""All protocols as one process."""
+
+from typing import Any
+
+from tests.provider import ProviderProcess
+
+KEY = "sk-very-secret-key"
+
+
+class ProtocolsProcess(ProviderProcess):
+    """`with ProtocolsProcess() as protocols:`; where each protocol stands is in `environment`."""
+
+    module = "tests.protocols"
+
+    @property
+    def root(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What litellm must find in the environment to ask here, whichever provider it asks."""
+        root = self.root
+        return {
+            "OPENAI_API_BASE": self.base_url,
+            "OPENAI_API_KEY": KEY,
+            "ANTHROPIC_API_BASE": f"{root}/anthropic",
+            "ANTHROPIC_API_KEY": KEY,
+        }
+
+    def problems(self) -> list[str]:
+        """The rules that requests broke, in the providers' words."""
+        return [f"{record['protocol']}: {record['problem']}" for record in self.requests() if record["problem"]]
+
+    def last(self) -> dict[str, Any]:
+        """The newest request."""
+        return self.requests()[-1]
