@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from assistant import conf
 from assistant.llm import money
-from assistant.llm.calls import Fragments
 from assistant.llm.library import library
+from assistant.llm.openai_chat import ChatReader
 from assistant.llm.question import Question
-from assistant.pieces import Finish, Piece, Text, Usage
+from assistant.llm.reader import Raw, RawUsage
+from assistant.pieces import Piece, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -21,45 +22,77 @@ LOOP_SHARE_SECONDS = 0.005
 
 
 async def stream(question: Question) -> AsyncGenerator[Piece, None]:
-    litellm, response = library(), None
-    finish: str | None = None
-    calls = Fragments()
+    """Asks by litellm, whose chunks are in OpenAI's form, and are read as such."""
+    reader = ChatReader()
     yielded_at = time.monotonic()
+    response = await library().acompletion(
+        **question.parameters,
+        **_offer(question.tools),
+        model=question.model,
+        messages=question.messages,
+        stream=True,
+        stream_options={"include_usage": True},
+        timeout=conf.get("ASSISTANT_TIMEOUT"),  # litellm's is the silence between two reads, not the whole
+        max_retries=0,  # by default it sends a request up to three times; retrying is ours
+        drop_params=True,
+    )
+    reasons = _Reasons(response)
     try:
-        response = await litellm.acompletion(
-            **question.parameters,
-            **_offer(question.tools),
-            model=question.model,
-            messages=question.messages,
-            stream=True,
-            stream_options={"include_usage": True},
-            timeout=conf.get("ASSISTANT_TIMEOUT"),  # litellm's is the silence between two reads, not the whole
-            max_retries=0,  # by default it sends a request up to three times; retrying is ours
-            drop_params=True,
-        )
         async for chunk in response:
-            for choice in chunk.choices[:1]:
-                if choice.delta is not None and choice.delta.content:
-                    yield Text(choice.delta.content)
-                for part in (choice.delta and choice.delta.tool_calls) or ():
-                    calls.add(part.index, part.id, part.function.name, part.function.arguments)
-                finish = choice.finish_reason or finish
-            if usage := getattr(chunk, "usage", None):
-                yield Usage(money.figures(question.model, usage.model_dump()))
+            for piece in reader.event("", _without_reason(chunk.model_dump(exclude_none=True))):
+                yield _counted(question.model, piece)
             if time.monotonic() - yielded_at > LOOP_SHARE_SECONDS:
                 # Chunks that are already here are read without ever waiting: a fast model would starve the others.
                 await asyncio.sleep(0)
                 yielded_at = time.monotonic()
-        # Where a stream ends without a reason litellm makes one up; this is what really came.
-        finish = getattr(response, "received_finish_reason", finish)
-        for call in calls.whole():
-            yield call
-        if finish:
-            yield Finish(finish)
+        reader.end_said(reasons.last)
+        for piece in reader.end():
+            yield _counted(question.model, piece)
     finally:
         # Without this the provider goes on sending until the garbage collector comes by, which may be never.
-        if response is not None:
-            await _close(response)
+        await _close(response)
+
+
+def _counted(model: str, piece: Raw) -> Piece:
+    return Usage(money.figures(model, piece.figures)) if isinstance(piece, RawUsage) else piece
+
+
+def _without_reason(chunk: dict[str, Any]) -> dict[str, Any]:
+    """Where a stream ends without a reason litellm makes one up, and it moves those of Gemini."""
+    for choice in chunk.get("choices") or ():
+        choice.pop("finish_reason", None)
+    return chunk
+
+
+class _Reasons:
+    """Why the model stopped, as its provider said it, noted before litellm makes its own of it."""
+
+    def __init__(self, response: Any) -> None:
+        self._response = response
+        self._seen: Any = None
+        if getattr(response, "make_call", None) is not None:  # then the stream is opened with the first chunk
+            response.make_call = self._opening(response.make_call)
+        elif hasattr(getattr(response, "completion_stream", None), "__anext__"):
+            response.completion_stream = self._watched(response.completion_stream)
+
+    @property
+    def last(self) -> Any:
+        return getattr(self._response, "received_finish_reason", None) or self._seen
+
+    def _opening(self, make_call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def opened(*args: Any, **kwargs: Any) -> Any:
+            return self._watched(await make_call(*args, **kwargs))
+
+        return opened
+
+    async def _watched(self, stream: Any) -> AsyncIterator[Any]:
+        try:
+            async for chunk in stream:
+                for choice in getattr(chunk, "choices", None) or ():
+                    self._seen = getattr(choice, "finish_reason", None) or self._seen
+                yield chunk
+        finally:
+            await _close(stream)
 
 
 def _offer(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -69,6 +102,7 @@ def _offer(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 async def _close(response: Any) -> None:
     try:
-        await response.aclose()
+        if hasattr(response, "aclose"):
+            await response.aclose()
     except Exception as error:
         logger.debug("Closing a model's stream: %s", error)

@@ -33,6 +33,7 @@ class ChatReader:
         self._thoughts_in = ""  # the field that they come in
         self._details: list[Any] = []  # OpenRouter's reasoning_details
         self._blocks: list[Any] = []  # litellm's thinking_blocks, from its proxy
+        self._signatures: list[Any] = []
         self._sources: dict[str, Source] = {}
 
     @property
@@ -63,6 +64,11 @@ class ChatReader:
             yield Kept(kept)
         yield Finish(endings.REFUSAL if self._has_refused else self._ending)
 
+    def end_said(self, reason: Any) -> None:
+        """Why it stopped, in the provider's word; None: it has not said."""
+        if found := endings.ending(reason):
+            self._ending, self._said = found, reason
+
     def _chunk(self, chunk: Mapping[str, Any]) -> Iterator[Raw]:
         for choice in chunk.get("choices") or ():
             if isinstance(choice, Mapping) and self._is_ours(choice.get("index")):
@@ -85,8 +91,7 @@ class ChatReader:
             yield from self._delta(message)
         elif isinstance(text := choice.get("text"), str):  # the older completions' protocol
             yield from self._tags.split(text)
-        if found := endings.ending(choice.get("finish_reason")):
-            self._ending, self._said = found, choice["finish_reason"]
+        self.end_said(choice.get("finish_reason"))
         if isinstance(usage := choice.get("usage"), Mapping):  # Moonshot's place for it
             yield RawUsage(usage)
 
@@ -99,6 +104,8 @@ class ChatReader:
         for image in _list(delta.get("images")):
             yield from self._image(image)
         self._note_sources(delta.get("annotations"))
+        if isinstance(fields := delta.get("provider_specific_fields"), Mapping):
+            self._signatures += _list(fields.get("thought_signatures"))
         for number, fragment in enumerate(_list(delta.get("tool_calls"))):
             if isinstance(fragment, Mapping):
                 self._add(number, fragment)
@@ -174,6 +181,8 @@ class ChatReader:
         if self._details:
             return {"reasoning_details": _joined(self._details)}
         kept: dict[str, Any] = {"thinking_blocks": _joined(self._blocks)} if self._blocks else {}
+        if self._signatures:  # Gemini's, as litellm tells them
+            kept["provider_specific_fields"] = {"thought_signatures": self._signatures}
         if self._thoughts_in:
             kept[self._thoughts_in] = "".join(self._thoughts)
         return kept
