@@ -1,7 +1,7 @@
 """The models, through litellm: a stream of typed pieces, and errors in our own categories.
 
-litellm says whom to ask, how, and what an error means. The bytes of OpenAI's protocol are read by `assistant.llm.lane`,
-for far less CPU; every other provider's by litellm.
+litellm says whom to ask, how, and what an error means. The protocols that most people use are read by `assistant.llm.lane`,
+for far less CPU; the others by litellm.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from assistant import conf
 from assistant.llm import by_litellm, dialect, insides, lane, money, requests
 from assistant.llm.errors import translated
 from assistant.llm.facts import count, keys_of, limit, sees
-from assistant.llm.library import preload
 from assistant.llm.money import cost
 from assistant.llm.question import Question
 from assistant.llm.reader import RawUsage
 from assistant.llm.refusal import ProviderError
+from assistant.llm.warming import preload
 from assistant.pieces import Finish, Kept, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall, Usage
 
 __all__ = [

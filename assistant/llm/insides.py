@@ -41,15 +41,21 @@ def config_of(target: Target) -> Any:
     return ProviderConfigManager.get_provider_chat_config(model=target.name, provider=provider)
 
 
+# By OpenAI's protocol at one address with one key, beside those that litellm lists as such ...
+_MORE = {"openai", "openrouter", "mistral", "minimax", "vllm", "xiaomi_mimo", "scaleway", "ovhcloud"}
+# ... and without those of its list that sign in by ways of their own, or answer in a form of their own.
+_OTHERS = {"github_copilot", "chatgpt", "ragflow", "clarifai"}
+
+
 def speaks_openai(target: Target, config: Any) -> bool:
-    """Whether a provider is asked by OpenAI's chat protocol, and at one address with one key."""
+    """Whether a provider is asked and answers by OpenAI's chat protocol, at one address with one key."""
+    from litellm.llms.openai.chat.gpt_transformation import OpenAIGPTConfig
     from litellm.llms.openai_like.json_loader import JSONProviderRegistry
 
-    litellm = library()
-    if target.provider in ("azure", "github_copilot", "chatgpt", "databricks", "watsonx", "snowflake"):
-        return False  # these sign in by ways of their own
-    known = target.provider in litellm.openai_compatible_providers or JSONProviderRegistry.exists(target.provider)
-    return known or isinstance(config, litellm.OpenAIGPTConfig)
+    provider = target.provider
+    listed = provider in library().openai_compatible_providers or JSONProviderRegistry.exists(provider)
+    is_known = (listed or provider in _MORE) and provider not in _OTHERS
+    return is_known and (isinstance(config, OpenAIGPTConfig) or provider == "azure_ai")
 
 
 def is_customised() -> bool:

@@ -1,12 +1,10 @@
 """litellm: imported on first use, quiet, and knowing the demo model. The only module that imports it.
 
-The import takes seconds and 180 MB, and the web server and the management commands never need it. `preload` is for the
-process that the workers are forked from.
+The import takes seconds and 180 MB, and the web server and the management commands never need it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 import os
@@ -14,9 +12,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from assistant import catalogue, demo
-from assistant.processes import freeze_heap
-
-logger = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -58,31 +53,3 @@ def _demo_chunk(text: str, *, finished: bool = False, usage: tuple[int, int] | N
         "usage": usage
         and {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": usage[0] + usage[1]},
     }
-
-
-def preload() -> None:
-    """Imports litellm, makes one call without a network, and freezes the heap, so that forked workers share it.
-
-    A garbage collection over litellm's heap takes hundreds of milliseconds and copies every shared page; frozen objects
-    are never looked at again.
-    """
-    litellm = library()
-    # litellm imports it with its first call over a network: half a second in which a new worker's loop would stand still.
-    import openai.resources  # noqa: F401
-
-    async def warm() -> None:
-        response = await litellm.acompletion(
-            model="openai/warm",
-            messages=[{"role": "user", "content": "."}],
-            mock_response=".",
-            stream=True,
-            api_key=".",
-        )
-        async for _ in response:
-            pass
-
-    try:
-        asyncio.run(warm())
-    except Exception as error:
-        logger.warning("litellm's warm call failed: %s", error)
-    freeze_heap()
