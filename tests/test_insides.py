@@ -1,4 +1,4 @@
-"""What is used of litellm beyond its documentation, each held to what it is used for: an upgrade that moves it fails here."""
+"""What is used of litellm beyond its documentation, each held to what it is used for: an upgrade that moves it fails."""
 
 import pytest
 

@@ -24,8 +24,8 @@ _PROTOCOLS = (
 
 
 def preload() -> None:
-    """Imports litellm, makes one call without a network, prepares one request of each protocol, and freezes the heap, so that
-    forked workers share it.
+    """Imports litellm, makes one call without a network, prepares one request of each protocol, and freezes the heap, so
+    that forked workers share it.
 
     A garbage collection over litellm's heap takes hundreds of milliseconds and copies every shared page; frozen objects
     are never looked at again.
