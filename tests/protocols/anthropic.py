@@ -15,11 +15,12 @@ from aiohttp import web
 from tests.provider.frames import dumps
 from tests.provider.images import told
 from tests.provider.playing import Plan
+from tests.provider.records import Record
 from tests.provider.script import Script, source
 from tests.provider.server import Provider
 
 from .anthropic_rules import check_body, turns
-from .base import Call, Figures, Prompt, Protocol, Refused, Said, json_of, signed
+from .base import Figures, Prompt, Protocol, Refused, Said, json_of, signed
 from .caching import PromptCache
 
 THINKING_DOCS = "https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
@@ -77,7 +78,7 @@ class Anthropic(Protocol):
             for index, block in enumerate(turn["content"]):
                 _check_signature(f"messages.{place}.content.{index}", block)
 
-    def check_returned(self, body: dict[str, Any], script: Script) -> None:
+    def check_returned(self, body: dict[str, Any], script: Script, record: Record) -> None:
         """The blocks before the calls of a running turn come back, all of them, and unchanged."""
         thinks = body.get("thinking", {}).get("type") in ("enabled", "adaptive")
         running = running_turn(body["messages"])
@@ -174,7 +175,7 @@ class Anthropic(Protocol):
             )
         for call in said.calls:
             self.thought[call.id] = _thinking(said)
-            content.append({"type": "tool_use", "id": call.id, "name": call.name, "input": _loaded(call)})
+            content.append({"type": "tool_use", "id": call.id, "name": call.name, "input": call.value or {}})
         usage = _usage(said.figures, answered=said.figures.answered)
         return self._message(said) | {"content": content, "usage": usage} | _stop(said)
 
@@ -304,13 +305,6 @@ def _totals(said: Said) -> dict[str, Any]:
         return {}
     usage = _usage(said.figures, said.figures.answered)
     return {"usage": {name: usage[name] for name in usage if name.endswith("_tokens")}}
-
-
-def _loaded(call: Call) -> Any:
-    try:
-        return json.loads(call.arguments)
-    except ValueError:
-        return {}
 
 
 def _event(kind: str, **fields: Any) -> bytes:

@@ -49,6 +49,15 @@ class Call:
     name: str
     arguments: str  # JSON, unless the script says `badargs`
 
+    @property
+    def value(self) -> dict[str, Any] | None:
+        """The arguments; None if they can't be read."""
+        try:
+            value = json.loads(self.arguments)
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -87,6 +96,7 @@ class Protocol(ABC):
     finishes: ClassVar[Mapping[str, str]]
     # Kind and message of each HTTP status that a script can ask for.
     wording: ClassVar[Mapping[int, tuple[str, str]]]
+    says_retry_after: ClassVar[bool] = True
     unplayed: ClassVar[Sequence[str]] = ()  # words of the grammar for which the protocol has no form
 
     def __init__(self, provider: Provider) -> None:
@@ -99,7 +109,7 @@ class Protocol(ABC):
     def check(self, request: web.Request, body: dict[str, Any]) -> None:
         """Raises Refused for whatever the real provider would refuse."""
 
-    def check_returned(self, body: dict[str, Any], script: Script) -> None:
+    def check_returned(self, body: dict[str, Any], script: Script, record: Record) -> None:
         """Raises Refused if what this model wants back with its calls has not come back, or was changed."""
         return
 
@@ -137,6 +147,14 @@ class Protocol(ABC):
         cached, written = script.cached or (0, 0)
         return Figures(asked, answered, script.think if not script.inline else 0, cached, written)
 
+    def failure(self, status: int, model: str, script: Script) -> Refused:
+        """The error of an HTTP status."""
+        kind, message = self.wording.get(status, ("", "The request failed."))
+        headers = {}
+        if script.retryafter is not None and self.says_retry_after:
+            headers["Retry-After"] = f"{script.retryafter:g}"
+        return Refused(message.format(model=model), status, kind, headers=headers, retryafter=script.retryafter)
+
     def forget(self) -> None:
         """Forgets earlier requests, if it remembers any."""
         return
@@ -162,7 +180,7 @@ class Protocol(ABC):
             prompt = self.prompt(body)
             record.question = prompt.question
             script = self._script(record)
-            self.check_returned(body, script)
+            self.check_returned(body, script, record)
         except Refused as refused:
             record.problem = refused.message
             raise
@@ -200,10 +218,7 @@ class Protocol(ABC):
         if script.quota:
             raise self.unpaid()
         if script.status is not None:
-            kind, message = self.wording.get(script.status, ("", "The request failed."))
-            headers = {} if script.retryafter is None else {"Retry-After": f"{script.retryafter:g}"}
-            more = {"retryafter": script.retryafter}
-            raise Refused(message.format(model=model), script.status, kind, headers=headers, **more)
+            raise self.failure(script.status, model, script)
 
     def _said(self, record: Record, script: Script, prompt: Prompt) -> Said:
         asked = script.tools if prompt.rounds < script.rounds else ()
@@ -219,6 +234,8 @@ class Protocol(ABC):
         if script.inline:
             tokens, thought = thought + tokens, []
         reason = script.finish or ("tool_calls" if calls else "stop")
+        if calls and any(call.value is None for call in calls) and "malformed" in self.finishes:
+            reason = "malformed"
         reason = self.finishes[reason] if reason != "none" else reason
         return Said(script, record.model, record.number, thought, tokens, calls, reason, figures)
 

@@ -25,6 +25,8 @@ class ProtocolsProcess(ProviderProcess):
             "OPENAI_API_KEY": KEY,
             "ANTHROPIC_API_BASE": f"{root}/anthropic",
             "ANTHROPIC_API_KEY": KEY,
+            "GEMINI_API_BASE": f"{root}/gemini/v1beta",
+            "GEMINI_API_KEY": KEY,
         }
 
     def problems(self) -> list[str]:

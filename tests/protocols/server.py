@@ -10,8 +10,9 @@ from tests.provider.server import Provider
 
 from .anthropic import Anthropic
 from .base import Protocol
+from .gemini import Gemini
 
-PROTOCOLS: tuple[type[Protocol], ...] = (Anthropic,)
+PROTOCOLS: tuple[type[Protocol], ...] = (Anthropic, Gemini)
 
 
 class Protocols(Provider):
