@@ -1,5 +1,7 @@
 """What is used of litellm beyond its documentation, each held to what it is used for: an upgrade that moves it fails."""
 
+import dataclasses
+
 import pytest
 
 from assistant.llm import insides
@@ -119,10 +121,10 @@ def test_gemini_is_asked_in_its_own_form_with_its_signatures():
     )
     parts = body["contents"][1]["parts"]
     assert parts[0]["function_call"]["name"] == "weather" and parts[0]["thoughtSignature"] == "c2lnbmVk"
-    headers, url = insides.gemini_address(GEMINI, None)
+    headers, url = insides.gemini_address(GEMINI)
     assert headers == {"x-goog-api-key": "sk"}
     assert url.endswith("/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse")
-    _, elsewhere = insides.gemini_address(GEMINI, "http://127.0.0.1:1")
+    _, elsewhere = insides.gemini_address(dataclasses.replace(GEMINI, base="http://127.0.0.1:1"))
     assert elsewhere.startswith("http://127.0.0.1:1/") and "alt=sse" in elsewhere
 
 

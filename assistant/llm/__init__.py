@@ -47,7 +47,7 @@ async def stream(
     """
     question = Question(model, dialect.adapted(model, messages, sees=sees(model)), tools, parameters)
     try:
-        request = requests.request_of(question) if conf.get("ASSISTANT_FAST_LANE") else None
+        request = await _request_of(question) if conf.get("ASSISTANT_FAST_LANE") else None
         source = _by_lane(model, request) if request else by_litellm.stream(question)
         async with aclosing(source) as pieces:
             async for piece in pieces:
@@ -56,6 +56,12 @@ async def stream(
         raise
     except Exception as error:
         raise translated(error) from error
+
+
+async def _request_of(question: Question) -> lane.Request | None:
+    if requests.takes_long(question):
+        return await asyncio.to_thread(requests.request_of, question)
+    return requests.request_of(question)
 
 
 async def _by_lane(model: str, request: lane.Request) -> AsyncGenerator[Piece, None]:

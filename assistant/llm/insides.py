@@ -5,6 +5,7 @@ tests/test_insides.py holds each of them to what it is used for.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,14 @@ def speaks_responses(target: Target, tools: Sequence[Any], effort: Any) -> str |
         api_base=target.base,
     )
     return name if served_by.get("mode") == "responses" else None
+
+
+def thinks(target: Target) -> bool:
+    """Whether litellm lists the model as one that thinks before it answers. Of Ollama's it would ask Ollama."""
+    try:
+        return bool(library().supports_reasoning(model=target.name, custom_llm_provider=target.provider))
+    except Exception:
+        return False
 
 
 def is_chat(target: Target) -> bool:
@@ -160,26 +169,42 @@ def gemini_body(target: Target, messages: Sequence[Mapping[str, Any]], options: 
     return body
 
 
-def gemini_address(
-    target: Target, base: str | None, token: str | None = None, project: str | None = None
-) -> tuple[dict[str, str], str]:
-    """Headers and address. `token` and `project`: Vertex AI's (see `vertex_token`)."""
-    from litellm.llms.vertex_ai.vertex_llm_base import VertexBase
+def gemini_address(target: Target) -> tuple[dict[str, str], str]:
+    """Headers and address, at Google AI Studio or at Vertex AI, where it may sign in over the network: not on a loop.
 
-    key, url = VertexBase().get_token_and_url(
+    Raises what google.auth raises, and ValueError where a key or a project is missing.
+    """
+    is_vertex = target.provider != "gemini"
+    token, project = _vertex().ensure_access_token(
+        os.environ.get("VERTEXAI_CREDENTIALS"), os.environ.get("VERTEXAI_PROJECT"), target.provider
+    )
+    key, url = _vertex().get_token_and_url(
         model=target.name,
         auth_header=token,
         gemini_api_key=target.key,
-        vertex_project=project,
+        vertex_project=project if is_vertex else None,
         vertex_location=os.environ.get("VERTEXAI_LOCATION") or os.environ.get("VERTEX_LOCATION"),
         vertex_credentials=None,
         stream=True,
         custom_llm_provider=target.provider,
-        api_base=base,
+        api_base=target.base,
     )
-    if isinstance(key, dict):
-        return key, url
-    return {"Authorization": f"Bearer {key}"}, url
+    return (key, url) if isinstance(key, dict) else ({"Authorization": f"Bearer {key}"}, url)
+
+
+def is_gemini_of_vertex(target: Target) -> bool:
+    """Whether a model of Vertex AI is one of Google's own, and no partner's with a protocol of its own."""
+    from litellm.llms.vertex_ai.common_utils import VertexAIModelRoute, get_vertex_ai_model_route
+
+    return get_vertex_ai_model_route(target.name) == VertexAIModelRoute.GEMINI
+
+
+@functools.cache
+def _vertex() -> Any:
+    """It keeps the tokens that it was given."""
+    from litellm.llms.vertex_ai.vertex_llm_base import VertexBase
+
+    return VertexBase()
 
 
 def exception_of(model: str, error: Exception) -> Exception:

@@ -32,6 +32,16 @@ def request_of(question: Question) -> Request | None:
     return make(question, _configured(target))
 
 
+_MANY_MESSAGES, _MANY_LETTERS = 100, 300_000
+
+
+def takes_long(question: Question) -> bool:
+    """Whether making the request takes longer than other answers should wait: it belongs into a thread."""
+    if len(question.messages) > _MANY_MESSAGES or question.model.startswith("vertex_ai"):
+        return True
+    return sum(len(str(message.get("content") or "")) for message in question.messages) > _MANY_LETTERS
+
+
 def _configured(target: Target) -> Target:
     """With the key and the address that the environment names, in litellm's order."""
     litellm, env = library(), os.environ.get
@@ -47,6 +57,8 @@ _VARIABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "openai": (("OPENAI_API_KEY",), ("OPENAI_BASE_URL", "OPENAI_API_BASE")),
     "anthropic": (("ANTHROPIC_API_KEY",), ("ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL")),
     "gemini": (("GEMINI_API_KEY", "GOOGLE_API_KEY"), ("GEMINI_API_BASE",)),
+    "vertex_ai": ((), ("VERTEXAI_API_BASE", "VERTEX_API_BASE")),
+    "vertex_ai_beta": ((), ("VERTEXAI_API_BASE", "VERTEX_API_BASE")),
     "ollama": (("OLLAMA_API_KEY",), ("OLLAMA_API_BASE",)),
     "ollama_chat": (("OLLAMA_API_KEY",), ("OLLAMA_API_BASE",)),
     "openrouter": (("OPENROUTER_API_KEY", "OR_API_KEY"), ("OPENROUTER_API_BASE",)),
@@ -84,7 +96,10 @@ _BASES = {"openai": OPENAI_URL, "openrouter": "https://openrouter.ai/api/v1"}
 def _responses(question: Question, target: Target) -> Request | None:
     if not target.key:
         return None
-    body = responses.body_of(target.name, question.messages, question.tools, question.parameters)
+    is_thinking = insides.thinks(target) or "reasoning_effort" in question.parameters
+    body = responses.body_of(
+        target.name, question.messages, question.tools, question.parameters, is_thinking=is_thinking
+    )
     base = (target.base or OPENAI_URL).rstrip("/")
     return Request(f"{base}/responses", {"Authorization": f"Bearer {target.key}"}, body, ResponsesReader)
 
@@ -102,10 +117,15 @@ def _anthropic(question: Question, target: Target) -> Request:
     return Request(url, headers, body, MessagesReader)
 
 
-def _gemini(question: Question, target: Target) -> Request:
+def _gemini(question: Question, target: Target) -> Request | None:
+    if target.provider != "gemini" and not insides.is_gemini_of_vertex(target):
+        return None
     options = insides.options_of(target, question.tools, question.parameters, has_usage=False)
     body = insides.gemini_body(target, question.messages, options)
-    headers, url = insides.gemini_address(target, target.base)
+    if insides.thinks(target):  # it thinks anyhow; unless it is asked to, it doesn't show it
+        thinking = body.setdefault("generationConfig", {}).setdefault("thinkingConfig", {})
+        thinking.setdefault("includeThoughts", True)
+    headers, url = insides.gemini_address(target)
     return Request(url, headers, body, GeminiReader)
 
 
@@ -122,6 +142,8 @@ def _ollama(question: Question, target: Target) -> Request:
 _MAKERS: Mapping[str, Callable[[Question, Target], Request | None]] = {
     "anthropic": _anthropic,
     "gemini": _gemini,
+    "vertex_ai": _gemini,
+    "vertex_ai_beta": _gemini,
     "ollama": _ollama,
     "ollama_chat": _ollama,
 }

@@ -129,35 +129,43 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def body_of(
-    name: str, messages: Sequence[ChatMessage], tools: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]
+    name: str,
+    messages: Sequence[ChatMessage],
+    tools: Sequence[Mapping[str, Any]],
+    parameters: Mapping[str, Any],
+    *,
+    is_thinking: bool,
 ) -> dict[str, Any]:
-    """The request for the model `name`, from a prompt in OpenAI's chat format. Nothing is stored at OpenAI, so what a model
-    has thought comes encrypted and goes back as it came."""
+    """The request for the model `name`, from a prompt in OpenAI's chat format.
+
+    Nothing is stored at OpenAI, so what a model has thought comes encrypted and goes back as it came. `is_thinking`: the
+    model thinks; others refuse to be asked for thoughts.
+    """
     system = [message["content"] for message in messages if message["role"] == "system"]
     body: dict[str, Any] = {
         "model": name,
         "input": [item for message in messages for item in _items_of(message)],
         "stream": True,
         "store": False,
-        "include": ["reasoning.encrypted_content"],
     }
     if system:
         body["instructions"] = "\n\n".join(map(_plain, system))
     if tools:
         body["tools"] = [{"type": "function", **_function(tool)} for tool in tools]
+    if is_thinking:
+        effort = parameters.get("reasoning_effort")
+        body["include"] = ["reasoning.encrypted_content"]
+        body["reasoning"] = {"summary": "auto"} | ({"effort": effort} if effort else {})
     return body | _options(parameters)
 
 
-def _options(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     """Of the parameters those that this protocol has, by its names."""
-    given = dict(parameters)
     options: dict[str, Any] = {
         name: given[name] for name in ("temperature", "top_p", "parallel_tool_calls") if name in given
     }
     if limit := given.get("max_completion_tokens") or given.get("max_tokens"):
         options["max_output_tokens"] = limit
-    effort = given.get("reasoning_effort")
-    options["reasoning"] = {"summary": "auto"} | ({"effort": effort} if effort else {})
     if isinstance(choice := given.get("tool_choice"), str):
         options["tool_choice"] = choice
     return options

@@ -1,0 +1,167 @@
+"""Each protocol, each situation: whole turns with strict fakes. docs/models.md has the same as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from assistant import live
+from assistant.lifecycle import asking
+from assistant.tools import Result, Service
+from assistant.turn import Stop
+from tests.acting import answer_of, ask, claimed, now
+from tests.protocols import ProtocolsProcess
+from tests.rounds import beside, calls, offer, run_to_the_end, run_turn
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning"),  # litellm trips over its own
+]
+
+# By litellm's prefix: what the model's name begins with, before the script.
+PROTOCOLS = {
+    "openai": "openai/",
+    "anthropic": "anthropic/claude-sonnet-4-5~",
+}
+everywhere = pytest.mark.parametrize("protocol", PROTOCOLS)
+
+
+@pytest.fixture
+def weather(settings, monkeypatch):
+    """What the tool was asked for."""
+    asked: list[str] = []
+    service = Service("weather", title="Weather", description="For tests.")
+
+    @service.tool(title="Weather", timeout=5, idempotent=True)
+    def weather(city: str) -> Result:
+        """The weather.
+
+        city: which one
+        """
+        asked.append(city)
+        return Result(f"Sunny in {city}")
+
+    offer(settings, monkeypatch, service)
+    return asked
+
+
+@pytest.fixture
+def turn(loop, protocols: ProtocolsProcess, session, alice, worker, settings):
+    """Asks a model that follows a script, and gives the answer as it ended. No rule of a provider was broken."""
+    settings.ASSISTANT_RETRIES = 0
+
+    def turn(protocol: str, script: str, *, tools: bool = False, breaks: bool = False, **parameters: Any) -> Any:
+        session.services = ["weather"] if tools else []
+        session.parameters = parameters
+        session.save()
+        sent = ask(session, alice, "How is it?", model=PROTOCOLS[protocol] + script)
+        answer = run_to_the_end(loop, answer_of(sent), worker)
+        if not breaks:
+            assert protocols.problems() == []
+        return answer
+
+    return turn
+
+
+WORDS = "w0 w1 w2 w3 w4"
+
+
+@everywhere
+def test_text_is_read_to_the_letter(turn, protocol):
+    answer = turn(protocol, "words-n5")
+    assert (answer.status, answer.content) == ("success", WORDS), answer.error_note
+
+
+@everywhere
+def test_letters_that_are_cut_in_two_are_whole(turn, protocol):
+    answer = turn(protocol, "unicode-split")
+    assert answer.status == "success" and "👩‍👩‍👧‍👦" in answer.content
+
+
+@everywhere
+def test_thoughts_are_no_part_of_the_answer(turn, protocol):
+    answer = turn(protocol, "words-n5-think=3", reasoning_effort="low")
+    assert (answer.status, answer.content, answer.reasoning) == ("success", WORDS, "r0 r1 r2"), answer.error_note
+
+
+@everywhere
+def test_a_tool_is_called_and_its_result_told(turn, protocol, weather):
+    answer = turn(protocol, "tool=weather:city:Paris-results", tools=True)
+    assert weather == ["Paris"] and calls(answer) == [("weather", "success")], answer.error_note
+    assert answer.status == "success" and "Sunny in Paris" in answer.content
+
+
+@everywhere
+def test_tools_are_called_side_by_side(turn, protocol, weather):
+    answer = turn(protocol, "tool=weather:city:Paris-tool=weather:city:Oslo-results", tools=True)
+    assert sorted(weather) == ["Oslo", "Paris"], answer.error_note
+    assert answer.status == "success" and "Paris" in answer.content and "Oslo" in answer.content
+
+
+@everywhere
+def test_thoughts_go_back_with_their_calls_over_several_rounds(turn, protocol, weather):
+    answer = turn(protocol, "words-n5-think=3-tool=weather:city:Paris-rounds=3", tools=True, reasoning_effort="low")
+    assert (answer.status, answer.content) == ("success", WORDS), answer.error_note
+    assert len(weather) == 3 and answer.reasoning.count("r0 r1 r2") == 4
+
+
+@everywhere
+def test_an_overflow_is_known_as_one(turn, protocol):
+    answer = turn(protocol, "words-context=1")
+    assert (answer.status, answer.error_code) == ("error", "context_overflow"), answer.error_note
+
+
+@everywhere
+def test_a_cut_line_is_no_whole_answer(turn, protocol):
+    answer = turn(protocol, "words-n9-cut=5")
+    assert (answer.status, answer.error_code, answer.content) == ("error", "provider_error", WORDS), answer.error_note
+
+
+@everywhere
+def test_an_error_in_mid_stream_keeps_what_was_said(turn, protocol):
+    answer = turn(protocol, "words-n9-error=5")
+    assert (answer.status, answer.error_code, answer.content) == ("error", "provider_error", WORDS), answer.error_note
+
+
+@everywhere
+def test_an_end_without_a_reason_is_told_from_an_orderly_one(turn, protocol):
+    answer = turn(protocol, "words-n5-finish=none-nodone")
+    assert (answer.status, answer.error_code, answer.content) == ("error", "incomplete_response", WORDS)
+
+
+@everywhere
+def test_an_output_limit_is_told_from_an_end(turn, protocol):
+    answer = turn(protocol, "words-n5-finish=length")
+    assert (answer.status, answer.error_code, answer.content) == ("error", "incomplete_response", WORDS)
+
+
+@everywhere
+def test_a_refusal_is_told_with_its_words(turn, protocol):
+    answer = turn(protocol, "words-n5-finish=refusal")
+    assert (answer.status, answer.content) == ("error", WORDS) and answer.error_code in (
+        "refusal",
+        "content_filtered",
+    )
+
+
+@everywhere
+def test_money_is_what_the_provider_counted(turn, protocol):
+    answer = turn(protocol, "words-n5-usage=70,5")
+    assert (answer.usage["prompt_tokens"], answer.usage["completion_tokens"]) == (70, 5)
+    assert not answer.usage["is_estimate"]
+
+
+@everywhere
+def test_stop_closes_the_line_and_keeps_the_words(loop, protocols, session, alice, worker, protocol):
+    sent = ask(session, alice, model=f"{PROTOCOLS[protocol]}words-n9-hold=5")
+    answer = answer_of(sent)
+
+    async def stop(turn):
+        await beside(protocols.wait_for, lambda it: it.held() == 1 and live.read(answer.pk) is not None)
+        await beside(asking.cancel, answer, alice)
+        turn.stop(Stop.LOST)
+
+    run_turn(loop, claimed(answer, worker), stop)
+    protocols.wait_for(lambda it: it.active() == 0)
+    assert (now(answer).status, now(answer).content.strip()) == ("cancelled", WORDS)
