@@ -101,11 +101,17 @@ def _tell_message(type_: str, message: Message) -> None:
 
 def message_reset(message: Message, content: str, ends: tuple[int, ...]) -> None:
     """The answer is being written again, from `content` on: the text of its rounds of tool calls, which end at `ends`."""
-    from assistant import markup
+    from assistant import markup, wire
 
     html, _ = markup.blocks_by_round(content, ends)
     frame = encode(
-        "message.reset", message_id=str(message.pk), attempt=message.attempt, seq=0, content=content, html=html
+        "message.reset",
+        message_id=str(message.pk),
+        attempt=message.attempt,
+        seq=0,
+        content=content,
+        html=html,
+        reasoning=wire.reasoning_json(message.reasoned, message.reasoning_tokens),
     )
     _on_commit(message.session_id, frame)
 

@@ -2,7 +2,8 @@
 
 Everything is named here that passes; what is not named does not, so that what is added elsewhere stays inside until
 somebody decides otherwise. People have their names, without what would make an e-mail address of it; who merely reads,
-who is here, who types, what waits, what tools were given and found, prices, settings and prompts are nobody's business.
+who is here, who types, what waits, what the model thought, what tools were given and found, prices, settings and prompts
+are nobody's business.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ _CALL = {"id", "round", "at", "block", "name", "title", "doing", "status", "star
 _ATTACHMENT = {"id", "name", "type", "size", "width", "height", "problem"}
 
 # Frames about what is public in itself. They are passed as they are, by far the most of them.
-_AS_THEY_ARE = ('{"type":"message.delta"', '{"type":"message.reset"')
+_AS_THEY_ARE = '{"type":"message.delta"'
+_NOBODYS_BUSINESS = '{"type":"message.reasoning_delta"'  # as many: not worth a look inside
+_RESET = ("message_id", "attempt", "seq", "content", "html")
 
 
 def session(data: dict[str, Any]) -> dict[str, Any]:
@@ -63,11 +66,15 @@ def frame(text: str, token: str) -> str | None:
     """A frame for the session's people as readers by this link get it, or None if it is none of theirs."""
     if text.startswith(_AS_THEY_ARE):
         return text
+    if text.startswith(_NOBODYS_BUSINESS):
+        return None
     data = json.loads(text)
     match data["type"]:
         case "message.created" | "message.updated":
             shown = message(data["message"], token)
             return None if shown is None else _encode(data["type"], message=shown)
+        case "message.reset":
+            return _encode(data["type"], **{name: data[name] for name in _RESET})
         case "message.tool_calls":
             calls = _calls(data["tool_calls"])
             return _encode(data["type"], message_id=data["message_id"], version=data["version"], tool_calls=calls)

@@ -288,16 +288,17 @@ class Runner:
         changed = {
             claim: written
             for claim, turn in self._turns.items()
-            if not turn.is_ending and (written := turn.answer.written) and written.seq > turn.stored_seq
+            if not turn.is_ending and (written := turn.answer.written) and written.seqs != turn.stored_seqs
         }
         if not changed:
             return
-        lost = await self._database.call(answering.checkpoint, changed)
+        fresh = {claim: written.since(self._turns[claim].stored_seqs) for claim, written in changed.items()}
+        lost = await self._database.call(answering.checkpoint, fresh)
         for claim, written in changed.items():
             if claim in lost and claim in self._turns:
                 self._turns[claim].stop(Stop.LOST)
             elif claim in self._turns:
-                self._turns[claim].stored_seq = written.seq
+                self._turns[claim].stored_seqs = written.seqs
 
     async def _sweep(self) -> None:
         """Looks after answers whose worker or job is gone.

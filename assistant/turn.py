@@ -71,7 +71,7 @@ class Turn:
         self._on_sick = on_sick
         self._usage: dict[str, Any] | None = None  # of the last request; the ledger has all
         self._rounds = len(claim.ends)  # rounds of tool calls that are stored
-        self.stored_seq = 0  # what the last checkpoint stored
+        self.stored_seqs = (0, 0)  # what the last checkpoint stored
         self.is_ending = False
         self.outcome = "it could not be ended"  # in a few words, for the log
         self._inquiry = Inquiry(claim, database, self._show)
@@ -180,6 +180,8 @@ class Turn:
                 match piece:
                     case llm.Text(text):
                         self.answer.write(text)
+                    case llm.Reasoning(text):
+                        self.answer.reason(text)
                     case llm.ToolCall():
                         said.calls.append(piece)
                     case llm.Usage(figures):
@@ -232,6 +234,7 @@ class Turn:
         return all(held)
 
     async def _show(self, text: str) -> None:
+        self.answer.break_off()
         await events.turn_status(self.claim, text)
 
     def _report(self, code: str, raw: str, error: Exception | None) -> None:

@@ -12,6 +12,7 @@ from assistant.models.message import Message, Status
 from assistant.models.participant import Participant, display_name
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
+from assistant.reasoned import Reasoned
 from assistant.search import Hit
 
 RESULT_SHOWN = 4_000  # characters of a call's result that viewers are sent; the model is told all of it
@@ -54,11 +55,18 @@ def message_json(message: Message, *, alive: bool | None = None) -> dict[str, An
         "stopped_by": _person(message.stopped_by),
         "tool_calls": calls_json(calls, ends),
         "attachments": [] if message.is_answer else attachments_json(message),
+        "reasoning": reasoning_json(message.reasoned, message.reasoning_tokens),
         "usage": message.usage,
         "created_at": _moment(message.created_at),
         "started_at": _moment(message.started_at),
         "finished_at": _moment(message.finished_at),
     }
+
+
+def reasoning_json(reasoned: Reasoned | None, tokens: int | None) -> dict[str, Any] | None:
+    if reasoned is None:
+        return None
+    return {"content": reasoned.content, "seconds": reasoned.seconds, "tokens": tokens, "seq": reasoned.seq}
 
 
 def _error(message: Message) -> dict[str, Any] | None:
@@ -68,13 +76,14 @@ def _error(message: Message) -> dict[str, Any] | None:
 
 
 def message_json_now(message: Message) -> dict[str, Any]:
-    """A message with its text as of this moment: where it is being written, the live text and its `seq`."""
+    """A message with its texts as of this moment: where it is being written, the live ones and their `seq`."""
     data = message_json(message)
     if message.status == Status.PROCESSING:
         text = live.read(message.id)
-        if text is not None and text.attempt == message.attempt and text.seq >= message.seq:
+        if text is not None and text.is_as_far_as(message.attempt, message.seq, message.reasoning_seq):
             html, _ = markup.blocks_by_round(text.content, round_ends(calls_of(message)))
             data |= {"content": text.content, "seq": text.seq, "html": html}
+            data["reasoning"] = reasoning_json(text.reasoned, message.reasoning_tokens)
     return data
 
 
@@ -96,6 +105,7 @@ def calls_json(calls: list[ToolCall], ends: list[int]) -> list[dict[str, Any]]:
             "id": str(call.id),
             "round": call.round,
             "at": call.at,
+            "reasoning_at": call.reasoning_at,
             "block": places.get(call.round, 0),
             "name": call.name,
             "title": call.title,

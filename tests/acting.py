@@ -93,11 +93,13 @@ def running(session: ChatSession) -> Message:
     return session.messages.running().get()
 
 
-def write(claim: Claim, text: str, seq: int) -> None:
-    """The live text stands at `text`, as if a worker had written it."""
-    meta, content = live.keys(claim.message_id)
-    valkey.client().hset(meta, mapping={"attempt": claim.attempt, "seq": seq})
+def write(claim: Claim, text: str, seq: int, reasoning: str = "", reasoning_seq: int = 0) -> None:
+    """The live texts stand at these, as if a worker had written them."""
+    meta, content, thoughts = live.keys(claim.message_id)
+    counts: Any = {"seq": seq, "reasoning_seq": reasoning_seq, "reasoning_seconds": 1.5}
+    valkey.client().hset(meta, mapping={"attempt": claim.attempt, **counts})
     valkey.client().set(content, text.encode(), ex=60)
+    valkey.client().set(thoughts, reasoning.encode(), ex=60)
     valkey.client().expire(meta, 60)
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 OPEN = ("pending", "processing")
+
+
+def thoughts(message: dict[str, Any]) -> int:
+    """How many deltas of its reasoning a message holds."""
+    return int(message["reasoning"]["seq"]) if message["reasoning"] else 0
 
 
 class ClientState:
@@ -26,6 +32,8 @@ class ClientState:
                 self._take(frame["message"], self.messages.get(frame["message"]["id"]))
             case "message.delta":
                 self._delta(frame)
+            case "message.reasoning_delta":
+                self._reasoning_delta(frame)
             case "message.reset":
                 self._reset(frame)
             case "message.tool_calls":
@@ -49,19 +57,35 @@ class ClientState:
                 held["seq"],
             ):
                 incoming = incoming | {name: held[name] for name in ("seq", "content", "html")}
+            is_same = incoming["status"] in OPEN and incoming["attempt"] == held["attempt"]
+            if is_same and thoughts(incoming) < thoughts(held):
+                incoming = incoming | {"reasoning": held["reasoning"]}
         self.messages[incoming["id"]] = dict(incoming)
 
-    def _delta(self, frame: dict[str, Any]) -> None:
+    def _growing(self, frame: dict[str, Any], seq: Callable[[dict[str, Any]], int]) -> dict[str, Any] | None:
+        """The message whose next delta this is; None: it is old, or something before it is missing."""
         held = self.messages.get(frame["message_id"])
         if held is None:
             self.is_stale = True
-            return
+            return None
         if held["status"] not in OPEN or frame["attempt"] < held["attempt"]:
-            return
-        if frame["attempt"] == held["attempt"] and frame["seq"] <= held["seq"]:
-            return
-        if frame["attempt"] != held["attempt"] or frame["seq"] != held["seq"] + 1:
+            return None
+        if frame["attempt"] == held["attempt"] and frame["seq"] <= seq(held):
+            return None
+        if frame["attempt"] != held["attempt"] or frame["seq"] != seq(held) + 1:
             self.is_stale = True
+            return None
+        return held
+
+    def _reasoning_delta(self, frame: dict[str, Any]) -> None:
+        if held := self._growing(frame, thoughts):
+            before = held["reasoning"] or {"content": "", "tokens": None}
+            told = {"content": before["content"] + frame["text"], "seconds": frame["seconds"], "seq": frame["seq"]}
+            held["reasoning"] = before | told
+
+    def _delta(self, frame: dict[str, Any]) -> None:
+        held = self._growing(frame, lambda message: int(message["seq"]))
+        if held is None:
             return
         html = held["html"][: frame["blocks"]["from"]] + frame["blocks"]["html"]
         held |= {"seq": frame["seq"], "content": held["content"] + frame["text"], "html": html}
@@ -71,7 +95,7 @@ class ClientState:
         if held is None:
             self.is_stale = True
         elif held["status"] in OPEN and (frame["attempt"], frame["seq"]) >= (held["attempt"], held["seq"]):
-            held |= {name: frame[name] for name in ("attempt", "seq", "content", "html")}
+            held |= {name: frame[name] for name in ("attempt", "seq", "content", "html", "reasoning")}
 
     def _calls(self, frame: dict[str, Any]) -> None:
         held = self.messages.get(frame["message_id"])

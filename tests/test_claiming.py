@@ -127,6 +127,7 @@ def test_viewers_are_told_of_a_rewrite_before_its_first_delta(answer, worker, fr
     reset, updated = frames
     assert reset == {
         "type": "message.reset", "message_id": str(answer.pk), "attempt": 2, "seq": 0, "content": "", "html": [],
+        "reasoning": None,
     }  # fmt: skip
     assert (updated["message"]["status"], updated["message"]["attempt"]) == ("processing", 2)
 

@@ -29,6 +29,7 @@ CORE = {
     "assistant.apart", "assistant.export", "assistant.search", "assistant.titles",
     "assistant.attached", "assistant.extraction", "assistant.metering", "assistant.plots", "assistant.rates",
     "assistant.usage_plots", "assistant.history", "assistant.inquiry", "assistant.mcp", "assistant.tools",
+    "assistant.reasoned",
 }  # fmt: skip
 
 
@@ -116,6 +117,7 @@ def test_no_two_modules_import_each_other_when_they_are_loaded():
         ("assistant.history", {"assistant.lifecycle", "assistant.context", "assistant.turn"}),
         ("assistant.markup", CORE - {"assistant.markup"}),
         ("assistant.pieces", CORE - {"assistant.pieces", "assistant.failures"}),
+        ("assistant.reasoned", CORE - {"assistant.reasoned"}),
         ("assistant.valkey", CORE - {"assistant.valkey"}),
         ("assistant.conf", CORE - {"assistant.conf"}),
     ],

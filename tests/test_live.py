@@ -1,5 +1,6 @@
 """The live text in Valkey: appended by one attempt, read whole at any moment, sealed by a stop, gone by itself."""
 
+import dataclasses
 import threading
 import uuid
 
@@ -7,6 +8,7 @@ import pytest
 
 from assistant import live, valkey
 from assistant.live import KEEP_SECONDS, LiveText, LiveWriter, Superseded
+from assistant.reasoned import Reasoned
 
 pytestmark = pytest.mark.usefixtures("valkey_server")
 
@@ -18,31 +20,43 @@ def message_id():
 
 @pytest.fixture
 def writing(loop, message_id):
-    """`writing(attempt, piece, ...)` appends pieces one by one as that attempt, from `seq` on; returns the text."""
+    """`writing(attempt, piece, ...)` appends pieces one by one as that attempt, after `so_far`; returns all that is there.
 
-    def write(attempt, *pieces, seq=0, text=""):
+    A piece that begins with a bracket is a thought.
+    """
+
+    def write(attempt, *pieces, so_far=None):
         async def scenario():
             client = valkey.async_client()
             writer = LiveWriter(client, message_id, attempt)
-            whole = text
+            live_now = so_far or LiveText(attempt, 0, "")
             try:
-                for number, piece in enumerate(pieces, seq):
-                    whole += piece
-                    await writer.append(piece, number, lambda so_far=whole: so_far)
+                for piece in pieces:
+                    before = (live_now.seq, live_now.reasoned.seq if live_now.reasoned else 0)
+                    live_now = added(live_now, piece)
+                    seconds = 1.5 if piece.startswith("[") else None
+                    await writer.append(piece.lstrip("["), before, lambda w=live_now: w, seconds)
             finally:
                 await client.aclose()
-            return whole
+            return live_now
 
         return loop.run(scenario())
 
     return write
 
 
+def added(text, piece):
+    if piece.startswith("["):
+        before = text.reasoned or Reasoned("", 0, 1.5)
+        return dataclasses.replace(text, reasoned=Reasoned(before.content + piece[1:], before.seq + 1, 1.5))
+    return dataclasses.replace(text, content=text.content + piece, seq=text.seq + 1)
+
+
 def replace(loop, message_id, attempt, whole, seq):
     async def scenario():
         client = valkey.async_client()
         try:
-            await LiveWriter(client, message_id, attempt).replace(whole, seq)
+            await LiveWriter(client, message_id, attempt).replace(LiveText(attempt, seq, whole))
         finally:
             await client.aclose()
 
@@ -61,19 +75,20 @@ def test_what_is_not_there_is_none(message_id):
 def test_if_valkey_lost_its_copy_the_next_append_brings_the_whole_text(message_id, writing):
     text = writing(1, "As ", "far ")
     valkey.client().delete(*live.keys(message_id))
-    writing(1, "as", seq=2, text=text)
+    writing(1, "as", so_far=text)
     assert live.read(message_id) == LiveText(1, 3, "As far as")
 
 
-def test_if_valkey_lost_the_text_alone_the_next_append_does_not_pretend(message_id, writing):
-    """Two keys, of which the server may evict one when memory is short."""
+@pytest.mark.parametrize("lost", [1, 2])
+def test_if_valkey_lost_one_text_alone_the_next_append_does_not_pretend(message_id, writing, lost):
+    """Three keys, of which the server may evict one when memory is short."""
     text = writing(1, "As ", "far ")
-    valkey.client().delete(live.keys(message_id)[1])
-    writing(1, "as", seq=2, text=text)
+    valkey.client().delete(live.keys(message_id)[lost])
+    writing(1, "as", so_far=text)
     assert live.read(message_id) == LiveText(1, 3, "As far as")
 
 
-@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("lost", [0, 1, 2])
 def test_a_text_of_which_valkey_lost_a_part_is_not_taken_for_the_whole(message_id, writing, lost):
     """Otherwise a stop would keep a remnant, since its `seq` says that it is further than the checkpoint."""
     writing(1, "As ", "far ")
@@ -83,7 +98,7 @@ def test_a_text_of_which_valkey_lost_a_part_is_not_taken_for_the_whole(message_i
 
 def test_if_an_append_was_lost_the_next_one_brings_the_whole_text(message_id, writing):
     writing(1, "As ")
-    writing(1, "as", seq=2, text="As far ")
+    writing(1, "as", so_far=LiveText(1, 2, "As far "))
     assert live.read(message_id) == LiveText(1, 3, "As far as")
 
 
@@ -96,7 +111,7 @@ def test_a_later_attempt_takes_over_with_its_own_text(message_id, writing):
 def test_an_earlier_attempt_is_fenced(message_id, writing, loop):
     writing(2, "new")
     with pytest.raises(Superseded):
-        writing(1, "late", seq=1)
+        writing(1, "late", so_far=LiveText(1, 1, "so"))
     with pytest.raises(Superseded):
         replace(loop, message_id, 1, "late", 9)
     assert live.read(message_id) == LiveText(2, 1, "new")
@@ -106,7 +121,7 @@ def test_attempts_are_compared_as_numbers(message_id, writing):
     writing(9, "nine")
     writing(10, "ten")
     with pytest.raises(Superseded):
-        writing(9, "late", seq=1)
+        writing(9, "late", so_far=LiveText(9, 1, "so"))
     assert live.read(message_id) == LiveText(10, 1, "ten")
 
 
@@ -114,7 +129,7 @@ def test_a_seal_returns_the_text_and_lets_nothing_more_be_written(message_id, wr
     text = writing(1, "As far")
     assert live.seal(message_id, 1) == LiveText(1, 1, "As far")
     with pytest.raises(Superseded):
-        writing(1, " as", seq=1, text=text)
+        writing(1, " as", so_far=text)
     with pytest.raises(Superseded):
         replace(loop, message_id, 1, "all else", 9)
     assert live.read(message_id) == LiveText(1, 1, "As far")
@@ -131,7 +146,7 @@ def test_a_seal_whose_stop_never_came_to_its_end_no_longer_binds(message_id, wri
     monkeypatch.setattr(live, "SEAL_MS", 0)
     text = writing(1, "As far")
     live.seal(message_id, 1)
-    writing(1, " as", seq=1, text=text)
+    writing(1, " as", so_far=text)
     assert live.read(message_id) == LiveText(1, 2, "As far as")
 
 
@@ -148,7 +163,7 @@ def test_each_delta_renews_the_expiry(message_id, writing):
     text = writing(1, "As ")
     for key in live.keys(message_id):
         valkey.client().expire(key, 5)
-    writing(1, "far", seq=1, text=text)
+    writing(1, "far", so_far=text)
     assert all(valkey.client().ttl(key) > 5 for key in live.keys(message_id))
 
 
@@ -174,7 +189,7 @@ def test_a_reader_sees_text_and_seq_of_one_moment(message_id, loop):
         client = valkey.async_client()
         writer = LiveWriter(client, message_id, 1)
         for seq in range(400):
-            await writer.append("x", seq, lambda n=seq: "x" * (n + 1))
+            await writer.append("x", (seq, 0), lambda n=seq + 1: LiveText(1, n, "x" * n))
         await client.aclose()
 
     try:
@@ -193,7 +208,7 @@ def test_without_valkey_reading_and_discarding_say_nothing_and_writing_says_so(m
     async def scenario():
         client = valkey.async_client()
         try:
-            await LiveWriter(client, message_id, 1).append("x", 0, lambda: "x")
+            await LiveWriter(client, message_id, 1).append("x", (0, 0), lambda: LiveText(1, 1, "x"))
         finally:
             await client.aclose()
 
@@ -217,8 +232,32 @@ def test_an_attempt_that_is_over_writes_nothing_even_when_it_brings_the_whole_te
     live.close(message_id, 1)
     assert live.read(message_id) is None
     with pytest.raises(Superseded):
-        writing(1, " as", seq=1, text=text)
+        writing(1, " as", so_far=text)
     with pytest.raises(Superseded):
         replace(loop, message_id, 1, "all", 9)
     for key in live.keys(message_id)[:1]:
         assert 0 < valkey.client().ttl(key) <= KEEP_SECONDS
+
+
+def test_what_the_model_thinks_is_counted_for_itself_and_read_with_the_text_of_the_same_moment(message_id, writing):
+    text = writing(1, "[Hm", "[, 👋🏽", "As ", "[ wait", "far")
+    assert text == LiveText(1, 2, "As far", Reasoned("Hm, 👋🏽 wait", 3, 1.5))
+    assert live.read(message_id) == text and live.seal(message_id, 1) == text
+    with pytest.raises(Superseded):
+        writing(1, "[ late", so_far=text)
+    assert live.read(message_id) == text
+
+
+def test_a_later_attempt_takes_thoughts_over_with_its_own(message_id, writing):
+    old = writing(1, "[old", "text")
+    writing(2, "[new")
+    assert live.read(message_id) == LiveText(2, 0, "", Reasoned("new", 1, 1.5))
+    with pytest.raises(Superseded):
+        writing(1, "[late", so_far=old)
+
+
+def test_thoughts_that_valkey_lost_come_whole_with_the_next_one(message_id, writing):
+    text = writing(1, "[One", "word")
+    valkey.client().delete(*live.keys(message_id))
+    writing(1, "[ two", so_far=text)
+    assert live.read(message_id) == LiveText(1, 1, "word", Reasoned("One two", 2, 1.5))

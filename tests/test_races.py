@@ -146,9 +146,9 @@ def test_an_old_run_s_cleanup_stop_and_write_leave_its_successor_alone(session, 
 
     async def scenario():
         client = valkey.async_client()
-        await live.LiveWriter(client, answer.pk, new.attempt).append("new", 0, lambda: "new")
+        await live.LiveWriter(client, answer.pk, new.attempt).replace(live.LiveText(new.attempt, 1, "new"))
         with pytest.raises(live.Superseded):
-            await live.LiveWriter(client, answer.pk, old.attempt).append("old", 0, lambda: "old")
+            await live.LiveWriter(client, answer.pk, old.attempt).replace(live.LiveText(old.attempt, 1, "old"))
         await client.aclose()
 
     loop.run(scenario())

@@ -203,6 +203,15 @@ class OwnUsage(Usage):
     models: list[ModelUsage]
 
 
+class Reasoning(Schema):
+    """What the model has thought: never part of the answer, and never told to it again as such."""
+
+    content: str
+    seconds: float
+    tokens: int | None
+    seq: int
+
+
 class Message(Schema):
     id: str
     session: str
@@ -231,6 +240,7 @@ class Message(Schema):
     stopped_by: Person | None
     tool_calls: list[dict[str, Any]]
     attachments: list[Attachment]
+    reasoning: Reasoning | None
     usage: dict[str, Any] | None
     created_at: str
     started_at: str | None

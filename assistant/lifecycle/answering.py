@@ -11,22 +11,14 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from assistant import events, live, queue, report, wire
-from assistant.lifecycle import calls
+from assistant.lifecycle import calls, texts
 from assistant.lifecycle import usage as ledger
+from assistant.lifecycle.texts import Written as Written  # what the verbs here are told
 from assistant.lifecycle.turns import end_turn
 from assistant.models.message import Claim, Message, Status, next_version
 from assistant.models.one import one
 from assistant.models.session import ChatSession
 from assistant.models.worker import WorkerProcess
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """How far an attempt has come: the text so far and how many deltas it was shown in."""
-
-    content: str
-    seq: int
-    ends: tuple[int, ...] = ()  # where in it rounds of tool calls stand, in characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +49,14 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
         if message is None:
             return None
         job, ends = message.job, calls.ends_of(message)
-        text = message.content[: ends[-1]] if ends else ""
-        taken = {
+        text, reasoned = message.content[: ends[-1]] if ends else "", calls.reasoned_before(message)
+        taken = texts.held(message) | {
             "status": Status.PROCESSING,
             "worker_id": worker.pk,
             "attempt": message.attempt + 1,
             "content": text,
-            "salvage": message.best_text,
             "seq": 0,
+            **texts.reasoning(reasoned),
             "job": None,
             "is_parked": False,
             "started_at": message.started_at or timezone.now(),  # known here without asking, as it is told at once
@@ -82,7 +74,7 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
         if message.attempt > 1:
             events.message_reset(message, text, ends)
         events.message_written(message)
-    return Claim(message_id, message.session_id, worker.pk, message.attempt, job, text, ends)
+    return Claim(message_id, message.session_id, worker.pk, message.attempt, job, text, ends, reasoned)
 
 
 def checkpoint(written: dict[Claim, Written]) -> set[Claim]:
@@ -95,7 +87,9 @@ def checkpoint(written: dict[Claim, Written]) -> set[Claim]:
         for claim_, text in written.items():
             held = Message.objects.held_by(claim_)
             fresh = held.filter(seq__lte=text.seq)
-            stored = fresh.update(content=text.content, seq=text.seq, last_piece_at=Now(), version=next_version())
+            if text.reasoned:
+                fresh = fresh.filter(reasoning_seq__lte=text.reasoned.seq)
+            stored = fresh.update(last_piece_at=Now(), version=next_version(), **text.columns())
             if not stored and not held.exists():
                 lost.add(claim_)
     return lost
@@ -131,16 +125,14 @@ def hand_over(claim_: Claim, written: Written) -> bool:
         message = one(Message.objects.held_by(claim_))
         if message is None:
             return False
-        message.content = written.content
+        texts.take_over(message, written)
         Message.objects.held_by(claim_).update(
             status=Status.PENDING,
             worker=None,
             job=queue.enqueue(claim_.message_id),
-            content=written.content,
-            salvage=message.best_text,
-            seq=written.seq,
-            interruptions=message.interruptions + (written.seq > 0),
+            interruptions=message.interruptions + any(written.seqs),
             version=next_version(),
+            **texts.held(message),
         )
         events.message_changed(message)
     return True
@@ -178,37 +170,30 @@ def _end(
         message = one(Message.objects.held_by(claim_))
         if message is None:
             return False
-        message.content = written.content
-        content = written.content if failure is None else kept(message)
-        if content != written.content:
-            html = wire.rendered(content, written.ends)
+        texts.take_over(message, written)
+        ended = texts.ending(message, is_whole=failure is None)
+        if ended["content"] != written.content:
+            html = wire.rendered(ended["content"], written.ends)
         if message.rounds:
             calls.close_calls(message.pk)
         Message.objects.held_by(claim_).update(
             status=status,
-            content=content,
             html=html,
-            salvage="",
-            seq=written.seq,
             worker=None,
             is_parked=False,
-            usage=ledger.total_of(message.pk) or usage,  # of all attempts and rounds
             model=asked.model if asked else message.model,
             tried=(asked and asked.tried) or None,
-            is_bounced=bool(failure and asked and not asked.is_heard and not message.rounds and not content),
+            is_bounced=bool(failure and asked and not asked.is_heard and not message.rounds and not ended["content"]),
             error_code=failure.code if failure else "",
             error_note=report.redacted(failure.note)[:500] if failure else "",
             error_detail=failure.detail[:500] if failure else "",
             finished_at=Now(),
             version=next_version(),
+            **ended,
+            **ledger.columns(ledger.total_of(message.pk) or usage),  # of all attempts and rounds
         )
         events.message_changed(message)
         # A budget that is used up is its owner's failure, not the session's: what others ask goes on.
         end_turn(session, failed=failure is not None and failure.code != "over_quota")
         transaction.on_commit(lambda: live.discard(claim_.message_id))
     return True
-
-
-def kept(message: Message) -> str:
-    """What an ending without success keeps: the longest text that any attempt wrote; nothing, if that is blank."""
-    return message.best_text if message.best_text.strip() else ""

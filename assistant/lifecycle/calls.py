@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 
 from assistant.models.message import Message
 from assistant.models.tool_call import CallStatus, ToolCall
+from assistant.reasoned import Reasoned
 
 INTERRUPTED = (
     "Interrupted: the process that ran this call died in the middle of it. It is not known whether it took effect, and it "
@@ -30,6 +31,15 @@ def close_calls(message_id: UUID) -> None:
     ToolCall.objects.open().filter(message_id=message_id).update(
         status=CallStatus.CANCELLED, result=STOPPED, summary="Cancelled", finished_at=Now()
     )
+
+
+def reasoned_before(message: Message) -> Reasoned | None:
+    """What was thought on the way to the last round that is stored, as a new attempt begins with it."""
+    if not message.rounds or not message.reasoning:
+        return None
+    rounds = ToolCall.objects.filter(message_id=message.pk, place=0).order_by("-round")
+    at, seconds = rounds.values_list("reasoning_at", "reasoning_seconds")[0]
+    return Reasoned(message.reasoning[:at], 0, seconds) if at else None
 
 
 def ends_of(message: Message) -> tuple[int, ...]:

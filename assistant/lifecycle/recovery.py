@@ -16,8 +16,7 @@ from django_q.models import OrmQ
 
 from assistant import conf, events, live, queue, wire
 from assistant.failures import sentence
-from assistant.lifecycle import usage
-from assistant.lifecycle.answering import kept
+from assistant.lifecycle import texts, usage
 from assistant.lifecycle.calls import close_calls, ends_of
 from assistant.lifecycle.turns import end_turn, promote_next, take_live_text
 from assistant.models.message import Author, Message, Status, max_recoveries, next_version
@@ -78,17 +77,16 @@ def _requeue(message: Message, died: bool) -> None:
     queue.withdraw(message.job)
     if died:
         usage.record_lost(message)
+    was_shown = bool(message.seq or message.reasoning_seq)
     Message.objects.running().filter(pk=message.pk).update(
         status=Status.PENDING,
         worker=None,
         job=queue.enqueue(message.pk),
         is_parked=False,
-        content=message.content,
-        salvage=message.best_text,
-        seq=message.seq,
         recoveries=message.recoveries + died,
-        interruptions=message.interruptions + (message.status == Status.PROCESSING and message.seq > 0),
+        interruptions=message.interruptions + (message.status == Status.PROCESSING and was_shown),
         version=next_version(),
+        **texts.held(message),
     )
     _close_live_text(message)
 
@@ -102,23 +100,21 @@ def _close_live_text(message: Message) -> None:
 def _abandon(message: Message) -> None:
     if message.status == Status.PROCESSING:
         usage.record_lost(message)
-    content = kept(message)
+    ended = texts.ending(message)
     if message.rounds:
         close_calls(message.pk)
     Message.objects.running().filter(pk=message.pk).update(
         status=Status.ERROR,
-        content=content,
-        html=wire.rendered(content, ends_of(message)),
-        salvage="",
-        seq=message.seq,
+        html=wire.rendered(ended["content"], ends_of(message)),
         worker=None,
         job=None,
         is_parked=False,
-        usage=usage.total_of(message.pk),
         error_code="abandoned",
         error_detail=sentence("abandoned"),
         finished_at=Now(),
         version=next_version(),
+        **ended,
+        **usage.columns(usage.total_of(message.pk)),
     )
     _close_live_text(message)
 

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from assistant import events, queue
-from assistant.lifecycle.answering import Written
+from assistant.lifecycle.texts import Written
 from assistant.models.message import Claim, Message, Status, next_version
 from assistant.models.one import one
 from assistant.models.session import ChatSession
@@ -49,9 +49,9 @@ def open_round(claim: Claim, written: Written, number: int, calls: Sequence[NewC
     Done twice it is done once: a commit's answer may have been lost.
     """
     with transaction.atomic():
-        text = {"content": written.content, "seq": written.seq, "salvage": ""}
-        if not _held(claim, **text, rounds=number):
+        if not _held(claim, **written.columns(), salvage="", reasoning_salvage=None, rounds=number):
             return False
+        reasoned = written.reasoned
         if not ToolCall.objects.filter(message_id=claim.message_id, round=number).exists():
             ToolCall.objects.bulk_create(
                 ToolCall(
@@ -59,6 +59,8 @@ def open_round(claim: Claim, written: Written, number: int, calls: Sequence[NewC
                     round=number,
                     place=place,
                     at=len(written.content),
+                    reasoning_at=len(reasoned.content) if reasoned else 0,
+                    reasoning_seconds=reasoned.seconds if reasoned else 0.0,
                     call_id=call.call_id,
                     name=call.name,
                     arguments=call.arguments,
@@ -138,9 +140,8 @@ def _let_go(claim: Claim, written: Written, **changes: Any) -> None:
     Message.objects.held_by(claim).update(
         status=Status.PENDING,
         worker=None,
-        content=written.content,
-        seq=written.seq,
         version=next_version(),
+        **written.columns(),
         **changes,
     )
 

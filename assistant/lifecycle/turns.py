@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from assistant import conf, events, live, queue, wire
 from assistant.failures import sentence
-from assistant.lifecycle import usage
+from assistant.lifecycle import texts, usage
 from assistant.lifecycle.calls import close_calls, ends_of
 from assistant.models.ids import new_id
 from assistant.models.message import Author, Message, Status, next_version
@@ -165,24 +165,22 @@ def stop_answer(session: ChatSession, by: Any, answer: Message | None = None) ->
     if row is None:
         return None
     take_live_text(row)
-    content = row.best_text if row.best_text.strip() else ""
+    ended = texts.ending(row)
     if row.status == Status.PROCESSING and not row.is_alive():
         usage.record_lost(row)  # a living worker tells itself what the call has cost
     if row.rounds:
         close_calls(row.pk)
     session.messages.running().filter(pk=row.pk).update(
         status=Status.CANCELLED,
-        content=content,
-        html=wire.rendered(content, ends_of(row)),
-        seq=row.seq,
-        salvage="",
+        html=wire.rendered(ended["content"], ends_of(row)),
         is_parked=False,
-        usage=usage.total_of(row.pk),
         stopped_by=by,
         finished_at=Now(),
         worker=None,
         job=None,
         version=next_version(),
+        **ended,
+        **usage.columns(usage.total_of(row.pk)),
     )
     queue.withdraw(row.job)
     events.message_changed(row)
@@ -200,8 +198,8 @@ def take_live_text(message: Message) -> None:
     if message.status != Status.PROCESSING:
         return
     shown = live.seal(message.pk, message.attempt)
-    if shown is not None and shown.seq >= message.seq:
-        message.content, message.seq = shown.content, shown.seq
+    if shown is not None and shown.is_as_far_as(message.attempt, message.seq, message.reasoning_seq):
+        texts.take_over(message, texts.Written(shown.content, shown.seq, reasoned=shown.reasoned))
 
 
 def note_question(session: ChatSession, author: Any, mentioned: Sequence[int] = (), *, waits: bool = False) -> None:

@@ -53,7 +53,7 @@ def record(call: Call) -> None:
         UsageRecord.objects.bulk_create([_row(call, message)], ignore_conflicts=True)
         if message is not None and message.status not in UNFINISHED:
             changed = Message.objects.filter(pk=message.pk).exclude(status__in=UNFINISHED)
-            if changed.update(usage=total_of(call.message_id), version=next_version()):
+            if changed.update(version=next_version(), **columns(total_of(call.message_id))):
                 events.message_changed(message)
 
 
@@ -132,6 +132,11 @@ def total_of(message_id: UUID) -> dict[str, Any] | None:
     """The usage of one answer, over all its attempts and rounds, or None if it has made no call."""
     total = summed(UsageRecord.objects.filter(message_id=message_id))
     return total if total["calls"] else None
+
+
+def columns(total: dict[str, Any] | None) -> dict[str, Any]:
+    """Of the row of an answer that has used that."""
+    return {"usage": total, "reasoning_tokens": (total or {}).get("reasoning_tokens")}
 
 
 def by_model(records: QuerySet[UsageRecord]) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from assistant.models.ids import new_id
 from assistant.models.session import ChatSession, WhenBusy
 from assistant.models.system_prompt import SystemPrompt
 from assistant.models.worker import WorkerProcess
+from assistant.reasoned import Reasoned
 
 
 class Author(models.TextChoices):
@@ -64,6 +65,7 @@ class Claim:
     job: int | None = field(default=None, compare=False)  # the django-q2 job that delivered it, for the log
     kept: str = field(default="", compare=False, repr=False)  # the text of the rounds that earlier attempts completed
     ends: tuple[int, ...] = field(default=(), compare=False)  # where in it each of them ends, in characters
+    reasoned: Reasoned | None = field(default=None, compare=False, repr=False)  # what was thought in those rounds
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
@@ -157,6 +159,14 @@ class Message(models.Model):
     salvage = models.TextField(
         blank=True, help_text="The longest text of earlier attempts: kept if no later attempt does better."
     )
+    reasoning = models.TextField(blank=True, help_text="What the model thought; a million characters at most.")
+    reasoning_seconds = models.FloatField(null=True, blank=True)
+    reasoning_tokens = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Of all its requests, as far as the provider has told them."
+    )
+    reasoning_salvage = models.JSONField(
+        null=True, blank=True, help_text='What was thought for `salvage`: {"content", "seconds"}.'
+    )
     html = models.JSONField(null=True, blank=True, help_text='{"version": int, "blocks": [str]}, made at the end.')
 
     status = models.CharField(max_length=10, choices=Status)
@@ -167,6 +177,7 @@ class Message(models.Model):
         default=0, help_text="How often text that had been shown was begun anew: after a death, or a hand-over."
     )
     seq = models.PositiveIntegerField(default=0, help_text="Deltas of this attempt that `content` holds.")
+    reasoning_seq = models.PositiveIntegerField(default=0, help_text="The same of `reasoning`.")
     worker = models.ForeignKey(
         WorkerProcess, null=True, blank=True, on_delete=models.SET_NULL, related_name="messages"
     )
@@ -231,9 +242,17 @@ class Message(models.Model):
         return self.status not in UNFINISHED
 
     @property
-    def best_text(self) -> str:
-        """What an ending without a better text keeps."""
-        return max(self.content, self.salvage, key=lambda text: len(text.strip()))
+    def reasoned(self) -> Reasoned | None:
+        """What was thought for it, as stored; None: nothing."""
+        if not self.reasoning:
+            return None
+        return Reasoned(self.reasoning, self.reasoning_seq, self.reasoning_seconds or 0.0)
+
+    def best(self) -> tuple[str, Reasoned | None]:
+        """What an ending without a better text keeps, and what was thought for it: of the attempt that wrote more."""
+        earlier = self.reasoning_salvage and Reasoned(seq=self.reasoning_seq, **self.reasoning_salvage)
+        mine, before = (self.content, self.reasoned), (self.salvage, earlier)
+        return max(mine, before, key=lambda texts: [len(texts[0].strip()), len(texts[1].content) if texts[1] else 0])
 
     def is_alive(self) -> bool:
         """Whether something will bring this unfinished message on: checked, never guessed from its age.

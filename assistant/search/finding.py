@@ -35,7 +35,7 @@ def find(user: Any, query: str, limit: int, before: UUID | None = None) -> tuple
     found = (
         Message.objects.filter(backend.contains(terms), session__participants__user_id=user.pk)
         .select_related("session", "author")
-        .defer("html", "salvage")
+        .defer("html", "salvage", "reasoning", "reasoning_salvage")
         .order_by("-id")
     )
     if before is not None:
