@@ -18,6 +18,7 @@ from assistant import events, live, markup, valkey
 from assistant.lifecycle.texts import Written
 from assistant.models.message import Claim
 from assistant.reasoned import Reasoned
+from assistant.storable import storable
 
 logger = logging.getLogger(__name__)
 
@@ -263,20 +264,6 @@ class _Stopwatch:
 
     def break_off(self) -> None:
         self._last_thought = None
-
-
-def storable(text: str) -> tuple[str, str]:
-    """`text` without NUL, its surrogate pairs joined and lone ones replaced by U+FFFD; and a trailing first half.
-
-    JSON may carry a character beyond U+FFFF as two escapes, and a provider may cut between them.
-    """
-    half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
-    whole = text.removesuffix(half) if half else text
-    if "\x00" in whole:
-        whole = whole.replace("\x00", "")
-    if not whole.isascii() and any("\ud800" <= letter <= "\udfff" for letter in whole):
-        whole = whole.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return whole, half
 
 
 def _look_at(sending: asyncio.Future[None]) -> None:

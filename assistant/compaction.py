@@ -11,13 +11,13 @@ from contextlib import aclosing
 from typing import Any
 
 from assistant import llm
-from assistant.answer import storable
 from assistant.database import Database
 from assistant.history import shortened
 from assistant.lifecycle import compacting
 from assistant.models.message import Claim
 from assistant.patience import Source
 from assistant.pieces import ModelError, Text
+from assistant.storable import clean
 
 NEAR = 0.85  # of the model's limit: an answer needs room too
 FIRST_SHARE, SECOND_SHARE = 0.5, 0.9  # of the older text, by the number of the try
@@ -92,6 +92,6 @@ class _Scribe:
             async for piece in pieces:
                 if isinstance(piece, Text):
                     said.append(piece.text)
-        if not (content := storable("".join(said))[0].strip()):
+        if not (content := clean("".join(said)).strip()):
             raise ModelError("empty_response", "the summary is empty")
         return content

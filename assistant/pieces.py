@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assistant.failures import sentence
+from assistant.storable import clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class ModelError(Exception):
     ) -> None:
         super().__init__(code)
         self.code = code
-        self.raw = raw
-        self.detail = detail or sentence(code)
+        self.raw = clean(raw)  # both are stored
+        self.detail = clean(detail) or sentence(code)
         self.is_transient = is_transient  # the same request may well succeed in a moment
         self.retry_after = retry_after  # seconds, where the provider says when

@@ -17,7 +17,7 @@ import redis.asyncio
 from assistant import attached, conf, context, events, llm, report
 from assistant.answer import Answer
 from assistant.database import Database
-from assistant.failures import sentence
+from assistant.failures import CUTS, sentence
 from assistant.inquiry import Inquiry
 from assistant.lifecycle import answering, rounds, steering, usage
 from assistant.lifecycle.answering import Failure
@@ -253,12 +253,13 @@ class Turn:
 
     def _judge(self, finish: str | None) -> Failure | None:
         """Whether what the model sent, and how it ended, is an answer."""
-        if finish == "content_filter":
-            return Failure("content_filtered", sentence("content_filtered"))
-        if self.answer.is_blank:
+        if finish in ("content_filter", "refusal"):
+            code = "refusal" if finish == "refusal" else "content_filtered"
+            return Failure(code, sentence(code))
+        if self.answer.is_blank and finish not in CUTS:
             return Failure("empty_response", sentence("empty_response"))
         if finish not in llm.COMPLETE:
-            return Failure("incomplete_response", sentence("incomplete_response"))
+            return Failure("incomplete_response", CUTS.get(finish or "", sentence("incomplete_response")))
         return None
 
     def _judge_last(self) -> Failure | None:

@@ -6,7 +6,6 @@ import pytest
 
 from assistant.llm import insides
 from assistant.llm.library import library
-from assistant.llm.refusal import ProviderError
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
@@ -126,12 +125,3 @@ def test_gemini_is_asked_in_its_own_form_with_its_signatures():
     assert url.endswith("/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse")
     _, elsewhere = insides.gemini_address(dataclasses.replace(GEMINI, base="http://127.0.0.1:1"))
     assert elsewhere.startswith("http://127.0.0.1:1/") and "alt=sse" in elsewhere
-
-
-@pytest.mark.parametrize(
-    ("status", "raised"),
-    [(401, "AuthenticationError"), (404, "NotFoundError"), (429, "RateLimitError"), (500, "InternalServerError")],
-)
-def test_litellm_names_what_an_error_means(status, raised):
-    error = ProviderError("no", status, {"error": {"message": "no"}})
-    assert type(insides.exception_of("openai/gpt-4o", error)).__name__ == raised

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from assistant import llm
-from assistant.answer import storable
 from assistant.llm import by_litellm as slow_lane
 from assistant.llm import connection, lane, money, requests
 from assistant.llm.anthropic import MessagesReader
@@ -24,6 +23,7 @@ from assistant.llm.reader import RawUsage
 from assistant.llm.refusal import ProviderError
 from assistant.llm.responses import ResponsesReader
 from assistant.pieces import Finish, ModelError, Text, ToolCall, Usage
+from assistant.storable import storable
 from tests.provider import ProviderProcess, expected_text
 
 # litellm trips over its own libraries' warnings, which are errors in these tests.

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 import pytest
 
 from assistant import llm, outage, report, turn, valkey
-from assistant.answer import Answer, storable
+from assistant.answer import Answer
 from assistant.database import Database
 from assistant.failures import SENTENCES
 from assistant.lifecycle import recovery
@@ -18,6 +18,7 @@ from assistant.models.ids import new_id
 from assistant.models.message import Claim
 from assistant.runner import _first_prompt
 from assistant.snapshot import snapshot
+from assistant.storable import storable
 from assistant.turn import Stop, Turn
 from tests.acting import answer_of, ask, claimed, kill, now
 from tests.rounds import run_turn

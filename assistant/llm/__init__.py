@@ -1,7 +1,7 @@
 """The models, through litellm: a stream of typed pieces, and errors in our own categories.
 
-litellm says whom to ask, how, and what an error means. The protocols that most people use are read by `assistant.llm.lane`,
-for far less CPU; the others by litellm.
+litellm says whom to ask, and how. The protocols that most people use are read by `assistant.llm.lane`, for far less CPU;
+the others by litellm. What an error means is told from what the provider says.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from types import MappingProxyType
 from typing import Any
 
 from assistant import conf
-from assistant.llm import by_litellm, dialect, insides, lane, money, requests
+from assistant.llm import by_litellm, dialect, lane, money, requests
+from assistant.llm.cleaning import Cleaning
 from assistant.llm.errors import translated
 from assistant.llm.facts import count, keys_of, limit, sees
 from assistant.llm.money import cost
 from assistant.llm.question import Question
 from assistant.llm.reader import RawUsage
-from assistant.llm.refusal import ProviderError
 from assistant.llm.warming import preload
 from assistant.pieces import Finish, Kept, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall, Usage
 
@@ -28,7 +28,8 @@ __all__ = [
     "close", "cost", "count", "keys_of", "limit", "preload", "sees", "stream",
 ]  # fmt: skip
 
-COMPLETE = frozenset({"stop", "tool_calls", "function_call"})  # reasons to finish that make a whole answer
+# Reasons to finish that make a whole answer; `other` is a word that nobody knows, for an end that came in order.
+COMPLETE = frozenset({"stop", "tool_calls", "function_call", "other"})
 
 
 async def stream(
@@ -45,13 +46,17 @@ async def stream(
     long it may take as a whole is the caller's affair. Closing the iterator, or cancelling the task that reads it, closes
     the provider's connection at once. Raises ModelError, nothing else.
     """
+    cleaning = Cleaning()
     question = Question(model, dialect.adapted(model, messages, sees=sees(model)), tools, parameters)
     try:
         request = await _request_of(question) if conf.get("ASSISTANT_FAST_LANE") else None
         source = _by_lane(model, request) if request else by_litellm.stream(question)
         async with aclosing(source) as pieces:
             async for piece in pieces:
-                yield piece
+                for whole in cleaning.cleaned(piece):
+                    yield whole
+        for whole in cleaning.rest():
+            yield whole
     except (asyncio.CancelledError, GeneratorExit, ModelError):
         raise
     except Exception as error:
@@ -65,12 +70,9 @@ async def _request_of(question: Question) -> lane.Request | None:
 
 
 async def _by_lane(model: str, request: lane.Request) -> AsyncGenerator[Piece, None]:
-    try:
-        async with aclosing(lane.stream(request, conf.get("ASSISTANT_TIMEOUT"))) as pieces:
-            async for piece in pieces:
-                yield Usage(money.figures(model, piece.figures)) if isinstance(piece, RawUsage) else piece
-    except ProviderError as error:
-        raise insides.exception_of(model, error) from error
+    async with aclosing(lane.stream(request, conf.get("ASSISTANT_TIMEOUT"))) as pieces:
+        async for piece in pieces:
+            yield Usage(money.figures(model, piece.figures)) if isinstance(piece, RawUsage) else piece
 
 
 async def close() -> None:

@@ -205,12 +205,3 @@ def _vertex() -> Any:
     from litellm.llms.vertex_ai.vertex_llm_base import VertexBase
 
     return VertexBase()
-
-
-def exception_of(model: str, error: Exception) -> Exception:
-    """litellm's exception for a provider's error: it knows how a hundred of them word theirs."""
-    try:
-        provider = target_of(model).provider
-        return library().exception_type(model=model, original_exception=error, custom_llm_provider=provider)
-    except Exception as mapped:
-        return mapped

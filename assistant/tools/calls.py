@@ -17,13 +17,13 @@ from typing import Any
 from django.db import connections
 
 from assistant import conf, events
-from assistant.answer import storable
 from assistant.context import Prompt
 from assistant.history import arguments_of
 from assistant.lifecycle.rounds import NewCall, Outcome
 from assistant.models.message import Claim
 from assistant.models.tool_call import CallStatus, ToolCall
 from assistant.pieces import ToolCall as Asked
+from assistant.storable import clean
 from assistant.tools.declare import Context, Offered, Result, ToolError, first_line
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ _threads = threading.BoundedSemaphore(MOST_THREADS)
 def new_call(asked: Asked, tools: Mapping[str, Offered]) -> NewCall:
     """A call as it is stored: what the model wrote, without what no database stores, and what is known of the tool."""
     tool = tools.get(asked.name)
-    name, call_id, arguments = (_clean(text) for text in (asked.name, asked.id, asked.arguments))
+    name, call_id, arguments = (clean(text) for text in (asked.name, asked.id, asked.arguments))
     if tool is None:
         return NewCall(call_id, name, arguments, title=name or "A tool without a name")
     readable = arguments_of(arguments) is not None
@@ -48,8 +48,8 @@ def new_call(asked: Asked, tools: Mapping[str, Offered]) -> NewCall:
         call_id,
         name,
         arguments,
-        title=tool.title,
-        doing=tool.doing,
+        title=clean(tool.title),  # an MCP server's words
+        doing=clean(tool.doing),
         is_idempotent=tool.is_idempotent,
         needs_approval=tool.needs_approval and readable,  # nobody is asked to allow what can't be run
     )
@@ -123,7 +123,7 @@ async def _run(tool: Offered, context: Context, arguments: dict[str, Any]) -> Ou
         logger.exception("The tool %s failed (call %s).", tool.name, context.call_id)
         return _failed("The tool failed with an error of its own. The operator's log has the details.", "Failed")
     else:
-        return Outcome(CallStatus.SUCCESS, _shortened(_clean(result.text)), _clean(result.summary))
+        return Outcome(CallStatus.SUCCESS, _shortened(clean(result.text)), clean(result.summary))
     finally:
         if not working.done():
             working.cancel()
@@ -193,7 +193,7 @@ class _StatusLine:
     def say(self, text: str) -> None:
         """From any thread."""
         try:
-            self._loop.call_soon_threadsafe(self._note, _clean(str(text))[:200])
+            self._loop.call_soon_threadsafe(self._note, clean(str(text))[:200])
         except RuntimeError:
             return  # the loop has ended: nobody is listening
 
@@ -217,15 +217,9 @@ class _StatusLine:
 
 
 def _failed(result: str, summary: str) -> Outcome:
-    return Outcome(CallStatus.ERROR, _shortened(_clean(result)), _clean(summary))
+    return Outcome(CallStatus.ERROR, _shortened(clean(result)), clean(summary))
 
 
 def _shortened(text: str) -> str:
     most = conf.get("ASSISTANT_RESULT_LENGTH")
     return text if len(text) <= most else f"{text[:most]}\n[Cut off here; the whole has {len(text):,} characters.]"
-
-
-def _clean(text: str) -> str:
-    """Without what no database stores: NUL, and halves of characters."""
-    whole, half = storable(text)
-    return whole + ("\ufffd" if half else "")

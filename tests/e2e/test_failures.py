@@ -41,7 +41,7 @@ FAILURES = [
     ("words-403", "auth", 0),
     ("words-404", "invalid_model", 0),
     ("words-429", "rate_limited", 0),
-    ("words-quota", "rate_limited", 0),
+    ("words-quota", "out_of_credit", 0),
     ("words-500", "provider_error", 0),
     ("words-502", "provider_error", 0),
     ("words-503", "provider_error", 0),

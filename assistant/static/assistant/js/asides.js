@@ -7,6 +7,7 @@ const WHY = {
   provider_error: "had a problem",
   timeout: "silent",
   auth: "refused the key",
+  out_of_credit: "no credit left",
   invalid_model: "not known there",
   stalled: "said nothing",
 };

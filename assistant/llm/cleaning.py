@@ -1,0 +1,56 @@
+"""All that a provider says becomes storable here, in one place, whichever lane read it. See `assistant.storable`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from assistant.llm.endings import CONTEXT_LENGTH
+from assistant.pieces import Finish, Kept, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall
+from assistant.storable import clean, clean_deeply, storable
+
+
+class Cleaning:
+    """Of the pieces of one stream. A character that is cut in two comes whole, with the later piece."""
+
+    def __init__(self) -> None:
+        self.has_said = False  # something of an answer
+        self._half: dict[type[Text | Reasoning], str] = {}
+
+    def cleaned(self, piece: Piece) -> Iterator[Piece]:
+        """`piece` as it can be stored, or nothing where only half a character is there yet."""
+        match piece:
+            case Text(text) | Reasoning(text):
+                kind = type(piece)
+                self.has_said = self.has_said or kind is Text
+                whole, half = storable(self._half.pop(kind, "") + text)
+                if half:
+                    self._half[kind] = half
+                if whole == text:
+                    yield piece
+                elif whole:
+                    yield kind(whole)
+                return
+            case ToolCall(id_, name, arguments, extra):
+                self.has_said = True
+                piece = ToolCall(clean(id_), clean(name), clean(arguments), clean_deeply(extra))
+            case Kept(fields):
+                piece = Kept(clean_deeply(fields))
+            case Source(url, title):
+                piece = Source(clean(url), clean(title))
+            case Picture(type_):
+                piece = replace(piece, type=clean(type_))
+            case Finish(reason):
+                yield from self.rest()
+                if reason == CONTEXT_LENGTH and not self.has_said:
+                    raise ModelError(
+                        "context_overflow", "the provider says that the context is full, and nothing else"
+                    )
+                piece = replace(piece, reason=clean(reason))
+        yield piece
+
+    def rest(self) -> Iterator[Piece]:
+        """What stands for halves whose second half never came."""
+        for kind in list(self._half):
+            del self._half[kind]
+            yield kind("\ufffd")

@@ -1,0 +1,46 @@
+"""What a provider, a model or a tool said, as every database stores it: without NUL and without halves of characters.
+
+PostgreSQL refuses NUL in a text; no database takes half of a surrogate pair, which JSON can carry as an escape.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def storable(text: str) -> tuple[str, str]:
+    """`text` without NUL, its surrogate pairs joined and lone ones replaced by U+FFFD; and a trailing first half.
+
+    JSON may carry a character beyond U+FFFF as two escapes, and a provider may cut between them: who reads a text in
+    pieces puts the half before the next one.
+    """
+    if _UNSTORABLE.search(text) is None:
+        return text, ""
+    half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+    whole = (text.removesuffix(half) if half else text).replace("\x00", "")
+    if not whole.isascii():
+        whole = whole.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole, half
+
+
+def clean(text: str) -> str:
+    """The same of a text that is whole: a trailing half is replaced too."""
+    whole, half = storable(text)
+    return whole + "\ufffd" if half else whole
+
+
+def clean_deeply(value: Any) -> Any:
+    """The same of all texts in what JSON can hold. A key becomes a text; a number that is none (NaN) becomes null."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(str(name)): clean_deeply(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean_deeply(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
