@@ -23,6 +23,7 @@ pytestmark = [
 PROTOCOLS = {
     "openai": "openai/",
     "anthropic": "anthropic/claude-sonnet-4-5~",
+    "gemini": "gemini/gemini-2.5-flash~",
 }
 everywhere = pytest.mark.parametrize("protocol", PROTOCOLS)
 
