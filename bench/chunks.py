@@ -1,7 +1,7 @@
-"""The CPU of one chunk, by each protocol, by our lane and by litellm in turn: `python -m bench.chunks --out docs/models.md`.
+"""The CPU of one chunk, by each protocol, our lane and litellm in turn: `python -m bench.chunks --out docs/models.md`.
 
-Thread time of the reading process, from a strict fake on this machine, divided by the chunks; the call's own cost is taken out
-by asking for two lengths. Ratios carry over to other machines, times don't.
+Thread time of the reading process, from a strict fake on this machine, divided by the chunks; the call's own cost is taken
+out by asking for two lengths. Ratios carry over to other machines, times don't.
 """
 
 from __future__ import annotations
