@@ -47,22 +47,36 @@ async def heard(model: str, messages: list[dict[str, Any]] | str, **parameters: 
         **({"_skip_mcp_handler": True} if "tools" in parameters else {}),
         **parameters,
     )
-    found, chunks = Heard(), []
+    found, chunks, calls = Heard(), [], list[dict[str, Any]]()
     try:
         async for chunk in response:
             chunks.append(chunk)
             for choice in chunk.choices[:1]:
                 found.text += choice.delta.content or ""
                 found.reasoning += getattr(choice.delta, "reasoning_content", None) or ""
+                _add(calls, choice.delta.tool_calls or ())
                 found.finish = choice.finish_reason or found.finish
             if usage := getattr(chunk, "usage", None):
                 found.usage = usage.model_dump()
     finally:
         await response.aclose()
     found.message = litellm.stream_chunk_builder(chunks, messages=asked).choices[0].message.model_dump()
-    called = [call["function"] for call in found.message.get("tool_calls") or ()]
-    found.calls = [(function["name"], function["arguments"]) for function in called]
+    if calls:
+        found.message["tool_calls"] = calls
+    found.calls = [(call["function"]["name"], call["function"]["arguments"]) for call in calls]
     return found
+
+
+def _add(calls: list[dict[str, Any]], parts: Any) -> None:
+    """One fragment after the other. litellm's own builder joins two calls of Ollama's, which have the same index."""
+    for part in parts:
+        if part.id and all(call["id"] != part.id for call in calls):
+            function = {"name": part.function.name, "arguments": part.function.arguments or ""}
+            calls.append({"id": part.id, "type": "function", "function": function})
+            if fields := getattr(part, "provider_specific_fields", None):
+                calls[-1]["provider_specific_fields"] = fields
+        else:
+            calls[part.index or 0]["function"]["arguments"] += part.function.arguments or ""
 
 
 def with_results(messages: list[dict[str, Any]], answer: Heard, **changed: Any) -> list[dict[str, Any]]:

@@ -164,14 +164,17 @@ class Protocol(ABC):
     async def answer(
         self, request: web.Request, body: dict[str, Any], model: Any, *, stream: bool
     ) -> web.StreamResponse:
-        name = script_name(model) if isinstance(model, str) else ""
-        more = {"protocol": self.name, "path": request.path_qs}
-        record = self.provider.memory.record(name, "", stream, body, request.headers, **more)
+        record = self.note(request, body, model, stream=stream)
         with self.provider.answering(record):
             try:
                 return await self._answer(request, record)
             except Refused as refused:
                 return self._refused(record, refused)
+
+    def note(self, request: web.Request, body: dict[str, Any], model: Any, *, stream: bool) -> Record:
+        name = script_name(model) if isinstance(model, str) else ""
+        more = {"protocol": self.name, "path": request.path_qs}
+        return self.provider.memory.record(name, "", stream, body, request.headers, **more)
 
     async def _answer(self, request: web.Request, record: Record) -> web.StreamResponse:
         body = record.body

@@ -27,7 +27,16 @@ class ProtocolsProcess(ProviderProcess):
             "ANTHROPIC_API_KEY": KEY,
             "GEMINI_API_BASE": f"{root}/gemini/v1beta",
             "GEMINI_API_KEY": KEY,
+            "OLLAMA_API_BASE": f"{root}/ollama",
         }
+
+    def requests(self, model: str | None = None, times: bool = False) -> list[dict[str, Any]]:
+        """What models were asked; without the questions about them."""
+        return [record for record in super().requests(model, times) if not record["is_lookup"]]
+
+    def lookups(self, model: str | None = None) -> list[dict[str, Any]]:
+        """What was asked about models (Ollama's /api/show)."""
+        return [record for record in super().requests(model) if record["is_lookup"]]
 
     def problems(self) -> list[str]:
         """The rules that requests broke, in the providers' words."""

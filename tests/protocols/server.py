@@ -11,8 +11,9 @@ from tests.provider.server import Provider
 from .anthropic import Anthropic
 from .base import Protocol
 from .gemini import Gemini
+from .ollama import Ollama
 
-PROTOCOLS: tuple[type[Protocol], ...] = (Anthropic, Gemini)
+PROTOCOLS: tuple[type[Protocol], ...] = (Anthropic, Gemini, Ollama)
 
 
 class Protocols(Provider):

@@ -25,6 +25,7 @@ class Record:
     headers: dict[str, str]
     protocol: str = "openai"
     path: str = ""  # of the address that was asked, with its query
+    is_lookup: bool = False  # asked about a model, not the model itself
     problem: str | None = None  # which rule of the protocol it broke, in the provider's words
     at: float = field(default_factory=time.monotonic)
     status: int | None = None
@@ -93,6 +94,11 @@ class Memory:
             return steps[min(number, len(steps) - 1)]
         found = scripts.parse(model)
         return found.on_attempt(self._count((model, "attempt", question, str(stream))))
+
+    def peek(self, model: str) -> Script:
+        """The script of a model, as its first request meets it. Raises ScriptError."""
+        posted = self._posted.get(model)
+        return posted[0][0] if posted else scripts.parse(model)
 
     def _count(self, key: tuple[str, ...]) -> int:
         self._seen[key] += 1

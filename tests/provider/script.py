@@ -64,6 +64,7 @@ Other
     nousage *          nothing is said about tokens
     show=SECONDS *     Ollama's /api/show takes so long; `show=hang` never answers; `show=404`, `show=500`: such
                        an error (100 and more are errors)
+    plain *            a model of Ollama's that knows neither tools nor thinking, and refuses them
     tag=ANY            nothing: makes the name unique
 
 The same names are the keys of a step of a posted script (server.py), true for those without a value. There
@@ -147,6 +148,7 @@ class Script:
     cached: tuple[int, int] | None = None
     nousage: bool = False
     show: float = 0.0
+    plain: bool = False
 
     def offset(self, index: int) -> float:
         """Seconds from the first token to token `index`."""
@@ -181,7 +183,20 @@ FAULTS = (
 )  # fmt: skip
 
 _KINDS = {"words", "paced", "unicode", "markdown", "echo", "blank", "empty", "results", "images"}
-_FLAGS = {"salt", "split", "quota", "filter", "policy", "nodone", "hidden", "inline", "picture", "stops", "nousage"}
+_FLAGS = {
+    "salt",
+    "split",
+    "quota",
+    "filter",
+    "policy",
+    "nodone",
+    "hidden",
+    "inline",
+    "picture",
+    "stops",
+    "nousage",
+    "plain",
+}
 _COUNTS = {"n", "think", "burst", "hold", "status", "cut", "reset", "silence", "error", "bad", "fails",
            "rounds", "fragment", "preamble", "cite"}  # fmt: skip
 _SECONDS = {"rate", "first", "pause", "keepalive", "retryafter"}
