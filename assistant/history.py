@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from assistant.models.tool_call import ToolCall
+from assistant.blank import is_blank
+from assistant.llm.pairing import EMPTY_RESULT
+from assistant.models.tool_call import CallStatus, ToolCall
 
 ChatMessage = dict[str, Any]
 
@@ -42,7 +44,7 @@ def lines_of_rounds(
         lines += _round(content[start:end].strip(), of_round, used_ids, longest_result)
         lines += joined.get(number, ())
         start = end
-    if rest := content[start:].strip():
+    if not is_blank(rest := content[start:].strip()):
         lines.append({"role": "assistant", "content": rest})
     return lines
 
@@ -58,10 +60,14 @@ def _round(text: str, calls: Sequence[ToolCall], used_ids: set[str], longest_res
         for id_, call in zip(ids, calls, strict=True)
     ]
     answered = [
-        {"role": "tool", "tool_call_id": id_, "content": shortened(call.result or NO_RESULT, longest_result)}
+        {"role": "tool", "tool_call_id": id_, "content": shortened(call.result or _nothing(call), longest_result)}
         for id_, call in zip(ids, calls, strict=True)
     ]
-    return [{"role": "assistant", "content": text or None, "tool_calls": asked}, *answered]
+    return [{"role": "assistant", "content": None if is_blank(text) else text, "tool_calls": asked}, *answered]
+
+
+def _nothing(call: ToolCall) -> str:
+    return EMPTY_RESULT if call.status == CallStatus.SUCCESS else NO_RESULT
 
 
 def shortened(text: str, longest: int | None) -> str:
@@ -69,7 +75,8 @@ def shortened(text: str, longest: int | None) -> str:
     if longest is None or len(text) <= longest:
         return text
     half = longest // 2
-    return f"{text[:half]}\n[…]\n{text[-half:]}"
+    end = text[len(text) - half :]
+    return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters are left out here …]\n{end}"
 
 
 def _id_of(call: ToolCall, used: set[str]) -> str:
@@ -80,7 +87,9 @@ def _id_of(call: ToolCall, used: set[str]) -> str:
 
 
 def _name_of(call: ToolCall) -> str:
-    return _NOT_IN_A_NAME.sub("_", call.name)[:64] or "unknown"
+    """As providers take it; Gemini's wants no digit at the beginning."""
+    name = _NOT_IN_A_NAME.sub("_", call.name)[:64] or "unknown"
+    return name if name[0].isalpha() or name[0] == "_" else f"_{name[:63]}"
 
 
 def _arguments_of(call: ToolCall) -> str:
