@@ -34,6 +34,7 @@ TASK = (
 
 async def is_near_limit(model: str, messages: list[dict[str, Any]]) -> bool:
     """Whether `messages` come near to what `model` can read. False if nobody knows its limit."""
+    await llm.learn(model)
     limit = llm.limit(model)
     if limit is None:
         return False

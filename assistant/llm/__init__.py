@@ -13,11 +13,11 @@ from types import MappingProxyType
 from typing import Any
 
 from assistant import conf
-from assistant.llm import by_litellm, dialect, lane, money, requests
+from assistant.llm import aside, by_litellm, dialect, lane, money, requests
 from assistant.llm.cleaning import Cleaning
 from assistant.llm.errors import translated
-from assistant.llm.facts import count, keys_of, limit, sees
-from assistant.llm.money import cost
+from assistant.llm.facts import count, keys_of, learn, limit, note_output_limit, output_limit, sees
+from assistant.llm.money import cost, extended, is_priced
 from assistant.llm.question import Question
 from assistant.llm.reader import RawUsage
 from assistant.llm.warming import preload
@@ -25,7 +25,8 @@ from assistant.pieces import Finish, Kept, ModelError, Picture, Piece, Reasoning
 
 __all__ = [
     "COMPLETE", "Finish", "Kept", "ModelError", "Picture", "Piece", "Reasoning", "Source", "Text", "ToolCall", "Usage",
-    "close", "cost", "count", "keys_of", "limit", "preload", "sees", "stream",
+    "close", "cost", "count", "extended", "is_priced", "keys_of", "learn", "limit", "note_output_limit", "output_limit",
+    "preload", "sees", "stream",
 ]  # fmt: skip
 
 # Reasons to finish that make a whole answer; `other` is a word that nobody knows, for an end that came in order.
@@ -42,15 +43,19 @@ async def stream(
     """Asks `model` (a litellm id) and yields what it sends, as it comes; calls of tools once each when they are whole.
 
     `messages` are in OpenAI's chat format, `tools` in that of its functions; `parameters` (temperature, ...) are passed
-    on, and what the model does not know of them is left out. After ASSISTANT_TIMEOUT seconds without a byte it ends; how
-    long it may take as a whole is the caller's affair. Closing the iterator, or cancelling the task that reads it, closes
-    the provider's connection at once. Raises ModelError, nothing else.
+    on, and what the model does not know of them is left out. Whatever the messages, they are sent as this model takes them
+    (see `assistant.llm.dialect`). After ASSISTANT_TIMEOUT seconds without a byte it ends; how long it may take as a whole
+    is the caller's affair. Closing the iterator, or cancelling the task that reads it, closes the provider's connection at
+    once. Raises ModelError, nothing else.
     """
+    await learn(model)
     cleaning = Cleaning()
+    if not dialect.may_think(model, messages):
+        parameters = dialect.without_thinking(parameters)
     question = Question(model, dialect.adapted(model, messages, sees=sees(model)), tools, parameters)
     try:
         request = await _request_of(question) if conf.get("ASSISTANT_FAST_LANE") else None
-        source = _by_lane(model, request) if request else by_litellm.stream(question)
+        source = _by_lane(model, request) if request else _by_litellm(question)
         async with aclosing(source) as pieces:
             async for piece in pieces:
                 for whole in cleaning.cleaned(piece):
@@ -65,14 +70,26 @@ async def stream(
 
 async def _request_of(question: Question) -> lane.Request | None:
     if requests.takes_long(question):
-        return await asyncio.to_thread(requests.request_of, question)
+        async with asyncio.timeout(conf.get("ASSISTANT_TIMEOUT")):
+            return await aside.called(_provider(question.model), requests.request_of, question)
     return requests.request_of(question)
 
 
 async def _by_lane(model: str, request: lane.Request) -> AsyncGenerator[Piece, None]:
     async with aclosing(lane.stream(request, conf.get("ASSISTANT_TIMEOUT"))) as pieces:
         async for piece in pieces:
-            yield Usage(money.figures(model, piece.figures)) if isinstance(piece, RawUsage) else piece
+            if not isinstance(piece, RawUsage):
+                yield piece
+            elif figures := money.figures(model, piece.figures):
+                yield Usage(figures)
+
+
+def _by_litellm(question: Question) -> AsyncGenerator[Piece, None]:
+    return aside.streamed(_provider(question.model), lambda: by_litellm.stream(question))
+
+
+def _provider(model: str) -> str:
+    return model.partition("/")[0]
 
 
 async def close() -> None:

@@ -40,21 +40,26 @@ async def stream(question: Question) -> AsyncGenerator[Piece, None]:
     try:
         async for chunk in response:
             for piece in reader.event("", _without_reason(chunk.model_dump(exclude_none=True))):
-                yield _counted(question.model, piece)
+                if counted := _counted(question.model, piece):
+                    yield counted
             if time.monotonic() - yielded_at > LOOP_SHARE_SECONDS:
                 # Chunks that are already here are read without ever waiting: a fast model would starve the others.
                 await asyncio.sleep(0)
                 yielded_at = time.monotonic()
         reader.end_said(reasons.last)
         for piece in reader.end():
-            yield _counted(question.model, piece)
+            if counted := _counted(question.model, piece):
+                yield counted
     finally:
         # Without this the provider goes on sending until the garbage collector comes by, which may be never.
         await _close(response)
 
 
-def _counted(model: str, piece: Raw) -> Piece:
-    return Usage(money.figures(model, piece.figures)) if isinstance(piece, RawUsage) else piece
+def _counted(model: str, piece: Raw) -> Piece | None:
+    if not isinstance(piece, RawUsage):
+        return piece
+    figures = money.figures(model, piece.figures)
+    return Usage(figures) if figures else None
 
 
 def _without_reason(chunk: dict[str, Any]) -> dict[str, Any]:

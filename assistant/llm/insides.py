@@ -7,11 +7,20 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from assistant.llm.library import library
+from assistant.llm.tokens import Tokens
+
+OLLAMA = frozenset({"ollama", "ollama_chat"})
+SIGNING_IN = frozenset({"github_copilot", "chatgpt"})
+# Of these litellm asks somebody whenever it is asked about a model, and waits for the answer.
+ASKING = OLLAMA | SIGNING_IN | {"lemonade", "huggingface"}
+
+_registering = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,11 @@ class Target:
     name: str  # the model's, as the provider knows it
     key: str | None
     base: str | None  # the address, where it says one
+
+
+def signs_in(model: str) -> bool:
+    """Whether litellm signs in somewhere, and waits for that, as soon as it is asked whose `model` is."""
+    return model.partition("/")[0] in SIGNING_IN
 
 
 def target_of(model: str) -> Target:
@@ -89,6 +103,8 @@ def thinks(target: Target) -> bool:
 
 def is_chat(target: Target) -> bool:
     """Whether litellm knows no other mode (embedding, image generation, the older completions) of the model."""
+    if target.provider in ASKING:
+        return True
     try:
         mode = library().get_model_info(target.name, custom_llm_provider=target.provider).get("mode")
     except Exception:
@@ -205,3 +221,56 @@ def _vertex() -> Any:
     from litellm.llms.vertex_ai.vertex_llm_base import VertexBase
 
     return VertexBase()
+
+
+def spare(model: str) -> None:
+    """Keeps litellm from asking Ollama about `model`, whom it asks about whatever it does not list."""
+    if model.partition("/")[0] in OLLAMA:
+        register(model, {})
+
+
+def register(model: str, entry: Mapping[str, Any]) -> None:
+    """Puts a model that runs on Ollama into litellm's list, by both its names. What is listed litellm asks nobody about.
+
+    The list is replaced, not changed: other threads may be going through it.
+    """
+    litellm = library()
+    name = model.partition("/")[2]
+    said = {field: value for field, value in entry.items() if value is not None}
+    with _registering:
+        listed = litellm.model_cost
+        entries = {
+            f"{provider}/{name}": {"litellm_provider": provider, "mode": "chat"}
+            | listed.get(f"{provider}/{name}", {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0})
+            | said
+            for provider in ("ollama", "ollama_chat")
+        }
+        litellm.model_cost = {**listed, **entries}
+        litellm.utils._invalidate_model_cost_lowercase_map()
+
+
+def cost_of(model: str, tokens: Tokens) -> float:
+    """US dollars by litellm's list, with its tiers, caches and hours. Raises whatever litellm raises."""
+    from litellm.types.utils import (
+        CacheCreationTokenDetails,
+        CompletionTokensDetailsWrapper,
+        PromptTokensDetailsWrapper,
+        Usage,
+    )
+
+    writes = CacheCreationTokenDetails(
+        ephemeral_5m_input_tokens=tokens.cache_write - tokens.cache_write_hour,
+        ephemeral_1h_input_tokens=tokens.cache_write_hour,
+    )
+    usage = Usage(
+        prompt_tokens=tokens.read,
+        completion_tokens=tokens.written,
+        total_tokens=tokens.read + tokens.written,
+        prompt_tokens_details=PromptTokensDetailsWrapper(
+            cached_tokens=tokens.cached,
+            cache_creation_tokens=tokens.cache_write,
+            cache_creation_token_details=writes if tokens.cache_write else None,
+        ),
+        completion_tokens_details=CompletionTokensDetailsWrapper(reasoning_tokens=tokens.thought),
+    )
+    return float(sum(library().cost_per_token(model=model, usage_object=usage)))

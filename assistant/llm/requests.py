@@ -25,7 +25,7 @@ def request_of(question: Question) -> Request | None:
 
     That is so for protocols that nobody here reads, and for whatever is unusual. Raises what litellm raises.
     """
-    if insides.is_customised():
+    if insides.is_customised() or insides.signs_in(question.model):
         return None
     target = insides.target_of(question.model)
     make = _MAKERS.get(target.provider, _openai)

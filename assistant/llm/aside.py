@@ -1,0 +1,104 @@
+"""A place beside the worker's loop for streams that may stand still: a thread with its own loop, one for each provider.
+
+litellm signs in, looks up and imports wherever it happens to need it, with whatever library a provider has (google.auth,
+boto3, ...), and waits there. Here that is its own trouble: other providers' answers, heartbeats and Stop go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from typing import TypeVar
+
+from assistant.llm.question import Question
+from assistant.pieces import Piece
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 2.0  # with a stream that is told to end; it goes on ending by itself
+THREADS = 2
+MOST_WAITING = 1_000  # pieces; then it waits for the reader
+
+
+_threads: dict[str, ThreadPoolExecutor] = {}
+_places: dict[str, asyncio.AbstractEventLoop] = {}
+_lock = threading.Lock()
+
+
+async def streamed(provider: str, source: Callable[[], AsyncGenerator[Piece, None]]) -> AsyncGenerator[Piece, None]:
+    """The pieces of `source()`, which is read in `provider`'s place. Raises what it raises.
+
+    Closing the iterator, or cancelling the task that reads it, closes the source at once, and waits a moment for it.
+    """
+    reading = _Reading(_place(provider), source)
+    try:
+        while (piece := await reading.coming.get()) is not None:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+    finally:
+        await reading.stop()
+
+
+async def called(provider: str, work: Callable[[Question], T], question: Question) -> T:
+    """`work(question)` in a thread of `provider`'s, which may sign in there, or take long."""
+    with _lock:
+        if provider not in _threads:
+            _threads[provider] = ThreadPoolExecutor(THREADS, thread_name_prefix=f"aside {provider}")
+    return await asyncio.get_running_loop().run_in_executor(_threads[provider], work, question)
+
+
+class _Reading:
+    """One stream in another thread's loop, as seen from the running one."""
+
+    def __init__(self, place: asyncio.AbstractEventLoop, source: Callable[[], AsyncGenerator[Piece, None]]) -> None:
+        self.coming: asyncio.Queue[Piece | Exception | None] = asyncio.Queue()  # None: that was all
+        self._home, self._place, self._source = asyncio.get_running_loop(), place, source
+        self._ended = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None  # the place's
+        place.call_soon_threadsafe(self._begin)
+
+    async def stop(self) -> None:
+        if self._ended.is_set():
+            return
+        self._place.call_soon_threadsafe(self._cancel)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), PATIENCE_SECONDS)
+
+    # What follows runs in the place's thread.
+
+    def _begin(self) -> None:
+        self._task = self._place.create_task(self._read())
+        self._task.add_done_callback(lambda _: self._tell(self._ended.set))
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _read(self) -> None:
+        last: Exception | None = None
+        try:
+            async with aclosing(self._source()) as pieces:
+                async for piece in pieces:
+                    self._tell(self.coming.put_nowait, piece)
+                    while self.coming.qsize() > MOST_WAITING:
+                        await asyncio.sleep(0.01)
+        except Exception as error:
+            last = error
+        self._tell(self.coming.put_nowait, last)
+
+    def _tell(self, what: Callable[..., None], *args: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the reader's loop is closed: nobody is interested
+            self._home.call_soon_threadsafe(what, *args)
+
+
+def _place(provider: str) -> asyncio.AbstractEventLoop:
+    with _lock:
+        if provider not in _places:
+            loop = _places[provider] = asyncio.new_event_loop()
+            threading.Thread(target=loop.run_forever, name=f"litellm {provider}", daemon=True).start()
+        return _places[provider]
