@@ -9,6 +9,7 @@ pytest-xdist has a folder, a Valkey and a key prefix of its own.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -30,6 +31,7 @@ from assistant import events, llm, outage, queue, valkey
 from assistant.embedded import command, socket_path
 from assistant.models import ChatSession, Participant, WorkerProcess
 from assistant.models.participant import Role
+from tests.llamacpp import LlamaServer
 from tests.protocols import ProtocolsProcess
 from tests.provider import ProviderProcess
 
@@ -198,6 +200,18 @@ def protocols(
     settings.ASSISTANT_FALLBACK_MODELS = []
     settings.ASSISTANT_ESCALATION_MODEL = ""
     return protocols_process
+
+
+@pytest.fixture(scope="session")
+def llama_server() -> Iterator[LlamaServer]:
+    """A real llama.cpp server with a tiny model of the tests' own."""
+    if importlib.util.find_spec("xllamacpp") is None:
+        reason = "There is no wheel of xllamacpp, which ships llama.cpp's server, for this machine."
+        if os.environ.get("CI", "").lower() in ("1", "true"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with LlamaServer() as server:
+        yield server
 
 
 # --- the cast ---

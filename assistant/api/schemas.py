@@ -59,13 +59,6 @@ class Tried(Schema):
     seconds: float
 
 
-class Missing(Schema):
-    """A server without whose tools an answer is written."""
-
-    title: str
-    why: str = Field(description="starting, away, or unauthorized: somebody has to connect it again.")
-
-
 class Person(Schema):
     id: int
     name: str
@@ -244,7 +237,6 @@ class Message(Schema):
     settings: dict[str, Any] | None
     error: Failure | None
     tried: list[Tried]
-    missing: list[Missing]
     stopped_by: Person | None
     tool_calls: list[dict[str, Any]]
     attachments: list[Attachment]

@@ -101,7 +101,6 @@ class Protocol(ABC):
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
-        self.forget()
 
     @abstractmethod
     def routes(self) -> Iterable[web.RouteDef]: ...

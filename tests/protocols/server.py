@@ -12,9 +12,8 @@ from .anthropic import Anthropic
 from .base import Protocol
 from .gemini import Gemini
 from .ollama import Ollama
-from .responses import Responses
 
-PROTOCOLS: tuple[type[Protocol], ...] = (Anthropic, Gemini, Ollama, Responses)
+PROTOCOLS: tuple[type[Protocol], ...] = (Anthropic, Gemini, Ollama)
 
 
 class Protocols(Provider):
