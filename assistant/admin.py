@@ -26,6 +26,7 @@ from assistant.models import (
     Budget,
     ChatSession,
     Invitation,
+    McpProblem,
     McpServer,
     Message,
     Participant,
@@ -331,7 +332,11 @@ class McpServerAdmin(admin.ModelAdmin):
     """MCP servers. Only superusers enter them: a command is run on the workers' machines, and `${NAME}` in a header sends
     what stands in the workers' environment, keys among it, to whatever address is given."""
 
-    list_display = ["name", "title", "url", "is_enabled", "approval"]
+    list_display = ["name", "title", "url", "is_enabled", "approval", "problem"]
+
+    @admin.display(description="away because")
+    def problem(self, server: McpServer) -> str:
+        return McpProblem.objects.filter(name=server.name).values_list("reason", flat=True).first() or ""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)
@@ -344,6 +349,13 @@ class McpServerAdmin(admin.ModelAdmin):
         if db_field.name == "url":
             kwargs["assume_scheme"] = "https"
         return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+
+@admin.register(McpProblem)
+class McpProblemAdmin(ReadOnly):
+    """Why servers can't be used, those of the file too. A row goes when a worker reaches its server again."""
+
+    list_display = ["name", "reason", "noted_at"]
 
 
 @admin.register(Invitation)

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +57,8 @@ class Outcome:
 
 
 def unread(messages: Sequence[Message]) -> list[StoredFile]:
-    """The files of `messages`, with their attachments prefetched, that nobody has read yet; the newest first."""
-    files = {a.file.pk: a.file for m in messages if not m.is_answer for a in m.attachments.all()}
+    """The files of `messages`, prefetched as for `parts_of`, that nobody has read yet; the newest first."""
+    files = {a.file.pk: a.file for _, ones in _owned(messages) for a in ones}
     waiting = [file for file in files.values() if file.prepared_at is None and file.written_at is not None]
     return sorted(waiting, key=lambda file: file.pk, reverse=True)[:FILES_AT_ONCE]
 
@@ -157,23 +157,34 @@ def _store_small(file: StoredFile, content: bytes) -> str:
 
 
 def parts_of(messages: Sequence[Message], *, sees: bool) -> dict[Any, list[Part]]:
-    """By message id, what a model is given of each message's files, in OpenAI's form of content parts.
+    """What a model is given of the files of each message, by its id, in OpenAI's form of content parts; and of the images
+    of each tool call, by the call's.
 
-    `messages` in their order, with their attachments prefetched. Images come as data URLs where the model `sees` them, the
-    newest ones of the conversation up to a limit; otherwise a line says that there is one.
+    `messages` in their order, with the attachments of questions, and of answers the calls with their images prefetched.
+    Images come as data URLs where the model `sees` them, the newest ones of the conversation up to a limit; otherwise a
+    line says that there is one.
     """
-    asked = [m for m in messages if not m.is_answer and m.status != Status.CANCELLED]
-    attached = {m.pk: list(m.attachments.all()) for m in asked}
-    shown = _newest_images([a for m in asked for a in attached[m.pk]]) if sees else set()
+    attached = dict(_owned([m for m in messages if m.is_answer or m.status != Status.CANCELLED]))
+    shown = _newest_images([a for ones in attached.values() for a in ones]) if sees else set()
     return {
         pk: [part for one in ones for part in _parts(one, is_shown=one.pk in shown, sees=sees)]
         for pk, ones in attached.items()
-        if ones
     }
 
 
 def has_images(messages: Sequence[Message]) -> bool:
-    return any(a.file.is_image for m in messages if not m.is_answer for a in m.attachments.all())
+    return any(a.file.is_image for _, ones in _owned(messages) for a in ones)
+
+
+def _owned(messages: Sequence[Message]) -> Iterator[tuple[Any, list[Attachment]]]:
+    """What people have attached, by the message's id, and what tools have found, by the call's; in order."""
+    for message in messages:
+        if not message.is_answer:
+            owned = [(message.pk, list(message.attachments.all()))]
+        else:
+            calls = message.tool_calls.all() if message.rounds else ()
+            owned = [(call.pk, list(call.images.all())) for call in calls if call.image_count]
+        yield from ((pk, ones) for pk, ones in owned if ones)
 
 
 def _newest_images(attachments: list[Attachment]) -> set[Any]:

@@ -93,13 +93,13 @@ def _answer_of(claim: Claim) -> Any:
 def _prompt(answer: Any, longest_result: int | None = None) -> Prompt:
     summary = Summary.before(answer.session, answer.reply_to.position) if answer.has_summary else None
     messages = history_before(answer, summary)
-    files, unread = _files_of(messages, answer.model) if answer.has_files else ({}, [])
+    # Most answers have no calls, and the first word waits for each query.
+    prefetch_related_objects([m for m in (*messages, answer) if m.rounds], "tool_calls__decided_by")
+    files, unread = _files_of([*messages, answer], answer.model) if answer.has_files else ({}, [])
     is_named = _speakers(answer, messages, summary) > 1
     services = tuple(answer.session.services)
     asker = answer.reply_to.author
     user_context = registry.user_context(asker, answer.session)
-    # Most answers have no calls, and the first word waits for each query.
-    prefetch_related_objects([m for m in (*messages, answer) if m.rounds], "tool_calls__decided_by")
     lines = _lines(
         [*messages, answer], files, named=is_named, with_calls=bool(services), longest_result=longest_result
     )
@@ -119,8 +119,11 @@ def _prompt(answer: Any, longest_result: int | None = None) -> Prompt:
 
 
 def _files_of(messages: list[Message], model: str) -> tuple[dict[Any, Any], list[StoredFile]]:
-    """What `model` is given of the files in `messages`, by message id; and those files that have to be read before."""
-    prefetch_related_objects(messages, Prefetch("attachments", Attachment.objects.with_texts()))
+    """What `model` is given of the files in `messages`, as `attached.parts_of` has it; and those to be read before."""
+    questions = [m for m in messages if not m.is_answer]
+    calls = [call for m in messages if m.rounds for call in m.tool_calls.all() if call.image_count]
+    prefetch_related_objects(questions, Prefetch("attachments", Attachment.objects.with_texts()))
+    prefetch_related_objects(calls, Prefetch("images", Attachment.objects.with_texts()))
     sees = attached.has_images(messages) and llm.sees(model)
     return attached.parts_of(messages, sees=sees), attached.unread(messages)
 
@@ -182,7 +185,7 @@ def _lines(
         elif message.pk in told:
             calls = list(message.tool_calls.all())
             content = message.content if message is not running else message.content[: calls[-1].at]
-            lines += lines_of_rounds(content, calls, joined[message.pk], used_ids, longest_result)
+            lines += lines_of_rounds(content, calls, joined[message.pk], used_ids, longest_result, files)
         elif message is not running:
             lines.append(_line(message, files, named=named))
     return lines

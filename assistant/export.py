@@ -97,7 +97,7 @@ def _heading(message: Message) -> str:
 
 def _body(message: Message) -> str:
     lines = [message.content.strip()]
-    lines += [f"*File: {_one_line(attached.name)}*" for attached in message.attachments.all()]
+    lines += [f"*File: {_one_line(attached.name)}*" for attached in message.attachments.all() if not attached.call_id]
     if message.status == Status.ERROR:
         lines.append(f"*{message.error_detail or 'The answer failed.'}*")
     elif message.status == Status.CANCELLED:

@@ -13,9 +13,12 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from assistant.models.tool_call import ToolCall
+from assistant.blank import is_blank
+from assistant.llm.pairing import EMPTY_RESULT
+from assistant.models.tool_call import CallStatus, ToolCall
 
 ChatMessage = dict[str, Any]
+Part = dict[str, Any]  # of a message's content, in OpenAI's form
 
 NO_RESULT = "There is no result of this call. It is not known whether it took effect."
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]")
@@ -27,27 +30,35 @@ def lines_of_rounds(
     joined: Mapping[int, Sequence[ChatMessage]],
     used_ids: set[str],
     longest_result: int | None = None,
+    found: Mapping[Any, Sequence[Part]] | None = None,
 ) -> list[ChatMessage]:
     """The messages that an answer with the text `content` and these calls (in order) is told as.
 
     `joined`: by round, what people said that the answer took along after it. `used_ids` are the ids of calls in the same
     prompt; those given here are added. Of a result longer than `longest_result` characters the middle is left out. The
-    text after the last round comes last, if it isn't blank.
+    text after the last round comes last, if it isn't blank. `found`: by the call's id, parts that show what images it has
+    found. Results are texts with most providers, so images follow behind those of their round, as what a user says.
     """
     lines: list[ChatMessage] = []
     start = 0
     for number, group in groupby(calls, key=lambda call: call.round):
         of_round = list(group)
         end = max(start, of_round[0].at)
-        lines += _round(content[start:end].strip(), of_round, used_ids, longest_result)
+        lines += _round(content[start:end].strip(), of_round, used_ids, longest_result, found or {})
         lines += joined.get(number, ())
         start = end
-    if rest := content[start:].strip():
+    if not is_blank(rest := content[start:].strip()):
         lines.append({"role": "assistant", "content": rest})
     return lines
 
 
-def _round(text: str, calls: Sequence[ToolCall], used_ids: set[str], longest_result: int | None) -> list[ChatMessage]:
+def _round(
+    text: str,
+    calls: Sequence[ToolCall],
+    used_ids: set[str],
+    longest_result: int | None,
+    found: Mapping[Any, Sequence[Part]],
+) -> list[ChatMessage]:
     ids = [_id_of(call, used_ids) for call in calls]
     asked = [
         {
@@ -57,11 +68,20 @@ def _round(text: str, calls: Sequence[ToolCall], used_ids: set[str], longest_res
         }
         for id_, call in zip(ids, calls, strict=True)
     ]
-    answered = [
-        {"role": "tool", "tool_call_id": id_, "content": shortened(call.result or NO_RESULT, longest_result)}
-        for id_, call in zip(ids, calls, strict=True)
-    ]
-    return [{"role": "assistant", "content": text or None, "tool_calls": asked}, *answered]
+    answered, shown = [], []
+    for id_, call in zip(ids, calls, strict=True):
+        result, parts = shortened(call.result or _nothing(call), longest_result), found.get(call.pk, ())
+        if any(part["type"] != "text" for part in parts):
+            shown += [{"type": "text", "text": f"[What the tool {_name_of(call)} has found to look at:]"}, *parts]
+        else:  # none of them can be looked at
+            result = "\n".join([result, *(part["text"] for part in parts)])
+        answered.append({"role": "tool", "tool_call_id": id_, "content": result})
+    images = [{"role": "user", "content": shown}] if shown else []
+    return [{"role": "assistant", "content": None if is_blank(text) else text, "tool_calls": asked}, *answered, *images]
+
+
+def _nothing(call: ToolCall) -> str:
+    return EMPTY_RESULT if call.status == CallStatus.SUCCESS else NO_RESULT
 
 
 def shortened(text: str, longest: int | None) -> str:
@@ -69,7 +89,8 @@ def shortened(text: str, longest: int | None) -> str:
     if longest is None or len(text) <= longest:
         return text
     half = longest // 2
-    return f"{text[:half]}\n[…]\n{text[-half:]}"
+    end = text[len(text) - half :]
+    return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters are left out here …]\n{end}"
 
 
 def _id_of(call: ToolCall, used: set[str]) -> str:
@@ -80,7 +101,9 @@ def _id_of(call: ToolCall, used: set[str]) -> str:
 
 
 def _name_of(call: ToolCall) -> str:
-    return _NOT_IN_A_NAME.sub("_", call.name)[:64] or "unknown"
+    """As providers take it; Gemini's wants no digit at the beginning."""
+    name = _NOT_IN_A_NAME.sub("_", call.name)[:64] or "unknown"
+    return name if name[0].isalpha() or name[0] == "_" else f"_{name[:63]}"
 
 
 def _arguments_of(call: ToolCall) -> str:

@@ -80,7 +80,7 @@ class Inquiry:
         if declared and (is_last or not functions):
             parameters["tool_choice"] = "none"
         if is_last:
-            messages = [*messages, {"role": "system", "content": WITHOUT_TOOLS}]
+            messages = _noted(messages, WITHOUT_TOOLS)
         async with aclosing(self._patience.stream(messages, tools=declared, parameters=parameters)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Pause | Switch):
@@ -112,6 +112,13 @@ class Inquiry:
     ) -> AsyncGenerator[Piece, None]:
         stream = llm.stream(model, messages, tools=tools, parameters=parameters)
         return metered(stream, self._claim, model, messages, self._database, self._user_id)
+
+
+def _noted(messages: Messages, note: str) -> Messages:
+    """`messages` with a note of the system's, in its one message: no server takes a second, and the last is a result."""
+    told = messages[0]["content"] if messages and messages[0]["role"] == "system" else ""
+    content = f"{told}\n\n{note}" if told else note
+    return [{"role": "system", "content": content}, *messages[1 if told else 0 :]]
 
 
 def _sentence(step: Pause | Switch) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import enum
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -23,12 +23,13 @@ from assistant.lifecycle import answering, rounds, steering, usage
 from assistant.lifecycle.answering import Failure
 from assistant.models.message import Claim
 from assistant.models.tool_call import Approval, ToolCall
-from assistant.tools import calls, offer
-from assistant.tools.declare import Offered
+from assistant.tools import calls
+from assistant.tools.offer import Offer, offered
 
 logger = logging.getLogger(__name__)
 
 OBEY_SECONDS = 10.0
+CALL_PATIENCE_SECONDS = 60.0  # for the start of a server whose call is to be run
 
 
 class Stop(enum.Enum):
@@ -77,7 +78,8 @@ class Turn:
         self._inquiry = Inquiry(claim, database, self._show)
         self._first_prompt = prompt  # if it is made elsewhere
         self._prompt: context.Prompt | None = None
-        self._tools: Mapping[str, Offered] = {}
+        self._offer = Offer()
+        self._missing: list[dict[str, str]] = []  # as it is noted
         self._stop: Stop | None = None
         self._talk = asyncio.create_task(self._converse(), name=f"turn {claim.message_id}")
 
@@ -137,7 +139,7 @@ class Turn:
                     gone = await self._database.call(rounds.continue_later, self.claim, self.answer.written)
                     self._stop = Stop.LET_GO if gone else Stop.LOST
                     return None
-            self._tools = await offer.offered(prompt.services, self._database)
+            await self._look_for_tools(prompt)
             try:
                 said = await self._ask(prompt, is_last)
             except llm.ModelError as error:
@@ -173,7 +175,7 @@ class Turn:
 
     async def _ask(self, prompt: context.Prompt, is_last: bool) -> _Said:
         """What the model says to the prompt. Its text is written as it comes. Raises ModelError."""
-        functions = [tool.function for tool in self._tools.values()]
+        functions = [tool.function for tool in self._offer.tools.values()]
         said = _Said()
         async with aclosing(self._inquiry.pieces(prompt, functions, is_last=is_last)) as pieces:
             async for piece in pieces:
@@ -190,10 +192,18 @@ class Turn:
                         said.finish = reason
         return said
 
+    async def _look_for_tools(self, prompt: context.Prompt) -> None:
+        """Sees what tools there are now, and says which are not."""
+        self._offer = await offered(prompt.services, self._database)
+        missing = [{"title": server.title, "why": server.why} for server in self._offer.missing]
+        if missing != self._missing:
+            await self._database.call(answering.note_missing, self.claim, missing)
+            self._missing = missing
+
     async def _open_round(self, asked: list[llm.ToolCall]) -> bool:
         """Stores what the model wrote and asked for. False: the answer is no longer ours."""
         written = await self.answer.end_round()
-        new = [calls.new_call(call, self._tools) for call in asked]
+        new = [calls.new_call(call, self._offer.tools) for call in asked]
         number = self._rounds + 1
         if not await self._database.call(rounds.open_round, self.claim, written, number, new):
             self._stop = Stop.LOST
@@ -223,8 +233,9 @@ class Turn:
         prompt = self._prompt or await self._database.call(context.prompt_for, self.claim)
         if prompt is None or not await self._database.call(rounds.begin_calls, self.claim, ready):
             return False
-        tools = self._tools or await offer.offered(prompt.services, self._database)
-        bench = calls.Bench(self.claim, tools, calls.context_of(self.claim, prompt))
+        if not self._offer.tools:  # the round is an earlier attempt's: what it called is worth waiting for
+            self._offer = await offered(prompt.services, self._database, patience_seconds=CALL_PATIENCE_SECONDS)
+        bench = calls.Bench(self.claim, self._offer, calls.context_of(self.claim, prompt))
         held = []
 
         async def settle(call: ToolCall, outcome: rounds.Outcome) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Prefetch, prefetch_related_objects
+
 from assistant import live, markup
 from assistant.models.attachment import Attachment
 from assistant.models.invitation import Invitation
@@ -52,6 +54,7 @@ def message_json(message: Message, *, alive: bool | None = None) -> dict[str, An
         "settings": _settings(message),
         "error": _error(message),
         "tried": message.tried or [],
+        "missing": message.missing or [],
         "stopped_by": _person(message.stopped_by),
         "tool_calls": calls_json(calls, ends),
         "attachments": [] if message.is_answer else attachments_json(message),
@@ -100,6 +103,9 @@ def round_ends(calls: list[ToolCall]) -> tuple[int, ...]:
 def calls_json(calls: list[ToolCall], ends: list[int]) -> list[dict[str, Any]]:
     """`ends`: how many blocks of the answer's HTML stand before each round."""
     places = dict(zip(dict.fromkeys(call.round for call in calls), ends, strict=False))
+    prefetch_related_objects(
+        [call for call in calls if call.image_count], Prefetch("images", Attachment.objects.shown())
+    )
     return [
         {
             "id": str(call.id),
@@ -116,6 +122,7 @@ def calls_json(calls: list[ToolCall], ends: list[int]) -> list[dict[str, Any]]:
             "decided_by": _person(call.decided_by),
             "summary": call.summary,
             "result": call.result[:RESULT_SHOWN],
+            "images": [attachment_json(image) for image in call.images.all()] if call.image_count else [],
             "started_at": _moment(call.started_at),
             "finished_at": _moment(call.finished_at),
         }
@@ -126,7 +133,7 @@ def calls_json(calls: list[ToolCall], ends: list[int]) -> list[dict[str, Any]]:
 def attachments_json(message: Message) -> list[dict[str, Any]]:
     prefetched = "attachments" in getattr(message, "_prefetched_objects_cache", {})
     attached = message.attachments.all() if prefetched else message.attachments.shown()
-    return [attachment_json(attachment) for attachment in attached]
+    return [attachment_json(attachment) for attachment in attached if attachment.call_id is None]
 
 
 def attachment_json(attachment: Attachment) -> dict[str, Any]:

@@ -255,6 +255,9 @@ LOGGING = {
         "django-q": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
         "LiteLLM": {"level": "ERROR"},
+        # A traceback for each line of a server that is no message; `assistant.mcp` says in a line why one is away.
+        "mcp": {"level": "CRITICAL"},
+        "client": {"level": "CRITICAL"},
         # Each second a traceback while Redis is away; `assistant` says it in a line.
         "channels_redis": {"level": "CRITICAL"},
         # Any stranger can cause these: an answer, not an event.

@@ -17,6 +17,7 @@ from assistant.history import NO_RESULT
 from assistant.lifecycle import answering, approving, asking, ordering, recovery, rounds, steering
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
+from assistant.llm.dialect import adapted
 from assistant.models import ChatSession, Message, ToolCall, WorkerProcess
 from assistant.models.message import Claim
 from assistant.models.tool_call import Approval, CallStatus
@@ -95,7 +96,7 @@ class RandomRoom:
                 told = [("assistant", reply.content)]
             expected += [("user", question.content), *(("user", m.content) for m in taken), *told]
         lines = [line for line in prompt.messages if line["role"] != "system"]
-        check_request({"messages": lines, "tools": [{}]})
+        check_request({"messages": adapted("openai/any", prompt.messages, sees=True), "tools": [{}]})
         names = tuple(f"{person.get_username()}: " for person in self.people)
         said_so = [(line["role"], line["content"] or "") for line in lines]
         assert [(role, _without(names, text) if role == "user" else text) for role, text in said_so] == expected

@@ -14,6 +14,7 @@ from assistant.models import (
     Budget,
     ChatSession,
     Invitation,
+    McpProblem,
     McpServer,
     Message,
     Participant,
@@ -43,6 +44,7 @@ def world(session, alice, worker):
     Budget.objects.create(user=alice)
     UsageRecord.objects.create(user=alice, model="test/model")
     McpServer.objects.create(name="depot", title="Depot", url="https://example.org/mcp")
+    McpProblem.objects.create(name="depot", reason="ConnectError: refused")
 
 
 def text_of(response):

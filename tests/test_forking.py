@@ -186,7 +186,7 @@ def test_thousands_of_messages_in_one_go(session, alice, bob, django_assert_max_
                                    status=Status.SUCCESS, position=2 * i + 1)]  # fmt: skip
     Message.objects.bulk_create(rows, batch_size=500)
     began = time.monotonic()
-    with django_assert_max_num_queries(300):
+    with django_assert_max_num_queries(400):
         fork = forking.fork(rows[-1], bob).session
     assert time.monotonic() - began < 30
     assert fork.messages.count() == 5000

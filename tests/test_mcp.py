@@ -1,24 +1,30 @@
 """MCP servers: real server processes over stdio and HTTP, whose tools are offered like our own."""
 
+import asyncio
 import json
+import re
 import socket
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
+import mcp
+import mcp.client.session
 import pytest
+from mcp_types import CallToolResult, ImageContent
 
-from assistant import checks
+from assistant import checks, wire
 from assistant.llm.library import library
-from assistant.mcp import configured, connections
-from assistant.models import McpServer
-from assistant.tools import Result, ToolError, registry
+from assistant.mcp import client, configured, connections, content, names
+from assistant.models import McpProblem, McpServer
+from assistant.tools import Context, Offered, Result, ToolError, registry
 from tests.acting import answer_of, ask
 from tests.calling import Caller
 from tests.product import free_port
-from tests.provider import ProviderProcess
 from tests.provider.valid import check_request
 from tests.rounds import calls, run_to_the_end
 
@@ -28,7 +34,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def depot(**changes):
-    given = {"name": "depot", "title": "Depot", "command": (sys.executable, "-m", "tests.mcp_server")} | changes
+    """A server. One that is configured like this is started once for all tests; others need a name of their own."""
+    command = (sys.executable, "-m", "tests.mcp_server")
+    given = {"name": "depot", "title": "Depot", "command": command, "env": (("DEPOT_OWNER", "alice"),)} | changes
     return configured.Configured(**given)
 
 
@@ -54,8 +62,19 @@ def serving():
         process.wait()
 
 
-@pytest.fixture
-def afterwards(loop):
+class Notes:
+    """In the place of the database: what is noted for operators."""
+
+    def __init__(self):
+        self.noted = []
+
+    async def call(self, work, *arguments):
+        self.noted.append(arguments)
+
+
+@pytest.fixture(scope="module")
+def connected(loop):
+    """Ends the servers that tests have begun, after the last of them."""
     yield
 
     async def close():
@@ -66,19 +85,54 @@ def afterwards(loop):
 
 
 @pytest.fixture
-def talk(loop, afterwards, monkeypatch):
-    """`talk(server, tool, **arguments)`: one call over a connection that is kept open."""
+def patiently(connected, monkeypatch):
+    """Servers are started in the project's folder, and waited for."""
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(connections, "PATIENCE_SECONDS", 60)
 
-    async def call(server, tool, arguments):
-        tools = await connections.offered([server])
-        return await tools[f"{server.name}__{tool}"].run(None, arguments)
 
-    return lambda server, tool, **arguments: loop.run(call(server, tool, arguments))
+@pytest.fixture
+def noted():
+    return Notes()
+
+
+@pytest.fixture
+def offered(loop, patiently, noted):
+    """`offered(*servers)`: their tools by name, and the titles and reasons of those that are missing."""
+
+    def look(*servers, patience=60, **options):
+        found = loop.run(connections.offered(servers, noted, patience_seconds=patience, **options))
+        return found[0], [(server.title, server.why) for server in found[1]]
+
+    return look
+
+
+@pytest.fixture
+def talk(loop, offered):
+    """`talk(server, tool, **arguments)`: one call over a connection that is kept open. `talk.said`: its status lines."""
+
+    def call(server, tool, **arguments):
+        tools, _ = offered(server)
+        context = Context(uuid4(), uuid4(), uuid4(), None, {}, status=call.said.append)
+        return loop.run(tools[f"{server.name}__{tool}"].run(context, arguments))
+
+    call.said = []
+    return call
+
+
+def until(loop, condition):
+    """Lets the loop go on until `condition()`."""
+
+    async def wait():
+        async with asyncio.timeout(60):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+    loop.run(wait())
 
 
 def test_a_command_s_tools_are_offered_and_called(talk):
-    server = depot(env=(("DEPOT_OWNER", "alice"),))
+    server = depot()
     assert talk(server, "add", a=2, b=3) == Result("5", "5")
     assert talk(server, "store", what="a crate").text == "Stored a crate for alice."
     with pytest.raises(ToolError, match="on fire"):
@@ -95,36 +149,158 @@ def test_the_connection_is_kept_open(talk):
 
 def test_an_address_s_tools_are_offered_and_called(talk):
     with serving() as (url, _):
-        assert talk(depot(command=(), url=url), "add", a=20, b=3).text == "23"
+        assert talk(depot(name="far", command=(), url=url), "add", a=20, b=3).text == "23"
 
 
-def test_the_rule_of_approval(loop, afterwards, monkeypatch):
-    monkeypatch.chdir(ROOT)
-
+def test_the_rule_of_approval(offered):
     def needing(rule):
-        tools = loop.run(connections.offered([depot(approval=rule)])).values()
-        return {tool.name.removeprefix("depot__") for tool in tools if tool.needs_approval}
+        return [connections._needs_approval(rule, reads=reads) for reads in (False, True)]
 
-    assert needing("always") == {"add", "store", "fail", "die", "dawdle"}
-    assert needing("writes") == {"store", "fail", "die", "dawdle"}
-    assert needing("never") == set()
-    tools = loop.run(connections.offered([depot()]))
+    assert (needing("always"), needing("writes"), needing("never")) == ([True, True], [True, False], [False, False])
+    tools, _ = offered(depot())
+    assert all(tool.needs_approval for tool in tools.values()), "always is the rule unless told otherwise"
     assert tools["depot__add"].is_idempotent and not tools["depot__store"].is_idempotent
     assert tools["depot__add"].title == "Depot: Add up"
 
 
 def test_a_server_that_dies_in_a_call_is_started_again_for_the_next(talk, monkeypatch):
     monkeypatch.setattr(connections, "REST_SECONDS", 0.0)
+    mortal = depot(name="mortal")
     with pytest.raises(ToolError, match="not known whether"):
-        talk(depot(), "die")
-    assert talk(depot(), "add", a=1, b=1).text == "2"
+        talk(mortal, "die")
+    assert talk(mortal, "add", a=1, b=1).text == "2"
 
 
-@pytest.mark.parametrize("server", [depot(command=("/no/such/program",)), depot(command=(), url="http://127.0.0.1:9/mcp"),
-                                    depot(command=(sys.executable, "-c", "print('no MCP')"))])  # fmt: skip
-def test_a_dead_server_offers_nothing_and_is_left_alone_for_a_while(loop, afterwards, server, caplog):
-    assert loop.run(connections.offered([server])) == loop.run(connections.offered([server])) == {}
-    assert caplog.text.count("depot is away") == 1, "it was tried once"
+@pytest.mark.parametrize(
+    "server",
+    [
+        depot(name="dead1", command=("/no/such/program",)),
+        depot(name="dead2", command=(), url="http://127.0.0.1:9/mcp"),
+        depot(name="dead3", command=(sys.executable, "-c", "import sys; sys.exit('no\\x07 MCP')")),
+    ],
+)
+def test_a_dead_server_offers_nothing_and_is_left_alone_for_a_while(offered, server, noted, caplog):
+    assert offered(server) == offered(server) == ({}, [("Depot", "away")])
+    assert caplog.text.count(f"{server.name} is away") == 1, "it was tried once"
+    ((name, reason),) = noted.noted
+    assert name == server.name and reason
+    assert ("last words: no MCP" in reason) == ("-c" in server.command), "what it said last is told to operators"
+
+
+def test_a_server_that_starts_slowly_is_there_for_a_later_question(offered, talk, tmp_path, loop, noted, monkeypatch):
+    monkeypatch.setattr(
+        mcp.client.session, "DISCOVER_TIMEOUT_SECONDS", 0.2
+    )  # the package stops asking before it is there
+    opens = tmp_path / "opens"
+    server = depot(name="slow", env=(("DEPOT_OPENS", str(opens)),))
+    assert offered(server, patience=0.3) == ({}, [("Depot", "starting")])
+    began = time.monotonic()
+    assert offered(server, patience=0.3) == ({}, [("Depot", "starting")])
+    assert time.monotonic() - began < 0.2, "nobody waits a second time"
+    holder = connections._connections["slow"]._holder
+    opens.touch()
+    assert talk(server, "add", a=1, b=1).text == "2"
+    assert connections._connections["slow"]._holder is holder, "it is the start that was begun first"
+    until(loop, lambda: noted.noted == [("slow", "")])
+
+
+def test_a_start_that_takes_too_long_is_given_up(offered, tmp_path, monkeypatch, noted):
+    monkeypatch.setattr(connections, "START_SECONDS", 0.5)
+    server = depot(name="late", env=(("DEPOT_OPENS", str(tmp_path / "never")),))
+    assert offered(server) == ({}, [("Depot", "away")])
+    assert "was not ready within 0.5 seconds" in noted.noted[0][1]
+
+
+def test_what_a_command_says_on_its_standard_error_is_logged_within_bounds(caplog):
+    caplog.set_level("INFO")
+    words = client.Words("depot")
+    words.data_received("Gr\u00fcße\r\nBearer abcdefghijkl\n".encode()[:3])
+    words.data_received("Gr\u00fcße\r\nBearer abcdefghijkl\n".encode()[3:])
+    words.data_received(b"x" * 100_000 + b"\n")
+    for number in range(300):
+        words.data_received(f"line {number}\n".encode())
+    assert "says: Grüße" in caplog.text and "abcdefghijkl" not in caplog.text
+    assert len(caplog.records) == client.LINES_LOGGED + 1 and max(map(len, caplog.messages)) < 600
+    assert words.last == "line 297 / line 298 / line 299"
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_a_list_that_has_changed_is_asked_for_again(offered, talk, loop, monkeypatch, mode):
+    monkeypatch.setattr(mcp, "Client", partial(mcp.Client, mode=mode))
+    server = depot(name=mode)
+    assert f"{mode}__lift" not in offered(server)[0]
+    talk(server, "hire")
+    until(loop, lambda: connections._connections[mode]._listed_at == float("-inf"))
+    assert talk(server, "lift").text == "Up."
+
+
+def test_progress_is_the_call_s_status_line(talk, loop):
+    assert talk(depot(), "fetch").text == "Here it is."
+    until(loop, lambda: len(talk.said) >= 2)
+    assert talk.said == ["On my way · 1 of 2", "2 of 2"]
+
+
+# --- what a result holds ---
+
+
+def test_images_of_a_result_are_kept_apart_and_named(talk):
+    result = talk(depot(), "look")
+    assert result.text == "The yard:\n[Image 1]\n[Image 2]" and result.summary == "The yard:"
+    assert [(image.name, image.data[:4]) for image in result.images] == [
+        ("Image 1", b"\x89PNG"),
+        ("Image 2", b"no i"),
+    ]
+
+
+def test_what_is_no_text_keeps_its_name_and_address(talk):
+    assert talk(depot(), "papers").text.splitlines() == [
+        "[Resource: list <depot://list>]",
+        "What there is.",
+        "[Resource: today.txt <depot://notes/today.txt>]",
+        "Two crates.",
+        "[Resource: bill.pdf <depot://bill.pdf>, application/pdf, 1,000 bytes, which can't be read here]",
+        "[Audio, audio/wav, which can't be played here]",
+    ]
+    assert json.loads(talk(depot(), "weigh").text) == {"kilograms": 12}
+
+
+def test_a_result_has_a_bounded_number_and_size_of_images(monkeypatch):
+    def result(*images):
+        blocks = [ImageContent(type="image", data=data, mime_type="image/png") for data in images]
+        return content.result_of(CallToolResult(content=blocks))
+
+    assert len(result(*["AAAA"] * 20).images) == content.MOST_IMAGES
+    assert result(*["AAAA"] * 20).text.count("left out") == 20 - content.MOST_IMAGES
+    monkeypatch.setattr(content, "MOST_IMAGE_BYTES", 10)
+    assert [len(image.data) for image in result("AAAA", "A" * 12, "AAAA").images] == [3, 3]
+    assert result("AA=A").images == () and "can't be read" in result("A").text
+
+
+# --- names ---
+
+
+def a_tool(server, name):
+    made = names.name_of(server, name)
+    return Offered(made, name, name, name, {}, 1, False, False, run=lambda *_: (server, name), is_async=False)
+
+
+def test_no_tool_hides_another_whatever_servers_call_theirs():
+    long = "t" * 60
+    pairs = [("depot", "add"), ("depot", f"{long}1"), ("depot", f"{long}2"), ("depot", "a.b"), ("depot", "a_b"),
+             ("depot", "数"), ("depot", "字"), ("a", "b__c"), ("a__b", "c"), ("a_", "b"), ("a", "_b"),
+             ("x", names.name_of("x__y", "z").removeprefix("x__")), ("x__y", "z")]  # fmt: skip
+    found = names.apart([a_tool(*pair) for pair in pairs], taken={"depot__add"})
+    assert sorted(tool.run() for tool in found.values()) == sorted(pairs)
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name) and tool.name == name for name, tool in found.items())
+    assert "depot__add" not in found, "that is a tool of ours"
+
+
+def test_a_tool_s_name_does_not_depend_on_what_else_is_offered():
+    assert names.name_of("depot", "add") == "depot__add"
+    assert (
+        names.apart([a_tool("depot", "a.b")], ()).keys()
+        <= names.apart([a_tool("depot", "a_b"), a_tool("depot", "a.b")], ()).keys()
+    )
 
 
 # --- configuring ---
@@ -188,24 +364,21 @@ def test_what_an_administrator_enters_is_a_service(session, alice):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_model_uses_a_server_s_tool_and_a_dead_server_costs_only_its_tools(
-    session, alice, worker, loop, afterwards, in_a_file, settings, monkeypatch
+    session, alice, worker, loop, patiently, in_a_file, asked_here
 ):
-    monkeypatch.chdir(ROOT)
     registry._services.cache_clear()
-    command = {"command": sys.executable, "args": ["-m", "tests.mcp_server"], "approval": "never", "timeout": 1}
+    command = {"command": sys.executable, "args": ["-m", "tests.mcp_server"], "approval": "never"}
     in_a_file(depot=command, dead={"command": "/no/such/program"})
     session.services = ["depot", "dead", "clock"]
     session.save()
-    with ProviderProcess() as provider:
-        monkeypatch.setenv("OPENAI_API_BASE", provider.base_url)
-        monkeypatch.setenv("OPENAI_API_KEY", "x")
-        settings.ASSISTANT_MODELS = [("All", "openai/*"), ("Any", "openai/words")]
-        model = "openai/results-tool=depot__add:a:2,b:5-tool=depot__fail-tool=depot__dawdle"
-        ended = run_to_the_end(loop, answer_of(ask(session, alice, model=model)), worker)
-        assert calls(ended) == [("depot__add", "success"), ("depot__fail", "error"), ("depot__dawdle", "error")]
-        assert ended.status == "success" and ended.content.startswith("7\n")
-        bodies = [record["body"] for record in provider.requests()]
-        for body in bodies:
-            check_request(body)
-        offered = {tool["function"]["name"] for tool in bodies[0]["tools"]}
-        assert {"depot__add", "current_time"} <= offered and not any("dead" in name for name in offered)
+    model = "openai/results-tool=depot__add:a:2,b:5-tool=depot__fail"
+    ended = run_to_the_end(loop, answer_of(ask(session, alice, model=model)), worker)
+    assert calls(ended) == [("depot__add", "success"), ("depot__fail", "error")]
+    assert ended.status == "success" and ended.content.startswith("7\n")
+    bodies = [record["body"] for record in asked_here.requests()]
+    for body in bodies:
+        check_request(body)
+    told = {tool["function"]["name"] for tool in bodies[0]["tools"]}
+    assert {"depot__add", "current_time"} <= told and not any("dead" in name for name in told)
+    assert wire.message_json(ended)["missing"] == [{"title": "dead", "why": "away"}]
+    assert "/no/such/program" in McpProblem.objects.get().reason and McpProblem.objects.get().name == "dead"

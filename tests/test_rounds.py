@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from assistant.inquiry import WITHOUT_TOOLS
 from assistant.lifecycle import answering, asking, rounds
 from assistant.lifecycle.answering import Written
 from assistant.models import ChatSession, ToolCall
@@ -300,7 +301,8 @@ def test_a_loop_that_never_ends_is_continued_in_fresh_jobs_and_then_ended(
     assert (ended.rounds, ended.continuations, ended.attempt, ended.recoveries) == (6, 2, 3, 0)
     assert set(calls(ended)) == {("weather", "success")}
     last = bodies()[-1]
-    assert last["tool_choice"] == "none" and last["messages"][-1]["role"] == "system" and len(bodies()) == 7
+    assert last["tool_choice"] == "none" and len(bodies()) == 7
+    assert WITHOUT_TOOLS in last["messages"][0]["content"]
 
 
 def test_a_model_that_answers_when_it_is_told_to_has_answered(asked, worker, loop, settings, provider):

@@ -41,7 +41,7 @@ def list_shared(
 )
 def get_shared_file(request: HttpRequest, token: str, attachment_id: UUID, small: bool = False) -> HttpResponse:
     sent = Attachment.objects.shown().filter(
-        session=link_for(token).session, message__status="success", file__written_at__isnull=False
+        session=link_for(token).session, message__status="success", call=None, file__written_at__isnull=False
     )
     attachment = sent.filter(pk=attachment_id).first()
     if attachment is None:

@@ -59,6 +59,13 @@ class Tried(Schema):
     seconds: float
 
 
+class Missing(Schema):
+    """A server without whose tools an answer is written."""
+
+    title: str
+    why: str = Field(description="starting, away, or unauthorized: somebody has to connect it again.")
+
+
 class Person(Schema):
     id: int
     name: str
@@ -237,6 +244,7 @@ class Message(Schema):
     settings: dict[str, Any] | None
     error: Failure | None
     tried: list[Tried]
+    missing: list[Missing]
     stopped_by: Person | None
     tool_calls: list[dict[str, Any]]
     attachments: list[Attachment]

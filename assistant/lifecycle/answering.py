@@ -63,6 +63,7 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
             "last_piece_at": None,
             "error_code": "",
             "error_detail": "",
+            "missing": None,
             "version": message.version + 1,
         }
         won = Message.objects.filter(pk=message_id, status=Status.PENDING, attempt=message.attempt).update(**taken)
@@ -135,6 +136,15 @@ def hand_over(claim_: Claim, written: Written) -> bool:
             **texts.held(message),
         )
         events.message_changed(message)
+    return True
+
+
+def note_missing(claim_: Claim, missing: list[dict[str, str]]) -> bool:
+    """Notes the servers without whose tools the answer is written now, for people. False as in `succeed`."""
+    with transaction.atomic():
+        if not Message.objects.held_by(claim_).update(missing=missing or None, version=next_version()):
+            return False
+        events.message_changed(Message(pk=claim_.message_id))
     return True
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
@@ -104,10 +104,11 @@ def _copy_messages(copy: _Copy, batch: list[UUID]) -> None:
         if len(rows) < len(batch):
             raise _gone()
         _insert(Message, [_copy_message(rows[old], copy) for old in batch])
-        calls = ToolCall.objects.filter(message__in=batch).in_order()
-        _insert(ToolCall, [_copy(call, pk=new_id(), message_id=copy.ids[call.message_id]) for call in calls])
+        calls = {call: new_id() for call in ToolCall.objects.filter(message__in=batch).in_order()}
+        _insert(ToolCall, [_copy(call, pk=pk, message_id=copy.ids[call.message_id]) for call, pk in calls.items()])
+        new_calls = {call.pk: pk for call, pk in calls.items()}
         files = Attachment.objects.filter(message__in=batch).order_by("position", "id")
-        _insert(Attachment, [_copy_attachment(attached, copy) for attached in files])
+        _insert(Attachment, [_copy_attachment(attached, copy, new_calls) for attached in files])
 
 
 def _finish(copy: _Copy, by: Any) -> Participant:
@@ -144,12 +145,12 @@ def _copy_message(row: Message, copy: _Copy) -> Message:
     )
 
 
-def _copy_attachment(attached: Attachment, copy: _Copy) -> Attachment:
+def _copy_attachment(attached: Attachment, copy: _Copy, calls: Mapping[UUID, UUID]) -> Attachment:
     """The same file, as `Attachment.copy_to` makes it: nobody's upload."""
     assert attached.message_id is not None
     return _copy(
         attached, pk=new_id(), session_id=copy.session.pk, message_id=copy.ids[attached.message_id],
-        uploader_id=None, free_since=None,
+        call_id=calls[attached.call_id] if attached.call_id else None, uploader_id=None, free_since=None,
     )  # fmt: skip
 
 

@@ -14,11 +14,13 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from assistant import events, queue
+from assistant.lifecycle import found_images
 from assistant.lifecycle.texts import Written
 from assistant.models.message import Claim, Message, Status, next_version
 from assistant.models.one import one
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import Approval, CallStatus, ToolCall
+from assistant.tools.declare import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Outcome:
     status: CallStatus
     result: str
     summary: str = ""
+    images: Sequence[Image] = ()
 
 
 def open_round(claim: Claim, written: Written, number: int, calls: Sequence[NewCall]) -> bool:
@@ -93,12 +96,17 @@ def begin_calls(claim: Claim, calls: Sequence[ToolCall]) -> bool:
 
 def settle(claim: Claim, call: ToolCall, outcome: Outcome) -> bool:
     """Gives a call its one result; the first counts. False: the answer is no longer this claim's, nothing was written."""
+    kept, note = found_images.keep(claim, call, outcome.images) if outcome.images else (0, "")
     with transaction.atomic():
         if not _held(claim):
             return False
         mine = ToolCall.objects.filter(message_id=claim.message_id, pk=call.pk)
         won = mine.open().update(
-            status=outcome.status, result=outcome.result, summary=outcome.summary[:300], finished_at=Now()
+            status=outcome.status,
+            result=outcome.result + note,
+            summary=outcome.summary[:300],
+            image_count=kept,
+            finished_at=Now(),
         )
         if won:
             events.tool_calls_changed(claim.message_id)

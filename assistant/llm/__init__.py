@@ -43,12 +43,15 @@ async def stream(
     """Asks `model` (a litellm id) and yields what it sends, as it comes; calls of tools once each when they are whole.
 
     `messages` are in OpenAI's chat format, `tools` in that of its functions; `parameters` (temperature, ...) are passed
-    on, and what the model does not know of them is left out. After ASSISTANT_TIMEOUT seconds without a byte it ends; how
-    long it may take as a whole is the caller's affair. Closing the iterator, or cancelling the task that reads it, closes
-    the provider's connection at once. Raises ModelError, nothing else.
+    on, and what the model does not know of them is left out. Whatever the messages, they are sent as this model takes them
+    (see `assistant.llm.dialect`). After ASSISTANT_TIMEOUT seconds without a byte it ends; how long it may take as a whole
+    is the caller's affair. Closing the iterator, or cancelling the task that reads it, closes the provider's connection at
+    once. Raises ModelError, nothing else.
     """
     await learn(model)
     cleaning = Cleaning()
+    if not dialect.may_think(model, messages):
+        parameters = dialect.without_thinking(parameters)
     question = Question(model, dialect.adapted(model, messages, sees=sees(model)), tools, parameters)
     try:
         request = await _request_of(question) if conf.get("ASSISTANT_FAST_LANE") else None

@@ -1,38 +1,71 @@
 """The connections of a worker process to MCP servers: kept open on its loop, made anew when they break.
 
-A server that is away costs its tools and nothing else: who needs them waits a moment, and for a while after a failure
-nobody waits at all.
+A server that is away costs its tools and nothing else. One that takes long to start goes on starting while answers are
+written without it: whoever needs it waits a moment, and for a while after a failure nobody waits at all.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
+from assistant.database import Database
+from assistant.mcp import content, names, problems
+from assistant.mcp.client import Words, client_of
 from assistant.mcp.configured import Configured
 from assistant.models.mcp_server import ApprovalRule
-from assistant.tools.declare import Context, Offered, Result, ToolError, first_line
+from assistant.tools.declare import Context, Offered, Result, ToolError
 
 logger = logging.getLogger(__name__)
 
-CONNECT_SECONDS = 10.0  # for a server to say what tools it has
+START_SECONDS = 180.0  # for a server to say what tools it has: a first npx or uvx downloads it before
+PATIENCE_SECONDS = 3.0  # of a start, for which an answer waits
+LIST_SECONDS = 10.0  # for a server that is there to say again what tools it has
 REST_SECONDS = 30.0  # after a failure, before it is tried again
-LISTED_SECONDS = 300.0  # what tools it has is asked again after that
+LISTED_SECONDS = 300.0  # what tools it has is asked again after that, or when it says that they have changed
 MOST_TOOLS = 128  # of one server
 
-_NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+STARTING, AWAY = "starting", "away"
 
 _connections: dict[str, _Connection] = {}
 
 
-async def offered(wanted: Iterable[Configured]) -> dict[str, Offered]:
-    """The tools of these servers by name, of those that can be had now."""
-    lists = await asyncio.gather(*(_connection(configured).tools() for configured in wanted))
-    return {tool.name: tool for tools in lists for tool in tools}
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A server whose tools can't be had now, and why: STARTING or AWAY."""
+
+    name: str
+    title: str
+    why: str
+
+
+async def offered(
+    wanted: Iterable[Configured],
+    database: Database,
+    taken: Collection[str] = (),
+    patience_seconds: float | None = None,
+) -> tuple[dict[str, Offered], list[Missing]]:
+    """The tools of these servers by name, none of them in `taken`; and the servers whose tools can't be had now.
+
+    It takes `patience_seconds` at most for servers that are being started (PATIENCE_SECONDS unless told otherwise), and
+    LIST_SECONDS for others.
+    """
+    patience = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
+
+    async def of_one(configured: Configured) -> list[Offered] | Missing:
+        try:
+            return await _connection(configured, database).tools(patience)
+        except Away as away:
+            return Missing(configured.name, configured.title, away.why)
+
+    found = await asyncio.gather(*(of_one(configured) for configured in wanted))
+    tools = [tool for some in found if isinstance(some, list) for tool in some]
+    return names.apart(tools, taken), [one for one in found if isinstance(one, Missing)]
 
 
 async def close() -> None:
@@ -42,120 +75,216 @@ async def close() -> None:
     await asyncio.gather(*(connection.close() for connection in open_ones), return_exceptions=True)
 
 
-def _connection(configured: Configured) -> _Connection:
+def _connection(configured: Configured, database: Database) -> _Connection:
     """The connection by name. One to a server that has been configured anew, or of a loop that is gone, is replaced."""
     held = _connections.get(configured.name)
     if held and held.configured == configured and held.loop is asyncio.get_running_loop():
+        held.database = database
         return held
     if held and held.loop is asyncio.get_running_loop():
         held.retire()
-    made = _connections[configured.name] = _Connection(configured)
+    made = _connections[configured.name] = _Connection(configured, database)
     return made
+
+
+class Away(Exception):
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class _Connection:
     """One server. A task of its own holds the client: what was entered in a task has to be left in the same one."""
 
-    def __init__(self, configured: Configured) -> None:
+    def __init__(self, configured: Configured, database: Database) -> None:
         self.configured = configured
         self.loop = asyncio.get_running_loop()
-        self._client: Any = None
+        self.database = database
         self._tools: list[Offered] = []
         self._listed_at = float("-inf")
-        self._failed_at = float("-inf")
-        self._opening = asyncio.Lock()
+        self._began_at = self._failed_at = float("-inf")
+        self._listing = asyncio.Lock()
+        self._ready: asyncio.Future[Any] | None = None  # the client, or that it is being started
         self._holder: asyncio.Task[None] | None = None
         self._end = asyncio.Event()
+        self._calls = 0  # that are being made
+        self._is_retired = False
+        self._beside: set[asyncio.Task[None]] = set()
 
-    async def tools(self) -> list[Offered]:
-        """What the server offers; nothing, with a line in the log, if it is away."""
-        if time.monotonic() - self._failed_at < REST_SECONDS:
-            return []
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                client = await self._open()
-                if time.monotonic() - self._listed_at > LISTED_SECONDS:
+    async def tools(self, patience_seconds: float) -> list[Offered]:
+        """What the server offers. Raises Away."""
+        client = await self._client(patience_seconds)
+        if time.monotonic() - self._listed_at > LISTED_SECONDS:
+            try:
+                async with asyncio.timeout(LIST_SECONDS):
                     await self._list(client)
-        except Exception as error:
-            self._failed(error)
-            return []
+            except TimeoutError:
+                if not self._calls:  # else it is busy, and what it is busy with would end with the connection
+                    self._broke(client, TimeoutError(f"it did not list its tools within {LIST_SECONDS:g} seconds"))
+                    raise Away(AWAY) from None
+            except Exception as error:
+                self._broke(client, error)
+                raise Away(AWAY) from None
         return self._tools
 
-    async def call(self, name: str, arguments: Mapping[str, Any]) -> Result:
+    async def call(self, name: str, context: Context, arguments: Mapping[str, Any]) -> Result:
         """Raises ToolError, with the server's words where it has some."""
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                client = await self._open()
-        except Exception as error:
-            self._failed(error)
-            raise ToolError(f"{self.configured.title} can't be reached.") from None
+            client = await self._client(PATIENCE_SECONDS)
+        except Away as away:
+            sentence = "is still being started." if away.why == STARTING else "can't be reached."
+            raise ToolError(f"{self.configured.title} {sentence} The call was not made.") from None
+        self._calls += 1
         try:
-            answer = await client.call_tool(name, dict(arguments))
+            result = content.result_of(
+                answer := await client.call_tool(name, dict(arguments), progress_callback=_progress(context))
+            )
         except Exception as error:
             if not await self._is_sound(client):
-                self._failed(error)
+                self._broke(client, error)
                 raise ToolError(
                     f"The connection to {self.configured.title} broke. It is not known whether the call took effect."
                 ) from None
             raise ToolError(f"{self.configured.title} refused the call: {error}") from None
-        text = _text(answer)
+        finally:
+            self._calls -= 1
+            if self._is_retired and not self._calls:
+                self._end.set()
         if answer.is_error:
-            raise ToolError(text or "The tool failed.")
-        return Result(text or "Done.", first_line(text) or "Done")
+            raise ToolError(result.text if answer.content else "The tool failed.")
+        return result
 
     def retire(self) -> None:
-        self._end.set()
+        """Ends it, once the calls that are being made have ended."""
+        self._is_retired = True
+        if not self._calls:
+            self._end.set()
 
     async def close(self) -> None:
+        self._is_retired = True
         self._end.set()
         if self._holder:
+            if self._ready and not self._ready.done():
+                self._holder.cancel()
             done, _ = await asyncio.wait({self._holder}, timeout=5)
             if not done:
                 self._holder.cancel()
+        for task in self._beside:
+            task.cancel()
 
-    async def _open(self) -> Any:
-        async with self._opening:
-            if self._client is None:
-                ready: asyncio.Future[Any] = self.loop.create_future()
-                self._end = asyncio.Event()
-                self._holder = asyncio.create_task(self._hold(ready, self._end), name=f"mcp {self.configured.name}")
-                try:
-                    self._client = await ready
-                except BaseException:
-                    self._end.set()
-                    self._holder.cancel()
-                    raise
-            return self._client
+    # --- starting and ending ---
+
+    async def _client(self, patience_seconds: float) -> Any:
+        """The connected client. Who asks waits for a start until that is `patience_seconds` old. Raises Away."""
+        if self._ready is None:
+            if self._is_retired or time.monotonic() - self._failed_at < REST_SECONDS:
+                raise Away(AWAY)
+            self._start()
+        ready = self._ready
+        assert ready is not None
+        if not ready.done():
+            await asyncio.wait({ready}, timeout=max(0.0, self._began_at + patience_seconds - time.monotonic()))
+        if not ready.done():
+            raise Away(STARTING)
+        if ready.cancelled():
+            raise Away(AWAY)
+        return ready.result()
+
+    def _start(self) -> None:
+        self._ready, self._end = self.loop.create_future(), asyncio.Event()
+        self._began_at = time.monotonic()
+        self._holder = asyncio.create_task(self._hold(self._ready, self._end), name=f"mcp {self.configured.name}")
 
     async def _hold(self, ready: asyncio.Future[Any], end: asyncio.Event) -> None:
-        client: Any = None
+        """Starts the server, has the client while it is needed, and ends both."""
+        words = Words(self.configured.name)
+        listener: asyncio.Task[None] | None = None
         try:
-            async with _client_of(self.configured) as client:
-                if not ready.done():
-                    ready.set_result(client)
+            async with (
+                asyncio.timeout(START_SECONDS) as limit,
+                client_of(self.configured, words, self._hear) as client,
+            ):
+                await self._list(client)
+                limit.reschedule(None)
+                ready.set_result(client)
+                self._note_problem("")
+                listener = asyncio.create_task(self._listen(client))
                 await end.wait()
-        except BaseException as error:
+        except Exception as error:
             if not ready.done():
-                ready.set_exception(error if isinstance(error, Exception) else ConnectionError(repr(error)))
+                if isinstance(error, TimeoutError):
+                    error = TimeoutError(f"it was not ready within {START_SECONDS:g} seconds")
+                self._rest(f"{_reason(error)}; its last words: {words.last}" if words.last else _reason(error))
             elif not end.is_set():
-                logger.warning("The connection to the MCP server %s ended: %r", self.configured.name, error)
-            if not isinstance(error, Exception):
-                raise
+                logger.warning("The connection to the MCP server %s ended: %s", self.configured.name, _reason(error))
         finally:
-            if self._client is client:
-                self._client, self._listed_at = None, float("-inf")
+            if listener:
+                listener.cancel()
+            ready.cancel()  # whoever still waits for it
+            if self._ready is ready:
+                self._ready = None
+
+    def _broke(self, client: Any, error: BaseException) -> None:
+        """The connection that has this client is given up."""
+        if self._ready and self._ready.done() and not self._ready.cancelled() and self._ready.result() is client:
+            self._rest(_reason(error))
+            self._end.set()
+            self._ready = None
+
+    def _rest(self, reason: str) -> None:
+        """It is left alone for a while."""
+        logger.warning("The MCP server %s is away for now: %s", self.configured.name, reason)
+        self._failed_at = time.monotonic()
+        self._note_problem(reason)
+
+    def _note_problem(self, reason: str) -> None:
+        """For operators; "" if there is none any more."""
+        noting = asyncio.create_task(self.database.call(problems.note, self.configured.name, reason))
+        self._beside.add(noting)
+        noting.add_done_callback(self._beside.discard)
+
+    async def _is_sound(self, client: Any) -> bool:
+        """Whether the server still answers, so that an error was about the call."""
+        try:
+            async with asyncio.timeout(2):
+                await client.list_tools()
+        except Exception:
+            return False
+        return True
+
+    # --- what it offers ---
 
     async def _list(self, client: Any) -> None:
-        found: list[Any] = []
-        cursor = None
-        while len(found) < MOST_TOOLS:
-            page = await client.list_tools(cursor=cursor)
-            found += page.tools
-            cursor = page.next_cursor
-            if not cursor:
-                break
-        self._tools = [self._offered(tool) for tool in found[:MOST_TOOLS]]
-        self._listed_at = time.monotonic()
+        async with self._listing:
+            asked_at = time.monotonic()
+            self._listed_at = asked_at  # a change that is told from now on makes this list old again
+            found: list[Any] = []
+            cursor = None
+            try:
+                while len(found) < MOST_TOOLS:
+                    page = await client.list_tools(cursor=cursor)
+                    found += page.tools
+                    cursor = page.next_cursor
+                    if not cursor:
+                        break
+            except BaseException:
+                self._listed_at = float("-inf")
+                raise
+            unique: dict[str, Any] = {}
+            for tool in found[:MOST_TOOLS]:
+                unique.setdefault(tool.name, tool)
+            self._tools = [self._offered(tool) for tool in unique.values()]
+
+    async def _hear(self, message: Any) -> None:
+        if getattr(message, "method", "") == "notifications/tools/list_changed":
+            self._listed_at = float("-inf")
+
+    async def _listen(self, client: Any) -> None:
+        """Since the protocol of 2026 servers tell changes only to who listens for them; `_hear` is called as well."""
+        with suppress(Exception):  # it doesn't listen, or not any more: then the list is asked for now and then
+            async with client.listen(tools_list_changed=True) as told:
+                async for _ in told:
+                    self._listed_at = float("-inf")
 
     def _offered(self, tool: Any) -> Offered:
         hints = tool.annotations
@@ -163,10 +292,10 @@ class _Connection:
         title = tool.title or (hints and hints.title) or tool.name
 
         async def run(context: Context, arguments: dict[str, Any]) -> Result:
-            return await self.call(tool.name, arguments)
+            return await self.call(tool.name, context, arguments)
 
         return Offered(
-            name=_NOT_IN_A_NAME.sub("_", f"{self.configured.name}__{tool.name}")[:64],
+            name=names.name_of(self.configured.name, tool.name),
             title=f"{self.configured.title}: {title}",
             doing=f"{self.configured.title}: {title}",
             description=tool.description or title,
@@ -178,20 +307,16 @@ class _Connection:
             is_async=True,
         )
 
-    async def _is_sound(self, client: Any) -> bool:
-        """Whether the server still answers, so that an error was about the call."""
-        try:
-            async with asyncio.timeout(2):
-                await client.list_tools()
-        except Exception:
-            return False
-        return self._client is client
 
-    def _failed(self, error: BaseException) -> None:
-        logger.warning("The MCP server %s is away for now: %s", self.configured.name, _reason(error))
-        self._failed_at = time.monotonic()
-        self._end.set()
-        self._client, self._listed_at = None, float("-inf")
+def _progress(context: Context) -> Any:
+    """What a server says of its progress becomes the call's status line."""
+
+    async def show(progress: float, total: float | None, message: str | None) -> None:
+        share = f"{progress:g} of {total:g}" if total else ""
+        if line := " · ".join(part for part in ((message or "").strip(), share) if part):
+            context.status(line)
+
+    return show
 
 
 def _needs_approval(rule: str, *, reads: bool) -> bool:
@@ -203,37 +328,3 @@ def _reason(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return f"{type(error).__name__}: {error}"[:300]
-
-
-def _client_of(configured: Configured) -> Any:
-    """A client that isn't connected yet. The package is imported here: who has no server need not load it."""
-    import mcp
-    from mcp.client.stdio import stdio_client
-    from mcp.client.streamable_http import streamable_http_client
-    from mcp.shared._httpx_utils import create_mcp_http_client
-
-    if configured.url:
-        transport = streamable_http_client(
-            configured.url, http_client=create_mcp_http_client(headers=dict(configured.headers))
-        )
-    else:
-        program, *arguments = configured.command
-        transport = stdio_client(mcp.StdioServerParameters(command=program, args=arguments, env=dict(configured.env)))
-    return mcp.Client(transport, cache=None)
-
-
-def _text(answer: Any) -> str:
-    """What a server answered, as text; what isn't text is named."""
-    parts = []
-    for block in answer.content:
-        if block.type == "text":
-            parts.append(block.text)
-        elif block.type == "resource" and getattr(block.resource, "text", None):
-            parts.append(block.resource.text)
-        else:
-            parts.append(f"[{block.type}]")
-    if not parts and answer.structured_content is not None:
-        import orjson
-
-        parts.append(orjson.dumps(answer.structured_content, default=str).decode())
-    return "\n".join(parts)

@@ -1,4 +1,4 @@
-"""Files that people attach to what they ask, and where their bytes are.
+"""Files that people attach to what they ask, images that tools find, and where their bytes are.
 
 A `StoredFile` is bytes in Django's storage, an `Attachment` is its place in a message. Several attachments may share one
 file (a forked session has the same files), and a file goes when no attachment refers to it any more. Rows are made before
@@ -100,6 +100,10 @@ class Attachment(models.Model):
     )
     # Empty until it is sent.
     message = models.ForeignKey(Message, null=True, blank=True, on_delete=models.CASCADE, related_name="attachments")
+    # Empty unless a tool has found it, in the course of the answer that is its message.
+    call = models.ForeignKey(
+        "assistant.ToolCall", null=True, blank=True, on_delete=models.CASCADE, related_name="images"
+    )
     uploader = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )

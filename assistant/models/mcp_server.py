@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models.functions import Now
 
 
 class ApprovalRule(models.TextChoices):
@@ -55,3 +56,19 @@ class McpServer(models.Model):
             value = getattr(self, name)
             if not isinstance(value, dict) or not all(isinstance(part, str) for part in value.values()):
                 raise ValidationError({name: "An object of strings."})
+
+
+class McpProblem(models.Model):
+    """Why a server can't be used, as a worker has found it last. By its name: the file's servers have no row."""
+
+    name = models.CharField(max_length=24, unique=True)
+    reason = models.CharField(max_length=500)
+    noted_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = "MCP server that is away"
+        verbose_name_plural = "MCP servers that are away"
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"

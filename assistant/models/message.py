@@ -196,6 +196,9 @@ class Message(models.Model):
     )
     tried = models.JSONField(null=True, blank=True, help_text='Models asked in vain: [{"model", "code", "seconds"}].')
     usage = models.JSONField(null=True, blank=True)
+    missing = models.JSONField(
+        null=True, blank=True, help_text='An answer: servers without whose tools it is written: [{"title", "why"}].'
+    )
     stopped_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )

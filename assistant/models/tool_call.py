@@ -67,6 +67,9 @@ class ToolCall(models.Model):
     status = models.CharField(max_length=12, choices=CallStatus, default=CallStatus.PENDING)
     result = models.TextField(blank=True, help_text="What the model is told.")
     summary = models.CharField(max_length=300, blank=True, help_text="What people read of the result.")
+    image_count = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="Of its result: they are its attachments."
+    )
 
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)

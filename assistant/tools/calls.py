@@ -25,6 +25,7 @@ from assistant.models.tool_call import CallStatus, ToolCall
 from assistant.pieces import ToolCall as Asked
 from assistant.storable import clean
 from assistant.tools.declare import Context, Offered, Result, ToolError, first_line
+from assistant.tools.offer import Offer
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class Bench:
     """Where calls are run: for which claim, with which tools, in whose name."""
 
     claim: Claim
-    tools: Mapping[str, Offered]
+    offer: Offer
     context: Context  # its call_id and status are each call's own
 
     async def run(self, calls: list[ToolCall], settle: Callable[[ToolCall, Outcome], Awaitable[Any]]) -> None:
@@ -82,9 +83,12 @@ class Bench:
                 group.create_task(run_one(call), name=f"call {call.pk}")
 
     async def outcome_of(self, call: ToolCall) -> Outcome:
-        tool = self.tools.get(call.name)
+        tool = self.offer.tools.get(call.name)
         if tool is None:
-            known = ", ".join(self.tools) or "none"
+            for server in self.offer.missing:
+                if call.name.startswith(f"{server.name}__"):
+                    return _failed(f"Not run: {server.title} can't be reached at present.", "Can't be reached")
+            known = ", ".join(self.offer.tools) or "none"
             return _failed(f"There is no tool {call.name[:80]!r}. The tools are: {known}.", "There is no such tool")
         if call.place >= MOST_CALLS:
             return _failed(f"Not run: at most {MOST_CALLS} calls can be made at once.", "Too many calls at once")
@@ -123,7 +127,7 @@ async def _run(tool: Offered, context: Context, arguments: dict[str, Any]) -> Ou
         logger.exception("The tool %s failed (call %s).", tool.name, context.call_id)
         return _failed("The tool failed with an error of its own. The operator's log has the details.", "Failed")
     else:
-        return Outcome(CallStatus.SUCCESS, _shortened(clean(result.text)), clean(result.summary))
+        return Outcome(CallStatus.SUCCESS, _shortened(clean(result.text)), clean(result.summary), result.images)
     finally:
         if not working.done():
             working.cancel()

@@ -6,7 +6,7 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -28,11 +28,23 @@ class WrongTools(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """An image that a tool has found: PNG, JPEG, GIF or WebP."""
+
+    data: bytes = field(repr=False)
+    name: str = "Image"
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
-    """What a tool returns if its summary is to be its own: `text` for the model, `summary` for people."""
+    """What a tool returns if its summary is to be its own: `text` for the model, `summary` for people.
+
+    `images` are shown to people, and to a model that sees.
+    """
 
     text: str
     summary: str = ""
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +181,7 @@ class Tool:
 
     def _result(self, value: Any) -> Result:
         if isinstance(value, Result):
-            return Result(value.text, value.summary or first_line(value.text))
+            return replace(value, summary=value.summary or first_line(value.text))
         text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
         return Result(text, first_line(self._summary(value) if self._summary else text))
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from assistant.database import Database
 from assistant.mcp import configured, connections
+from assistant.mcp.connections import Missing
 from assistant.tools import registry
 from assistant.tools.declare import Offered
 
 
-async def offered(names: Sequence[str], database: Database) -> dict[str, Offered]:
-    """The tools of these services by name. What can't be had now is left out: it costs its tools, not the turn."""
+@dataclass(frozen=True, slots=True)
+class Offer:
+    tools: Mapping[str, Offered] = field(default_factory=dict)  # by name
+    missing: Sequence[Missing] = ()  # servers whose tools can't be had now: it costs these, not the turn
+
+
+async def offered(names: Sequence[str], database: Database, patience_seconds: float | None = None) -> Offer:
+    """What these services offer. It waits a moment, or `patience_seconds` at most, for servers that are being started."""
     ours = registry.offered(names)
     others = registry.undeclared(names)
     if not others:
-        return ours
+        return Offer(ours)
     servers = await database.call(configured.servers)
-    theirs = await connections.offered([servers[name] for name in others if name in servers])
-    return theirs | ours
+    wanted = [servers[name] for name in others if name in servers]
+    theirs, missing = await connections.offered(wanted, database, taken=ours, patience_seconds=patience_seconds)
+    return Offer(theirs | ours, missing)

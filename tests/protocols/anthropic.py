@@ -17,7 +17,6 @@ from tests.provider.images import told
 from tests.provider.playing import Plan
 from tests.provider.records import Record
 from tests.provider.script import Script, source
-from tests.provider.server import Provider
 
 from .anthropic_rules import check_body, turns
 from .base import Figures, Prompt, Protocol, Refused, Said, json_of, signed
@@ -50,10 +49,6 @@ class Anthropic(Protocol):
         529: _OVERLOADED,
     }
     unplayed = ("picture", "stops", "show")
-
-    def __init__(self, provider: Provider) -> None:
-        super().__init__(provider)
-        self.forget()
 
     def forget(self) -> None:
         self.cache = PromptCache(least_tokens=1024)

@@ -101,6 +101,7 @@ class Protocol(ABC):
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
+        self.forget()
 
     @abstractmethod
     def routes(self) -> Iterable[web.RouteDef]: ...

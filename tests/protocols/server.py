@@ -12,8 +12,9 @@ from .anthropic import Anthropic
 from .base import Protocol
 from .gemini import Gemini
 from .ollama import Ollama
+from .responses import Responses
 
-PROTOCOLS: tuple[type[Protocol], ...] = (Anthropic, Gemini, Ollama)
+PROTOCOLS: tuple[type[Protocol], ...] = (Anthropic, Gemini, Ollama, Responses)
 
 
 class Protocols(Provider):

@@ -1,4 +1,5 @@
-/** What stands folded up under a message: which models were tried in vain, and what models are told instead of it. */
+/** What stands under a message: which tools it was written without; folded up, which models were tried in vain, and what
+ * models are told instead of it. */
 
 import { part, setHidden, setText } from "./parts.js";
 
@@ -12,7 +13,16 @@ const WHY = {
   stalled: "said nothing",
 };
 
+const WHY_NOT = {
+  starting: "it was still starting. Ask again in a moment to have them",
+  away: "it could not be reached",
+  unauthorized: "an administrator has to connect it again",
+};
+
 export function drawAsides(element, message, { summary, labelOf }) {
+  const missing = missingText(message);
+  setHidden(part(element, "missing"), !missing);
+  setText(part(element, "missing"), missing);
   const tried = message.tried ?? [];
   setHidden(part(element, "tried"), !tried.length);
   if (tried.length) {
@@ -21,6 +31,11 @@ export function drawAsides(element, message, { summary, labelOf }) {
   }
   setHidden(part(element, "summary"), !summary);
   if (summary) setText(part(element, "summary-text"), summary.content);
+}
+
+/** Without which servers' tools an answer is written, and why; or "". */
+export function missingText({ missing }) {
+  return (missing ?? []).map(({ title, why }) => `Without the tools of ${title}: ${WHY_NOT[why] ?? WHY_NOT.away}.`).join(" ");
 }
 
 /** An answer that failed is none before which others were asked. */

@@ -1,5 +1,6 @@
 /** The tool calls of an answer, between the blocks of its text: what was done, for how long, and what waits for a yes. */
 
+import { drawAttachments } from "./attachments.js";
 import { clone, part, setHidden, setText } from "./parts.js";
 import { askedCalls, isOpen } from "./state.js";
 import { span } from "./times.js";
@@ -54,6 +55,7 @@ function drawCall(element, call, message, mayWrite) {
   setHidden(part(element, "tool-given"), !readable(call.arguments));
   setText(part(element, "tool-result"), call.result ?? "");
   setHidden(part(element, "tool-found"), !call.result);
+  drawAttachments(part(element, "tool-images"), call.images ?? []);
   setHidden(part(element, "tool-ask"), !asks);
   if (asks) {
     setText(part(element, "tool-question"), `The assistant wants to do this: ${call.title}.`);
