@@ -6,6 +6,7 @@ from assistant import attached, llm, wire
 from assistant.context import prompt_for
 from assistant.database import Database
 from assistant.lifecycle import forking, found_images, rounds
+from assistant.llm import dialect
 from assistant.lifecycle.answering import Written
 from assistant.models import Attachment, ShareLink, StoredFile, ToolCall
 from assistant.models.attachment import storage
@@ -77,7 +78,7 @@ def test_a_model_that_sees_looks_at_what_a_tool_has_found(claim, call, told, mon
     monkeypatch.setattr(llm, "sees", lambda model: True)
     settle(claim, call, Image(png(), "Yard"), Image(png(4_000, 10), "Panorama"))
     lines = told()
-    check_request({"messages": lines, "tools": ["snap"]})
+    check_request({"messages": dialect.adapted("openai/any", lines, sees=True), "tools": ["snap"]})
     asked, result, shown = lines[-3:]
     assert asked["tool_calls"] and (result["role"], result["content"]) == ("tool", "Look:")
     assert shown["role"] == "user", "results are texts with most providers"
