@@ -33,7 +33,6 @@ export function drawReasoning(details, message, { now, isCutOff }) {
   if (details.open) unfold(details);
 }
 
-
 function listen(details) {
   const place = part(details, "reasoning-text");
   // Before it opens, or it would be drawn empty first.
