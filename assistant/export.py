@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, starmap
 from uuid import UUID
 
 import orjson
@@ -20,6 +20,7 @@ from assistant.snapshot import first_page, page_after
 
 PAGE = 100
 LONGEST_NAME = 80
+_MARKUP = re.compile(r"[\\`*_\[\]<>~|]")
 
 
 def file_name(session: ChatSession, ending: str) -> str:
@@ -97,13 +98,23 @@ def _heading(message: Message) -> str:
 
 def _body(message: Message) -> str:
     lines = [message.content.strip()]
-    lines += [f"*File: {_one_line(attached.name)}*" for attached in message.attachments.all() if not attached.call_id]
+    kind = "Image" if message.is_answer else "File"
+    lines += [f"*{kind}: {_one_line(attached.name)}*" for attached in message.attachments.all() if not attached.call_id]
+    if message.sources:
+        lines += ["Sources:", "\n".join(starmap(_source, enumerate(message.sources, 1)))]
     if message.status == Status.ERROR:
         lines.append(f"*{message.error_detail or 'The answer failed.'}*")
     elif message.status == Status.CANCELLED:
         by = f" by {display_name(message.stopped_by)}" if message.stopped_by else ""
         lines.append(f"*Stopped{by}.*")
     return "\n\n".join(line for line in lines if line)
+
+
+def _source(number: int, source: dict[str, str]) -> str:
+    """As an item of a list; whatever the title holds, it is no markup."""
+    title = _MARKUP.sub(r"\\\g<0>", source["title"])
+    url = source["url"].replace("<", "%3C").replace(">", "%3E")
+    return f"{number}. {title} <{url}>" if title else f"{number}. <{url}>"
 
 
 def _one_line(text: str) -> str:

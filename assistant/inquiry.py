@@ -14,7 +14,7 @@ from assistant.lifecycle.answering import Asked
 from assistant.metering import metered
 from assistant.models.message import Claim
 from assistant.patience import Messages, Patience, Pause, Switch
-from assistant.pieces import ModelError, Piece, Text, ToolCall
+from assistant.pieces import ModelError, Picture, Piece, Text, ToolCall
 from assistant.report import redacted
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Inquiry:
             try:
                 async with aclosing(self._request(prompt, functions, is_last=is_last)) as pieces:
                     async for piece in pieces:
-                        has_begun = has_begun or isinstance(piece, Text | ToolCall)
+                        has_begun = has_begun or isinstance(piece, Text | ToolCall | Picture)
                         yield piece
                 return
             except ModelError as error:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from assistant import conf, llm
-from assistant.pieces import Finish, ModelError, Piece, Text, ToolCall
+from assistant.pieces import Finish, ModelError, Picture, Piece, Text, ToolCall
 
 STALLED = "stalled"  # an empty answer after the results of tools
 FIRST_PAUSE_SECONDS = 1.0
@@ -157,7 +157,7 @@ class _Request:
                             continue
                         case Text(text) if text.strip():
                             self._has_begun = True
-                        case ToolCall():
+                        case ToolCall() | Picture():
                             self._has_begun = True
                     yield piece
         except ModelError as error:

@@ -23,7 +23,7 @@ _SESSION = {"id", "version", "title", "model", "role", "running", "created_at", 
 _MESSAGE = {
     "id", "session", "position", "role", "author", "content", "html", "status", "version", "attempt", "seq", "alive",
     "reply_to", "superseded_by", "taken_by", "taken_round", "model", "error", "stopped_by", "tool_calls", "attachments",
-    "created_at", "started_at", "finished_at",
+    "sources", "created_at", "started_at", "finished_at",
 }  # fmt: skip
 _CALL = {"id", "round", "at", "block", "name", "title", "doing", "status", "started_at", "finished_at"}
 _ATTACHMENT = {"id", "name", "type", "size", "width", "height", "problem"}

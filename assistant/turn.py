@@ -16,6 +16,7 @@ import redis.asyncio
 
 from assistant import attached, conf, context, events, llm, report
 from assistant.answer import Answer
+from assistant.beside import Beside
 from assistant.database import Database
 from assistant.failures import CUTS, sentence
 from assistant.inquiry import Inquiry
@@ -76,6 +77,7 @@ class Turn:
         self.is_ending = False
         self.outcome = "it could not be ended"  # in a few words, for the log
         self._inquiry = Inquiry(claim, database, self._show)
+        self._beside = Beside(claim, database)
         self._first_prompt = prompt  # if it is made elsewhere
         self._prompt: context.Prompt | None = None
         self._offer = Offer()
@@ -186,11 +188,20 @@ class Turn:
                         self.answer.reason(text)
                     case llm.ToolCall():
                         said.calls.append(piece)
+                    case llm.Source():
+                        self._beside.cite(piece, self._rounds + 1)
+                    case llm.Picture():
+                        await self._keep(piece)
                     case llm.Usage(figures):
                         self._usage = figures
                     case llm.Finish(reason):
                         said.finish = reason
+        await self._beside.store_sources()
         return said
+
+    async def _keep(self, picture: llm.Picture) -> None:
+        if line := await self._beside.keep(picture, self._rounds + 1):
+            self.answer.write(f"*{line}*\n\n" if self.answer.is_blank else f"\n\n*{line}*\n\n")
 
     async def _look_for_tools(self, prompt: context.Prompt) -> None:
         """Sees what tools there are now, and says which are not."""
@@ -262,12 +273,17 @@ class Turn:
             error,
         )
 
+    @property
+    def _is_blank(self) -> bool:
+        """Whether this round has brought nothing that an answer is made of."""
+        return self.answer.is_blank and not self._beside.has_picture(self._rounds + 1)
+
     def _judge(self, finish: str | None) -> Failure | None:
         """Whether what the model sent, and how it ended, is an answer."""
         if finish in ("content_filter", "refusal"):
             code = "refusal" if finish == "refusal" else "content_filtered"
             return Failure(code, sentence(code))
-        if self.answer.is_blank and finish not in CUTS:
+        if self._is_blank and finish not in CUTS:
             return Failure("empty_response", sentence("empty_response"))
         if finish not in llm.COMPLETE:
             return Failure("incomplete_response", CUTS.get(finish or "", sentence("incomplete_response")))
@@ -275,7 +291,7 @@ class Turn:
 
     def _judge_last(self) -> Failure | None:
         """The model was asked to answer without tools, and asked for tools."""
-        return None if not self.answer.is_blank else Failure("incomplete_response", TOO_MANY_ROUNDS)
+        return None if not self._is_blank else Failure("incomplete_response", TOO_MANY_ROUNDS)
 
     async def _end(self, failure: Failure | None) -> None:
         if self._stop in (Stop.LOST, Stop.LET_GO):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Query, Router
 
@@ -40,8 +41,9 @@ def list_shared(
     "/shared/{token}/attachments/{attachment_id}/file", auth=None, summary="The bytes of a file that was sent"
 )
 def get_shared_file(request: HttpRequest, token: str, attachment_id: UUID, small: bool = False) -> HttpResponse:
+    shown = Q(message__status="success") | Q(message__role="assistant")  # of questions that wait nothing is
     sent = Attachment.objects.shown().filter(
-        session=link_for(token).session, message__status="success", call=None, file__written_at__isnull=False
+        shown, session=link_for(token).session, call=None, file__written_at__isnull=False
     )
     attachment = sent.filter(pk=attachment_id).first()
     if attachment is None:

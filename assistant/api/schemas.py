@@ -173,6 +173,11 @@ class Attachment(Schema):
     problem: str | None
 
 
+class Source(Schema):
+    url: str
+    title: str
+
+
 class Usage(Schema):
     prompt_tokens: int
     completion_tokens: int
@@ -249,6 +254,7 @@ class Message(Schema):
     tool_calls: list[dict[str, Any]]
     attachments: list[Attachment]
     reasoning: Reasoning | None
+    sources: list[Source]
     usage: dict[str, Any] | None
     created_at: str
     started_at: str | None

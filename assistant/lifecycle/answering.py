@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from assistant import events, live, queue, report, wire
-from assistant.lifecycle import calls, texts
+from assistant.lifecycle import beside, calls, texts
 from assistant.lifecycle import usage as ledger
 from assistant.lifecycle.texts import Written as Written  # what the verbs here are told
 from assistant.lifecycle.turns import end_turn
@@ -65,6 +65,7 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
             "error_detail": "",
             "missing": None,
             "version": message.version + 1,
+            **beside.of_stored_rounds(message),
         }
         won = Message.objects.filter(pk=message_id, status=Status.PENDING, attempt=message.attempt).update(**taken)
         assert won, "the lock keeps every other worker away"
@@ -75,7 +76,8 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
         if message.attempt > 1:
             events.message_reset(message, text, ends)
         events.message_written(message)
-    return Claim(message_id, message.session_id, worker.pk, message.attempt, job, text, ends, reasoned)
+    sources = tuple(taken["sources"] or ())
+    return Claim(message_id, message.session_id, worker.pk, message.attempt, job, text, ends, reasoned, sources)
 
 
 def checkpoint(written: dict[Claim, Written]) -> set[Claim]:

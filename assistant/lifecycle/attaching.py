@@ -48,7 +48,7 @@ def upload(by: Any, name: str, content: File, session: ChatSession | None = None
     limit = conf.get("ASSISTANT_UPLOAD_RATE")
     detail = f"You may upload {limit} files in a minute. Go on in {{seconds}} s."
     refusal.check_rate(f"upload:{by.pk}", limit, detail)
-    found = _checked(name, content)
+    found = checked(name, content)
     attachment = _reserve(by, name, content.size, found, session)
     file = attachment.file
     try:
@@ -63,7 +63,8 @@ def upload(by: Any, name: str, content: File, session: ChatSession | None = None
     return attachment
 
 
-def _checked(name: str, content: File) -> sniff.Found:
+def checked(name: str, content: File) -> sniff.Found:
+    """What `content` is, if it can be attached. Raises Refused: attachments_off, too_big, empty_file, wrong_type."""
     limit = conf.get("ASSISTANT_ATTACHMENT_MAX_MB")
     if not conf.get("ASSISTANT_ATTACHMENT_MAX_COUNT"):
         raise Refused("attachments_off", "This installation does not take files.", status=422)

@@ -1,4 +1,4 @@
-"""Files that people attach to what they ask, images that tools find, and where their bytes are.
+"""Files that people attach to what they ask, images that tools find, pictures that models make, and where their bytes are.
 
 A `StoredFile` is bytes in Django's storage, an `Attachment` is its place in a message. Several attachments may share one
 file (a forked session has the same files), and a file goes when no attachment refers to it any more. Rows are made before
@@ -109,6 +109,9 @@ class Attachment(models.Model):
     )
     name = models.CharField(max_length=200)
     position = models.PositiveSmallIntegerField(default=0, help_text="Its place in the message.")
+    round = models.PositiveIntegerField(
+        default=0, help_text="Of a picture that a model made: in which round of its answer, from 1."
+    )
     free_since = models.DateTimeField(
         null=True, blank=True, default=timezone.now, help_text="Since when it belongs to no message."
     )

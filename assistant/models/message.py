@@ -6,6 +6,7 @@ The changes themselves are the verbs in `assistant.lifecycle`; nothing else writ
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -66,6 +67,7 @@ class Claim:
     kept: str = field(default="", compare=False, repr=False)  # the text of the rounds that earlier attempts completed
     ends: tuple[int, ...] = field(default=(), compare=False)  # where in it each of them ends, in characters
     reasoned: Reasoned | None = field(default=None, compare=False, repr=False)  # what was thought in those rounds
+    sources: tuple[dict[str, Any], ...] = field(default=(), compare=False, repr=False)  # of those rounds
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
@@ -195,6 +197,10 @@ class Message(models.Model):
         default=False, help_text="It failed before any model had begun: whoever asked has the question back."
     )
     tried = models.JSONField(null=True, blank=True, help_text='Models asked in vain: [{"model", "code", "seconds"}].')
+    sources = models.JSONField(
+        null=True, blank=True, help_text='An answer: where what it says comes from: [{"url", "title"}].'
+    )
+    pictures = models.PositiveSmallIntegerField(default=0, help_text="An answer: how many its model made.")
     usage = models.JSONField(null=True, blank=True)
     missing = models.JSONField(
         null=True, blank=True, help_text='An answer: servers without whose tools it is written: [{"title", "why"}].'

@@ -157,6 +157,16 @@ def session_streaming_with_a_queue(stage: Stage) -> None:
 
 
 @state
+def answer_with_sources_and_a_picture(stage: Stage) -> None:
+    session = stage.session("words-n12-cite=9-picture")
+    stage.answered(session)
+    stage.open(session)
+    expect(stage.page.get_by_role("link", name="Source 0")).to_be_visible()
+    stage.page.get_by_text("4 more").click()
+    expect(stage.page.get_by_role("link", name="image-1.png")).to_be_visible()
+
+
+@state
 def session_failed(stage: Stage) -> None:
     session = stage.session("words-cut=4")
     stage.answered(session)

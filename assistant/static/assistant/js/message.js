@@ -5,6 +5,7 @@ import { drawAttachments } from "./attachments.js";
 import { drawBlocks } from "./blocks.js";
 import { clone, flash, part, setHidden, setText, copyText } from "./parts.js";
 import { drawReasoning } from "./reasoning.js";
+import { drawSources } from "./sources.js";
 import { askedCalls, isOpen } from "./state.js";
 import { isThinking, thinksOnly } from "./thinking.js";
 import { fullTime, shortTime, span } from "./times.js";
@@ -12,6 +13,8 @@ import { drawTools, toolStatus } from "./tools.js";
 import { spokenUsage } from "./usage.js";
 
 const SILENT_AFTER_MS = 20_000;
+
+const NONE = [];
 
 const drawn = new WeakMap(); // element -> what it shows
 
@@ -46,6 +49,7 @@ export function drawMessage(element, entry, context) {
     const isResumed = message.interruptions > 0 && message.status !== "pending";
     setHidden(part(element, "resumed"), !isResumed || message.status === "error"); // an error says it itself
     drawAttachments(part(element, "attachments"), message.attachments ?? []);
+    drawSources(part(element, "sources"), message.sources ?? NONE);
     drawNote(element, message);
     drawAsides(element, message, context);
     drawActions(element, entry, context);
