@@ -87,10 +87,13 @@ def test_an_answer_of_nothing_but_a_picture_is_a_whole_one(answered, asked_here)
         ("ASSISTANT_ATTACHMENT_MAX_COUNT", 0, "This installation does not take files."),
         ("ASSISTANT_ATTACHMENT_MAX_MB", 0, "A file may have 0 MB; this one has 0.0 MB."),
         ("ASSISTANT_ATTACHMENT_TYPES", ["image/gif"], "“The image” is none of the kinds that can be attached: GIF."),
-        ("ASSISTANT_ATTACHMENT_SESSION_QUOTA_MB", 0, "This session has 0.0 of 0 MB of files already; this one does not fit."),
+        ("ASSISTANT_ATTACHMENT_SESSION_QUOTA_MB", 0,
+         "This session has 0.0 of 0 MB of files already; this one does not fit."),
     ],
 )  # fmt: skip
-def test_a_picture_that_can_not_be_kept_leaves_a_line_and_the_answer_is_whole(answered, settings, setting, value, why):
+def test_a_picture_that_can_not_be_kept_leaves_a_line_and_the_answer_is_whole(
+    answered, settings, setting, value, why
+):
     setattr(settings, setting, value)
     answer = answered("words-n3-picture")
     assert answer.status == "success"
@@ -113,7 +116,8 @@ def test_a_storage_that_fails_costs_the_picture_and_not_the_answer(answered, mon
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"GIF89a, or so it says", b"<svg xmlns='http://www.w3.org/2000/svg'/>", files.pdf("x"), files.png_that_claims(60_000, 60_000)],
+    [b"", b"GIF89a, or so it says", b"<svg xmlns='http://www.w3.org/2000/svg'/>", files.pdf("x"),
+     files.png_that_claims(60_000, 60_000)],
 )  # fmt: skip
 def test_what_is_no_image_by_its_content_is_none(running, content):
     answer, claim = running
@@ -164,7 +168,8 @@ def test_stop_keeps_what_has_come(running, alice):
 @pytest.mark.parametrize(
     "url",
     ["javascript:alert(1)", "data:text/html,x", "ftp://example.org/", "//example.org", "/path", "https://", "https://[",
-     "https://bank.example@evil.example/", "https://example.org/ a", "https://example.org/\x00", f"https://x/{'a' * 2_000}", ""],
+     "https://bank.example@evil.example/", "https://example.org/ a", "https://example.org/\x00",
+     f"https://x/{'a' * 2_000}", ""],
 )  # fmt: skip
 def test_only_addresses_in_the_web_are_sources(url):
     sources = Sources()

@@ -1,9 +1,9 @@
 """What an answer has beside its words: where it comes from, and the pictures that its model made.
 
 Both are stored as soon as they have come, by the claim that holds the answer, with the round in which they came: what an
-ending, a stop or a death finds is there. Of an attempt that died, what belongs to rounds that are stored stays, and the rest
-goes: the next attempt makes it anew. A picture's bytes are written before its row, so that nobody is shown what is not
-there; what dies in between is a file that nothing refers to, which the sweep clears away.
+ending, a stop or a death finds is there. Of an attempt that died, what belongs to rounds that are stored stays, and the
+rest goes: the next attempt makes it anew. A picture's bytes are written before its row, so that nobody is shown what is
+not there; what dies in between is a file that nothing refers to, which the sweep clears away.
 """
 
 from __future__ import annotations

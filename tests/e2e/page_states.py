@@ -157,6 +157,23 @@ def session_streaming_with_a_queue(stage: Stage) -> None:
 
 
 @state
+def session_thinking(stage: Stage) -> None:
+    session = stage.session("words-think=400-hold=300")
+    stage.alice.asked(session, "Is it a prime?")
+    stage.open(session)
+    stage.page.get_by_text("Thinking").click()
+    expect(stage.page.get_by_role("group", name="What the model thought")).to_contain_text("r299")
+
+
+@state
+def answer_with_thoughts(stage: Stage) -> None:
+    session = stage.session("words-think=40")
+    stage.answered(session, "Is it a prime?")
+    stage.open(session)
+    expect(stage.page.get_by_text("Thought for")).to_be_visible()
+
+
+@state
 def answer_with_sources_and_a_picture(stage: Stage) -> None:
     session = stage.session("words-n12-cite=9-picture")
     stage.answered(session)
