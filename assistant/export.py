@@ -99,7 +99,9 @@ def _heading(message: Message) -> str:
 def _body(message: Message) -> str:
     lines = [message.content.strip()]
     kind = "Image" if message.is_answer else "File"
-    lines += [f"*{kind}: {_one_line(attached.name)}*" for attached in message.attachments.all() if not attached.call_id]
+    lines += [
+        f"*{kind}: {_one_line(attached.name)}*" for attached in message.attachments.all() if not attached.call_id
+    ]
     if message.sources:
         lines += ["Sources:", "\n".join(starmap(_source, enumerate(message.sources, 1)))]
     if message.status == Status.ERROR:
