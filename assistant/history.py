@@ -77,7 +77,11 @@ def _round(
             result = "\n".join([result, *(part["text"] for part in parts)])
         answered.append({"role": "tool", "tool_call_id": id_, "content": result})
     images = [{"role": "user", "content": shown}] if shown else []
-    return [{"role": "assistant", "content": None if is_blank(text) else text, "tool_calls": asked}, *answered, *images]
+    return [
+        {"role": "assistant", "content": None if is_blank(text) else text, "tool_calls": asked},
+        *answered,
+        *images,
+    ]
 
 
 def _nothing(call: ToolCall) -> str:
