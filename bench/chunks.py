@@ -84,7 +84,8 @@ def main() -> None:
     from tests.protocols import ProtocolsProcess
 
     llm.preload()
-    with ProtocolsProcess() as protocols:
+    protocols = ProtocolsProcess()
+    with protocols:
         os.environ.update(protocols.environment)
         text = "\n".join(table())
     if given.out:

@@ -12,7 +12,8 @@ from assistant.llm import endings
 from assistant.llm.calls import Fragments
 from assistant.llm.reader import Raw, RawUsage
 from assistant.llm.refusal import ProviderError, error_in, is_error
-from assistant.pieces import Finish, Kept, Reasoning, Source, Text
+from assistant.llm.thinking import Unthinking
+from assistant.pieces import Finish, Kept, Reasoning, Source
 
 
 class MessagesReader:
@@ -21,6 +22,7 @@ class MessagesReader:
         self._ending: str | None = None
         self._usage: dict[str, Any] = {}
         self._calls = Fragments()
+        self._tags = Unthinking()
         self._thinking: dict[Any, dict[str, Any]] = {}  # blocks by index, as they have to come back
         self._sources: dict[str, Source] = {}
 
@@ -53,6 +55,7 @@ class MessagesReader:
                 yield from self._figures(value)
 
     def end(self) -> Iterator[Raw]:
+        yield from self._tags.end()
         yield from self._sources.values()
         if self._ending is None:
             return
@@ -77,7 +80,7 @@ class MessagesReader:
                 for citation in block.get("citations") or ():
                     self._cite(citation)
                 if text := block.get("text"):
-                    yield Text(text)
+                    yield from self._tags.split(text)
             case "thinking":
                 held = {"type": "thinking", "thinking": "", "signature": ""}
                 self._thinking[index] = held | {name: block[name] for name in held if block.get(name)}
@@ -91,7 +94,7 @@ class MessagesReader:
     def _delta(self, index: Any, delta: Mapping[str, Any]) -> Iterator[Raw]:
         match delta:
             case {"type": "text_delta", "text": str(text)} if text:
-                yield Text(text)
+                yield from self._tags.split(text)
             case {"type": "thinking_delta", "thinking": str(thought)}:
                 block = self._thinking.setdefault(index, {"type": "thinking", "thinking": "", "signature": ""})
                 block["thinking"] += thought

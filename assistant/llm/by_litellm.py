@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from assistant import conf
-from assistant.llm import money
+from assistant.llm import endings, insides, money
 from assistant.llm.library import library
 from assistant.llm.openai_chat import ChatReader
 from assistant.llm.question import Question
@@ -70,34 +70,28 @@ def _without_reason(chunk: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Reasons:
-    """Why the model stopped, as its provider said it, noted before litellm makes its own of it."""
+    """Why the model stopped, as its provider said it.
+
+    litellm's word for each piece of Gemini's text is `stop`, with a reason or without: what Gemini says is noted on its way
+    into litellm.
+    """
 
     def __init__(self, response: Any) -> None:
         self._response = response
         self._seen: Any = None
-        if getattr(response, "make_call", None) is not None:  # then the stream is opened with the first chunk
-            response.make_call = self._opening(response.make_call)
-        elif hasattr(getattr(response, "completion_stream", None), "__anext__"):
-            response.completion_stream = self._watched(response.completion_stream)
+        insides.watch_chunks(response, self._note)
 
     @property
     def last(self) -> Any:
         return getattr(self._response, "received_finish_reason", None) or self._seen
 
-    def _opening(self, make_call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def opened(*args: Any, **kwargs: Any) -> Any:
-            return self._watched(await make_call(*args, **kwargs))
-
-        return opened
-
-    async def _watched(self, stream: Any) -> AsyncIterator[Any]:
-        try:
-            async for chunk in stream:
-                for choice in getattr(chunk, "choices", None) or ():
-                    self._seen = getattr(choice, "finish_reason", None) or self._seen
-                yield chunk
-        finally:
-            await _close(stream)
+    def _note(self, chunk: Any) -> None:
+        if not isinstance(chunk, Mapping):
+            return
+        for candidate in chunk.get("candidates") or ():
+            self._seen = candidate.get("finishReason") or self._seen
+        if (chunk.get("promptFeedback") or {}).get("blockReason"):
+            self._seen = endings.CONTENT_FILTER
 
 
 def _offer(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -107,7 +101,6 @@ def _offer(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 async def _close(response: Any) -> None:
     try:
-        if hasattr(response, "aclose"):
-            await response.aclose()
+        await response.aclose()
     except Exception as error:
         logger.debug("Closing a model's stream: %s", error)

@@ -12,6 +12,7 @@ from assistant.llm import endings
 from assistant.llm.calls import Fragments
 from assistant.llm.reader import Raw, RawUsage, encoded_picture
 from assistant.llm.refusal import ProviderError, error_in, is_error
+from assistant.llm.thinking import Unthinking
 from assistant.pieces import Finish, Kept, Reasoning, Source, Text
 
 
@@ -25,6 +26,7 @@ class GeminiReader:
         self._ending: str | None = None
         self._said: Any = None
         self._calls = Fragments()
+        self._tags = Unthinking()
         self._signatures: list[str] = []  # of parts that are no calls
         self._sources: dict[str, Source] = {}
 
@@ -43,6 +45,7 @@ class GeminiReader:
             yield RawUsage(usage)
 
     def end(self) -> Iterator[Raw]:
+        yield from self._tags.end()
         yield from self._sources.values()
         if self._ending == endings.ERROR:
             raise ProviderError(f"the provider ended the answer with {self._said!r}", 502)
@@ -73,7 +76,7 @@ class GeminiReader:
         if isinstance(signature, str) and signature:
             self._signatures.append(signature)
         if isinstance(text := part.get("text"), str) and text:
-            yield Reasoning(text) if part.get("thought") else Text(text)
+            yield from [Reasoning(text)] if part.get("thought") else self._tags.split(text)
         elif isinstance(data := part.get("inlineData"), Mapping):
             if found := encoded_picture(data.get("mimeType"), data.get("data")):
                 yield found

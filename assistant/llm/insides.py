@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -274,3 +274,26 @@ def cost_of(model: str, tokens: Tokens) -> float:
         completion_tokens_details=CompletionTokensDetailsWrapper(reasoning_tokens=tokens.thought),
     )
     return float(sum(library().cost_per_token(model=model, usage_object=usage)))
+
+
+def watch_chunks(response: Any, note: Callable[[Any], None]) -> None:
+    """Tells `note` each chunk of a response of `acompletion`, as its provider sent it, before litellm reads it.
+
+    Only where litellm opens the stream with the first chunk and parses it chunk by chunk, as it does with Gemini's.
+    """
+    make_call = getattr(response, "make_call", None)
+    if make_call is None:
+        return
+
+    async def opened(*args: Any, **kwargs: Any) -> Any:
+        stream = await make_call(*args, **kwargs)
+        if parse := getattr(stream, "chunk_parser", None):
+
+            def parsed(chunk: Any) -> Any:
+                note(chunk)
+                return parse(chunk)
+
+            stream.chunk_parser = parsed
+        return stream
+
+    response.make_call = opened

@@ -106,6 +106,7 @@ class ChatReader:
         self._note_sources(delta.get("annotations"))
         if isinstance(fields := delta.get("provider_specific_fields"), Mapping):
             self._signatures += _list(fields.get("thought_signatures"))
+            self._note_sources([fields.get("citation")])  # Anthropic's, as litellm tells them
         for number, fragment in enumerate(_list(delta.get("tool_calls"))):
             if isinstance(fragment, Mapping):
                 self._add(number, fragment)
