@@ -24,6 +24,7 @@ PROTOCOLS = {
     "openai": "openai/",
     "anthropic": "anthropic/claude-sonnet-4-5~",
     "gemini": "gemini/gemini-2.5-flash~",
+    "ollama": "ollama_chat/llama3.2~",
 }
 everywhere = pytest.mark.parametrize("protocol", PROTOCOLS)
 
@@ -137,7 +138,7 @@ def test_an_output_limit_is_told_from_an_end(turn, protocol):
     assert (answer.status, answer.error_code, answer.content) == ("error", "incomplete_response", WORDS)
 
 
-@everywhere
+@pytest.mark.parametrize("protocol", [name for name in PROTOCOLS if name != "ollama"])  # which has no word for it
 def test_a_refusal_is_told_with_its_words(turn, protocol):
     answer = turn(protocol, "words-n5-finish=refusal")
     assert (answer.status, answer.content) == ("error", WORDS) and answer.error_code in (

@@ -43,6 +43,11 @@ KNOWN: dict[tuple[str, str], set[str]] = {
     ("anthropic", "unicode"): {"text", "finish"},  # it takes U+2028 for the end of a line
     ("gemini", "unicode"): {"text"},
     ("gemini", "words-n3-cite=2"): {"sources"},  # the first alone
+    ("ollama", "unicode"): {"text"},
+    ("ollama", "words-n5-inline-think=3"): {"text", "thoughts"},  # it looks for tags in each piece alone
+    ("ollama", "words-n5-error=3"): {"failure"},  # it takes an error of Ollama's own for one of the request
+    ("ollama", "think=2-tool=weather:city:Paris-tool=weather:city:Oslo"): {"finish"},  # Ollama says stop after calls too
+    ("ollama", "tool=weather:city:Paris-preamble=2-fragment=1"): {"finish"},
 }
 
 
