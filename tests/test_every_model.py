@@ -25,6 +25,7 @@ PROTOCOLS = {
     "anthropic": "anthropic/claude-sonnet-4-5~",
     "gemini": "gemini/gemini-2.5-flash~",
     "ollama": "ollama_chat/llama3.2~",
+    "responses": "openai/responses/gpt-5~",
 }
 everywhere = pytest.mark.parametrize("protocol", PROTOCOLS)
 

@@ -362,6 +362,7 @@ def test_all_pieces_come_in_order_and_then_the_error(loop):
         with pytest.raises(ModelError) as caught:
             async with aclosing(aside.streamed("test", lambda: source)) as pieces:
                 async for piece in pieces:
+                    assert isinstance(piece, Text)
                     came.append(piece.text)
         assert caught.value.code == "timeout"
         return came

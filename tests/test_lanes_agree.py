@@ -46,8 +46,17 @@ KNOWN: dict[tuple[str, str], set[str]] = {
     ("ollama", "unicode"): {"text"},
     ("ollama", "words-n5-inline-think=3"): {"text", "thoughts"},  # it looks for tags in each piece alone
     ("ollama", "words-n5-error=3"): {"failure"},  # it takes an error of Ollama's own for one of the request
-    ("ollama", "think=2-tool=weather:city:Paris-tool=weather:city:Oslo"): {"finish"},  # Ollama says stop after calls too
+    ("ollama", "think=2-tool=weather:city:Paris-tool=weather:city:Oslo"): {
+        "finish"
+    },  # Ollama says stop after calls too
     ("ollama", "tool=weather:city:Paris-preamble=2-fragment=1"): {"finish"},
+    ("responses", "words-n5-think=3"): {"thoughts"},  # it asks for no summary of them
+    ("responses", "think=2-tool=weather:city:Paris-tool=weather:city:Oslo"): {"thoughts", "signed"},
+    ("responses", "tool=weather:city:Paris-preamble=2-fragment=1"): {"signed"},  # the id of the call's item
+    ("responses", "words-n5-finish=refusal"): {"text", "finish"},
+    ("responses", "words-n5-finish=none-nodone"): {"failure"},  # an error of its own
+    ("responses", "words-n3-cite=2"): {"sources"},
+    ("responses", "words-n3-picture"): {"pictures"},
 }
 
 

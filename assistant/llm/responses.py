@@ -13,6 +13,7 @@ from assistant.llm.calls import Fragments
 from assistant.llm.framing import DONE
 from assistant.llm.reader import Raw, RawUsage, encoded_picture
 from assistant.llm.refusal import ProviderError, error_in, is_error
+from assistant.llm.thinking import Unthinking
 from assistant.pieces import Finish, Kept, Reasoning, Source, Text
 
 ChatMessage = Mapping[str, Any]
@@ -24,9 +25,9 @@ class ResponsesReader:
         self.is_done = False
         self._ending: str | None = None
         self._has_refused = False
-        self._is_streamed = False
         self._summary: Any = None  # the part of the thoughts that is being read
         self._calls = Fragments()
+        self._tags = Unthinking()
         self._items: list[dict[str, Any]] = []
         self._sources: dict[str, Source] = {}
 
@@ -47,10 +48,9 @@ class ResponsesReader:
             return
         match kind.removeprefix("response."):
             case "output_text.delta":
-                self._is_streamed = True
-                yield Text(value.get("delta") or "")
+                yield from self._tags.split(value.get("delta") or "")
             case "refusal.delta":
-                self._has_refused = self._is_streamed = True
+                self._has_refused = True
                 yield Text(value.get("delta") or "")
             case "reasoning_summary_text.delta" | "reasoning_text.delta":
                 yield from self._thought(value)
@@ -62,6 +62,7 @@ class ResponsesReader:
                 yield from self._end(_mapping(value.get("response")))
 
     def end(self) -> Iterator[Raw]:
+        yield from self._tags.end()
         yield from self._sources.values()
         if self._ending is None:
             return
@@ -100,7 +101,7 @@ class ResponsesReader:
                 for annotation in part.get("annotations") or ():
                     self._cite(annotation)
                 if words := part.get("text") or part.get("refusal"):
-                    yield Text(words)
+                    yield from self._tags.split(words)
             yield from self._item(item)
         yield from self._end(response)
 
