@@ -160,7 +160,8 @@ def parts_of(messages: Sequence[Message], *, sees: bool) -> dict[Any, list[Part]
     """What a model is given of the files of each message, by its id, in OpenAI's form of content parts; and of the images
     of each tool call, by the call's.
 
-    `messages` in their order, with the attachments of questions, and of answers the calls with their images prefetched.
+    `messages` in their order, with the attachments of questions and of answers that have pictures, and of answers the calls
+    with their images prefetched.
     Images come as data URLs where the model `sees` them, the newest ones of the conversation up to a limit; otherwise a
     line says that there is one.
     """
@@ -177,13 +178,15 @@ def has_images(messages: Sequence[Message]) -> bool:
 
 
 def _owned(messages: Sequence[Message]) -> Iterator[tuple[Any, list[Attachment]]]:
-    """What people have attached, by the message's id, and what tools have found, by the call's; in order."""
+    """What people have attached and models have made, by the message's id, and what tools have found, by the call's."""
     for message in messages:
         if not message.is_answer:
             owned = [(message.pk, list(message.attachments.all()))]
         else:
             calls = message.tool_calls.all() if message.rounds else ()
             owned = [(call.pk, list(call.images.all())) for call in calls if call.image_count]
+            if message.pictures:
+                owned.append((message.pk, [a for a in message.attachments.all() if a.call_id is None]))
         yield from ((pk, ones) for pk, ones in owned if ones)
 
 

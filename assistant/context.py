@@ -26,6 +26,7 @@ SEVERAL_PEOPLE = (
 )
 ONLY_WHEN_MENTIONED = "They also talk among themselves: you answer only the messages that mention you with an @."
 
+YOURS = "[No word of a person’s: the images that you have made in your answer.]"
 SUMMARISED = "What was said here before the messages below is summarised, because it was too long to be sent:"
 
 
@@ -46,6 +47,7 @@ class Prompt:
 # the first word waits until Django has written and read each of them.
 _TOLD = (
     "session", "author", "role", "status", "position", "content", "reply_to", "taken_by", "taken_round", "rounds",
+    "pictures",
 )  # fmt: skip
 
 
@@ -60,7 +62,7 @@ _ANY_FILE, _ANY_SUMMARY = _any_of_session(Attachment), _any_of_session(Summary)
 _AROUND = ("reply_to__author", "session", "system_prompt")
 _ASKED = (
     *_AROUND, "role", "status", "position", "content", "taken_by", "rounds", "continuations", "model", "parameters",
-    "reply_to__position",
+    "pictures", "reply_to__position",
 )  # fmt: skip
 
 
@@ -120,9 +122,9 @@ def _prompt(answer: Any, longest_result: int | None = None) -> Prompt:
 
 def _files_of(messages: list[Message], model: str) -> tuple[dict[Any, Any], list[StoredFile]]:
     """What `model` is given of the files in `messages`, as `attached.parts_of` has it; and those to be read before."""
-    questions = [m for m in messages if not m.is_answer]
+    owners = [m for m in messages if not m.is_answer or m.pictures]
     calls = [call for m in messages if m.rounds for call in m.tool_calls.all() if call.image_count]
-    prefetch_related_objects(questions, Prefetch("attachments", Attachment.objects.with_texts()))
+    prefetch_related_objects(owners, Prefetch("attachments", Attachment.objects.with_texts()))
     prefetch_related_objects(calls, Prefetch("images", Attachment.objects.with_texts()))
     sees = attached.has_images(messages) and llm.sees(model)
     return attached.parts_of(messages, sees=sees), attached.unread(messages)
@@ -186,8 +188,11 @@ def _lines(
             calls = list(message.tool_calls.all())
             content = message.content if message is not running else message.content[: calls[-1].at]
             lines += lines_of_rounds(content, calls, joined[message.pk], used_ids, longest_result, files)
-        elif message is not running:
+        elif message is not running and (message.content.strip() or not message.is_answer):
             lines.append(_line(message, files, named=named))
+        if message.is_answer and message is not running and message.pk in files:
+            # No model's own words may hold an image, so it stands behind them, as what a user says.
+            lines.append({"role": "user", "content": attached.content(YOURS, files[message.pk])})
     return lines
 
 
@@ -216,8 +221,8 @@ def _in_order(messages: list[Message], answer: Message) -> list[Message]:
 
 
 def _newest_answers(messages: list[Message]) -> list[Message]:
-    """Drops answers without text, and of several answers to one question all but the newest."""
-    answered = {m.reply_to_id: m.pk for m in messages if m.is_answer and m.content.strip()}
+    """Drops answers without text and pictures, and of several answers to one question all but the newest."""
+    answered = {m.reply_to_id: m.pk for m in messages if m.is_answer and (m.content.strip() or m.pictures)}
     return [m for m in messages if not m.is_answer or answered.get(m.reply_to_id) == m.pk]
 
 

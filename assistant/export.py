@@ -80,13 +80,13 @@ def _is_shown(message: Message, superseded: set[UUID]) -> bool:
 
 
 def _newest(messages: Iterable[Message]) -> Iterator[Message]:
-    """Of the answers to one question the newest with text, as in the prompt; else the newest."""
+    """Of the answers to one question the newest with text or pictures, as in the prompt; else the newest."""
     for _, group in groupby(messages, key=lambda message: message.reply_to_id or message.pk):
         versions = list(group)
         yield from (m for m in versions if not m.is_answer)
         answers = [m for m in versions if m.is_answer]
         if answers:
-            yield next((m for m in reversed(answers) if m.content.strip()), answers[-1])
+            yield next((m for m in reversed(answers) if m.content.strip() or m.pictures), answers[-1])
 
 
 def _heading(message: Message) -> str:

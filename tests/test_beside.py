@@ -4,9 +4,12 @@ import json
 
 import pytest
 
+from assistant import llm
+from assistant.context import prompt_for
 from assistant.lifecycle import asking, attaching, beside, forking, people, recovery, rounds
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
+from assistant.llm import dialect
 from assistant.models import Attachment, StoredFile
 from assistant.models.ids import new_id
 from assistant.pieces import Source
@@ -17,6 +20,7 @@ from tests.acting import answer_of, ask, claimed, finish, kill, now
 from tests.calling import Caller
 from tests.provider import expected_text
 from tests.provider.script import PICTURE, source
+from tests.provider.valid import check_request
 from tests.rounds import run_turn
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -188,6 +192,22 @@ def test_sources_are_each_told_once_in_their_order_and_bounded():
 
 
 # --- where it is seen ---
+
+
+@pytest.mark.parametrize("text", ["See.", ""])
+def test_the_next_question_shows_what_was_made_to_a_model_that_sees(
+    session, alice, worker, running, monkeypatch, text
+):
+    monkeypatch.setattr(llm, "sees", lambda model: True)
+    _, claim = running
+    beside.keep_picture(claim, files.png(), 1, new_id())
+    finish(claim, text)
+    lines = prompt_for(claimed(answer_of(ask(session, alice, "Make it blue")), worker)).messages
+    said = [(line["role"], line["content"]) for line in lines]
+    assert said[0] == ("user", "How are you?") and said[-1] == ("user", "Make it blue")
+    assert said[1:-2] == ([("assistant", text)] if text else [])
+    assert said[-2][0] == "user" and [part["type"] for part in said[-2][1]] == ["text", "text", "image_url"]
+    check_request({"messages": dialect.adapted("openai/any", lines, sees=True)})
 
 
 def test_an_export_has_both(session, alice, answer_with_both):

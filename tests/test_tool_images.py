@@ -6,8 +6,8 @@ from assistant import attached, llm, wire
 from assistant.context import prompt_for
 from assistant.database import Database
 from assistant.lifecycle import forking, found_images, rounds
-from assistant.llm import dialect
 from assistant.lifecycle.answering import Written
+from assistant.llm import dialect
 from assistant.models import Attachment, ShareLink, StoredFile, ToolCall
 from assistant.models.attachment import storage
 from assistant.public import messages as public_messages
