@@ -28,6 +28,12 @@ class ProtocolsProcess(ProviderProcess):
             "GEMINI_API_BASE": f"{root}/gemini/v1beta",
             "GEMINI_API_KEY": KEY,
             "OLLAMA_API_BASE": f"{root}/ollama",
+            "MISTRAL_AZURE_API_BASE": f"{root}/mistral/v1",  # the only one that litellm looks at for chats
+            "MISTRAL_API_KEY": KEY,
+            "DEEPSEEK_API_BASE": f"{root}/deepseek",
+            "DEEPSEEK_API_KEY": KEY,
+            "OPENROUTER_API_BASE": f"{root}/openrouter/api/v1",
+            "OPENROUTER_API_KEY": KEY,
         }
 
     def requests(self, model: str | None = None, times: bool = False) -> list[dict[str, Any]]:

@@ -10,11 +10,14 @@ from tests.provider.server import Provider
 
 from .anthropic import Anthropic
 from .base import Protocol
+from .deepseek import DeepSeek
 from .gemini import Gemini
+from .mistral import Mistral
 from .ollama import Ollama
+from .openrouter import OpenRouter
 from .responses import Responses
 
-PROTOCOLS: tuple[type[Protocol], ...] = (Anthropic, Gemini, Ollama, Responses)
+PROTOCOLS: tuple[type[Protocol], ...] = (Anthropic, Gemini, Ollama, Responses, Mistral, DeepSeek, OpenRouter)
 
 
 class Protocols(Provider):
