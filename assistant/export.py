@@ -97,7 +97,7 @@ def _heading(message: Message) -> str:
 
 
 def _body(message: Message) -> str:
-    lines = [message.content.strip()]
+    lines = [_thoughts(message), message.content.strip()]
     kind = "Image" if message.is_answer else "File"
     lines += [
         f"*{kind}: {_one_line(attached.name)}*" for attached in message.attachments.all() if not attached.call_id
@@ -117,6 +117,15 @@ def _source(number: int, source: dict[str, str]) -> str:
     title = _MARKUP.sub(r"\\\g<0>", source["title"])
     url = source["url"].replace("<", "%3C").replace(">", "%3E")
     return f"{number}. {title} <{url}>" if title else f"{number}. <{url}>"
+
+
+def _thoughts(message: Message) -> str:
+    """What the model thought, as a quotation: nothing in it can end it."""
+    if message.reasoned is None or not message.reasoning.strip():
+        return ""
+    head = f"**Thinking** · {message.reasoned.seconds:.0f} s\n\n"
+    lines = re.split(r"\r\n|\r|\n", head + message.reasoning.strip())
+    return "\n".join(f"> {line}".rstrip() for line in lines)
 
 
 def _one_line(text: str) -> str:

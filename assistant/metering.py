@@ -72,7 +72,7 @@ class _Meter:
 
     def see(self, piece: llm.Piece) -> None:
         match piece:
-            case llm.Text(text):
+            case llm.Text(text) | llm.Reasoning(text):
                 self._letters += len(text)
             case llm.ToolCall(name=name, arguments=arguments):
                 self._letters += len(name) + len(arguments)

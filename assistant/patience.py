@@ -1,6 +1,8 @@
 """Asking models that fail: again after a pause, then another model, and a stronger one where a weak one stalls.
 
-What has been said stands: once a model has begun, nothing is asked again behind the people's backs.
+What has been said stands: once a model has begun to answer, nothing is asked again behind the people's backs. Thoughts are
+no part of an answer: a model that failed while it thought is asked again, or another one is, and what was thought so far
+stays where it is shown, apart from what follows.
 """
 
 from __future__ import annotations
@@ -74,7 +76,7 @@ class Patience:
     def __init__(self, model: str, source: Source = ask_once) -> None:
         self.model = model
         self.tried: list[Tried] = []
-        self.is_heard = False  # a model has begun to answer
+        self.is_heard = False  # a model has begun to answer, or to think
         self._source = source
         self._fallbacks = [one for one in conf.get("ASSISTANT_FALLBACK_MODELS") if one != model]
         self._escalation = conf.get("ASSISTANT_ESCALATION_MODEL")

@@ -16,6 +16,7 @@ from assistant.lifecycle import answering, asking
 from assistant.lifecycle.answering import Failure, Written
 from assistant.models import ChatSession, Message, WorkerProcess
 from assistant.models.message import Claim, Status
+from assistant.reasoned import Reasoned
 
 FAILURE = Failure("provider_error", "The model's provider had a problem.")
 
@@ -93,13 +94,14 @@ def running(session: ChatSession) -> Message:
     return session.messages.running().get()
 
 
-def write(claim: Claim, text: str, seq: int, reasoning: str = "", reasoning_seq: int = 0) -> None:
+def write(claim: Claim, text: str, seq: int, reasoned: Reasoned | None = None) -> None:
     """The live texts stand at these, as if a worker had written them."""
     meta, content, thoughts = live.keys(claim.message_id)
-    counts: Any = {"seq": seq, "reasoning_seq": reasoning_seq, "reasoning_seconds": 1.5}
+    thought = reasoned or Reasoned("", 0, 0.0)
+    counts: Any = {"seq": seq, "reasoning_seq": thought.seq, "reasoning_seconds": thought.seconds}
     valkey.client().hset(meta, mapping={"attempt": claim.attempt, **counts})
     valkey.client().set(content, text.encode(), ex=60)
-    valkey.client().set(thoughts, reasoning.encode(), ex=60)
+    valkey.client().set(thoughts, thought.content.encode(), ex=60)
     valkey.client().expire(meta, 60)
 
 

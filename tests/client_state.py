@@ -9,8 +9,8 @@ OPEN = ("pending", "processing")
 
 
 def thoughts(message: dict[str, Any]) -> int:
-    """How many deltas of its reasoning a message holds."""
-    return int(message["reasoning"]["seq"]) if message["reasoning"] else 0
+    """How many deltas of its reasoning a message holds. (Readers by a link are told nothing of it.)"""
+    return int(message["reasoning"]["seq"]) if message.get("reasoning") else 0
 
 
 class ClientState:
@@ -94,8 +94,10 @@ class ClientState:
         held = self.messages.get(frame["message_id"])
         if held is None:
             self.is_stale = True
-        elif held["status"] in OPEN and (frame["attempt"], frame["seq"]) >= (held["attempt"], held["seq"]):
-            held |= {name: frame[name] for name in ("attempt", "seq", "content", "html", "reasoning")}
+        elif held["status"] in OPEN and (frame["attempt"], 0) >= (held["attempt"], held["seq"] + thoughts(held)):
+            held |= {
+                name: frame[name] for name in ("attempt", "seq", "content", "html", "reasoning") if name in frame
+            }
 
     def _calls(self, frame: dict[str, Any]) -> None:
         held = self.messages.get(frame["message_id"])

@@ -21,10 +21,12 @@ from assistant.llm.dialect import adapted
 from assistant.models import ChatSession, Message, ToolCall, WorkerProcess
 from assistant.models.message import Claim
 from assistant.models.tool_call import Approval, CallStatus
+from assistant.reasoned import Reasoned
 from tests.acting import FAILURE, a_worker, ask, claimed, fail, finish, kill, lose_job, revive, write
 from tests.provider.valid import check_request
 
 WORDS = ["One ", "two\n\n", "**three** ", "- four\n", "```py\nfive\n```\n", "6 < 7 ", "ünïcode 👋🏽 ", "\n"]
+SECONDS = 1.5  # of thought, however much
 
 
 class RandomRoom:
@@ -43,11 +45,11 @@ class RandomRoom:
 
     def step(self) -> str:
         weights = {
-            self.send: 6, self.claim_it: 6, self.write: 12, self.checkpoint: 3, self.succeed: 3, self.fail: 2,
-            self.hand_over: 2, self.stop: 1, self.retry: 2, self.edit: 2, self.withdraw: 2, self.resume: 1, self.die: 2,
-            self.lose_job: 1, self.end_pause: 1, self.come_back_late: 2, self.rename: 1, self.move: 2, self.send_now: 1,
-            self.take: 3, self.change: 1, self.open_round: 6, self.begin_calls: 5, self.settle: 8, self.park: 3,
-            self.decide: 2, self.continue_later: 1,
+            self.send: 6, self.claim_it: 6, self.write: 12, self.think: 6, self.checkpoint: 3, self.succeed: 3,
+            self.fail: 2, self.hand_over: 2, self.stop: 1, self.retry: 2, self.edit: 2, self.withdraw: 2, self.resume: 1,
+            self.die: 2, self.lose_job: 1, self.end_pause: 1, self.come_back_late: 2, self.rename: 1, self.move: 2,
+            self.send_now: 1, self.take: 3, self.change: 1, self.open_round: 6, self.begin_calls: 5, self.settle: 8,
+            self.park: 3, self.decide: 2, self.continue_later: 1,
         }  # fmt: skip
         action = self.random.choices(list(weights), list(weights.values()))[0]
         for worker in self.workers:
@@ -117,10 +119,11 @@ class RandomRoom:
     def _begin(self) -> None:
         self.text, self.ends = (self.claim.kept, self.claim.ends) if self.claim else ("", ())
         self.seq, self.blocks = 0, markup.RoundBlocks(self.text, self.ends)
+        self.reasoned = (self.claim and self.claim.reasoned) or Reasoned("", 0, SECONDS)
 
     @property
     def _written(self) -> Written:
-        return Written(self.text, self.seq, self.ends)
+        return Written(self.text, self.seq, self.ends, self.reasoned if self.reasoned.content else None)
 
     @property
     def _waiting(self) -> list[ToolCall]:
@@ -205,10 +208,21 @@ class RandomRoom:
             return
         piece = self.random.choice(WORDS)
         self.text, self.seq = self.text + piece, self.seq + 1
-        write(self.claim, self.text, self.seq)
         start, html = self.blocks.append(piece)
-        names = {"message_id": str(self.claim.message_id), "attempt": self.claim.attempt, "seq": self.seq}
-        self.emit(events.encode("message.delta", **names, text=piece, blocks={"from": start, "html": html}))
+        self._show("message.delta", seq=self.seq, text=piece, blocks={"from": start, "html": html})
+
+    def think(self) -> None:
+        if self.claim is None or self._waiting:
+            return
+        piece = self.random.choice(WORDS)
+        self.reasoned = Reasoned(self.reasoned.content + piece, self.reasoned.seq + 1, SECONDS)
+        self._show("message.reasoning_delta", seq=self.reasoned.seq, text=piece, seconds=SECONDS)
+
+    def _show(self, type_: str, **fields: Any) -> None:
+        assert self.claim is not None
+        write(self.claim, self.text, self.seq, self.reasoned)
+        names = {"message_id": str(self.claim.message_id), "attempt": self.claim.attempt}
+        self.emit(events.encode(type_, **names, **fields))
 
     def take(self) -> None:
         if self.claim and self.ends and not self._waiting:

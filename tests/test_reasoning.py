@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from types import SimpleNamespace
 
 import pytest
 
 from assistant import answer as answers
-from assistant import llm, valkey
+from assistant import context, events, live, llm, patience, valkey
 from assistant.answer import CUT, Answer
-from assistant.lifecycle import answering, asking, recovery, rounds
+from assistant.lifecycle import answering, asking, forking, people, recovery, rounds
 from assistant.lifecycle.answering import Written
+from assistant.models import Message, UsageRecord
 from assistant.reasoned import Reasoned
+from assistant.search import find
 from assistant.snapshot import snapshot
+from assistant.tools import Service
 from assistant.wire import message_json, message_json_now
 from tests.acting import FAILURE, answer_of, ask, claimed, finish, kill, now, write
 from tests.calling import Caller
 from tests.client_state import ClientState
 from tests.provider import expected_text
-from tests.rounds import run_turn
+from tests.rounds import offer, run_turn
+from tests.sockets import do, reading
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -67,7 +72,8 @@ def written_by(loop, claim, act):
     async def scenario():
         client = valkey.async_client()
         fresh = Answer(claim, client, on_doubt=lambda: None)
-        await act(fresh)
+        async with asyncio.timeout(60):
+            await act(fresh)
         await fresh.close()
         await client.aclose()
         return fresh.written
@@ -196,9 +202,9 @@ def test_who_joins_has_it_so_far_with_its_seq_and_goes_on_with_the_deltas(
 def test_without_valkey_the_database_stands_in(answer, claim, monkeypatch):
     answering.checkpoint({claim: Written("As", 1, reasoned=Reasoned("I think", 2, 1.5))})
     assert message_json_now(now(answer))["reasoning"] == thought("I think", 2)
-    write(claim, "As", 1, "I thi", 1)
+    write(claim, "As", 1, Reasoned("I thi", 1, 1.5))
     assert message_json_now(now(answer))["reasoning"] == thought("I think", 2), "what Valkey has is older"
-    write(claim, "As far", 2, "I think so", 3)
+    write(claim, "As far", 2, Reasoned("I think so", 3, 1.5))
     assert message_json_now(now(answer))["reasoning"] == thought("I think so", 3)
 
 
@@ -220,7 +226,7 @@ def test_a_checkpoint_writes_no_thoughts_that_are_stored(answer, claim):
 
 def test_a_stop_keeps_exactly_what_was_shown_of_it(answer, claim, alice):
     answering.checkpoint({claim: Written("", 0, reasoned=Reasoned("I th", 1, 0.5))})
-    write(claim, "", 0, "I think", 2)
+    write(claim, "", 0, Reasoned("I think", 2, 1.5))
     stopped = asking.cancel(now(answer), alice)
     assert (stopped.status, stopped.content, stopped.reasoning, stopped.reasoning_seq) == (
         "cancelled",
@@ -280,7 +286,7 @@ def test_an_ending_without_a_better_text_keeps_it_with_what_was_thought_for_it(
         kill(worker)
         recovery.recover(now(answer))
     elif end == "stop":
-        write(second, "A", 1, "Short", 1)
+        write(second, "A", 1, Reasoned("Short", 1, 1.5))
         asking.cancel(now(answer), alice)
     else:
         assert answering.fail(second, thinking("Short", 1, 0.5, "A", 1), FAILURE)
@@ -301,3 +307,196 @@ def test_a_late_worker_changes_nothing_of_it(answer, claim, worker):
     second = claimed(answer, worker)
     assert answering.checkpoint({claim: thinking("late", 9)}) == {claim}
     assert answering.checkpoint({second: thinking("new", 1)}) == set() and now(answer).reasoning == "new"
+
+
+def test_a_delta_that_may_not_be_sent_waits_and_takes_no_text_along(claim, loop, frames, monkeypatch):
+    """While it is on its way a checkpoint asks for the text so far. Both texts are of that kind."""
+    monkeypatch.setattr(answers, "SEALED_PAUSE_SECONDS", 0)
+    refused = []
+
+    async def act(fresh):
+        append = fresh._writer.append
+
+        async def sealed_once(piece, *arguments):
+            assert "One" in fresh.written.content + fresh.written.reasoned.content
+            if piece == " two":
+                refused.append(piece)
+                if len(refused) in (1, 3):
+                    raise live.Superseded
+            await append(piece, *arguments)
+
+        monkeypatch.setattr(fresh._writer, "append", sealed_once)
+        for take, type_ in ((fresh.reason, "message.reasoning_delta"), (fresh.write, "message.delta")):
+            take("One")
+            while not [frame for frame in frames if frame["type"] == type_]:
+                await asyncio.sleep(0.01)
+            take(" two")
+            while len([frame for frame in frames if frame["type"] == type_]) < 2:
+                await asyncio.sleep(0.01)
+
+    written = written_by(loop, claim, act)
+    assert (written.reasoned.content, written.content, written.seqs) == ("One two", "One two", (2, 2))
+    assert len(refused) == 4
+
+
+# --- rounds, and tries in vain ---
+
+
+def test_the_thoughts_of_all_rounds_are_kept_and_stand_apart(
+    asked_here, session, alice, worker, loop, settings, monkeypatch
+):
+    kit = Service("kit", title="Kit", description="For tests.")
+
+    @kit.tool(title="Look", timeout=5)
+    def look() -> str:
+        """Looks."""
+        return "noon"
+
+    offer(settings, monkeypatch, kit)
+    asking.change(session, services=["kit"])
+    answer = answer_of(ask(session, alice, model="openai/words-n3-think=2-tool=look"))
+    run_turn(loop, claimed(answer, worker))
+    ended = now(answer)
+    assert (ended.status, ended.reasoning) == ("success", "r0 r1\n\nr0 r1")
+    assert [call.reasoning_at for call in ended.tool_calls.all()] == [len("r0 r1")]
+
+
+@pytest.fixture
+def impatient(settings, monkeypatch):
+    monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.0)
+    settings.ASSISTANT_RETRIES = 2
+    settings.ASSISTANT_FALLBACK_MODELS = []
+
+
+BUSY = llm.ModelError("provider_error", "busy", is_transient=True)
+BROKEN = llm.ModelError("provider_error", "broken")
+
+
+def test_a_model_that_failed_while_it_thought_is_asked_again(answer, claim, says, loop, frames, impatient):
+    """Nothing of the answer was said. What was thought stays, once, apart from what is thought then."""
+    says([*THOUGHTS, BUSY], [llm.Reasoning("Once more."), llm.Text("Fine."), llm.Finish("stop")])
+    run_turn(loop, claim)
+    ended = now(answer)
+    assert (ended.status, ended.content) == ("success", "Fine.")
+    assert ended.reasoning == "First I look at it.\n\nOnce more."
+    told = [frame["text"] for frame in frames if frame["type"] == "message.reasoning_delta"]
+    assert "".join(told) == ended.reasoning
+
+
+def test_another_model_is_asked_where_one_only_thought(answer, claim, says, loop, impatient, settings):
+    settings.ASSISTANT_FALLBACK_MODELS = ["test/other"]
+    says([*THOUGHTS, BROKEN], [llm.Text("Fine."), llm.Finish("stop")])
+    run_turn(loop, claim)
+    ended = now(answer)
+    assert (ended.model, ended.content, ended.reasoning) == ("test/other", "Fine.", "First I look at it.")
+
+
+def test_a_model_that_was_heard_to_think_has_got_the_question(answer, claim, says, loop, impatient):
+    says([*THOUGHTS, BROKEN])
+    run_turn(loop, claim)
+    ended = now(answer)
+    assert (ended.status, ended.reasoning, ended.is_bounced) == ("error", "First I look at it.", False)
+
+
+def test_what_it_thought_until_it_broke_is_charged(answer, claim, says, loop, impatient):
+    says([llm.Reasoning("x" * 400), BROKEN])
+    run_turn(loop, claim)
+    assert UsageRecord.objects.get(message_id=answer.pk).completion_tokens == 100
+
+
+def test_what_a_dead_worker_s_model_thought_is_charged(answer, claim, worker):
+    answering.checkpoint({claim: thinking("x" * 400)})
+    kill(worker)
+    recovery.recover(now(answer))
+    assert UsageRecord.objects.get(message_id=answer.pk).completion_tokens == 100
+
+
+# --- who gets it, and who does not ---
+
+
+SECRET = "The butler wears size eleven."
+
+
+@pytest.fixture
+def thoughtful(session, alice, worker):
+    """An answer that has ended, and what was thought for it."""
+    answer = answer_of(ask(session, alice, "Who was it?"))
+    claim = claimed(answer, worker)
+    assert answering.succeed(claim, thinking(SECRET, text="The gardener.", text_seq=1), None)
+    return now(answer)
+
+
+def test_no_model_is_told_of_it_again(thoughtful, session, alice, worker):
+    claim = claimed(answer_of(ask(session, alice, "And why?")), worker)
+    told = json.dumps(context.prompt_for(claim).messages)
+    assert "gardener" in told and "butler" not in told
+
+
+def test_search_does_not_look_into_it(thoughtful, alice):
+    """Of both databases."""
+    assert [hit.message.pk for hit in find(alice, "gardener", 10)[0]] == [thoughtful.pk]
+    assert find(alice, "butler", 10)[0] == []
+
+
+def test_readers_by_a_link_get_neither_the_field_nor_the_frames(thoughtful, session, alice, worker, client, loop):
+    token = people.share(session, alice)[0].token
+    claim = claimed(answer_of(ask(session, alice, "And why?")), worker)
+    write(claim, "Be", 1, Reasoned(SECRET, 1, 1.5))
+    assert "butler" not in client.get(f"/api/shared/{token}/messages").content.decode()
+
+    def goes_on():
+        answering.hand_over(claim, thinking(SECRET, text="Be", text_seq=1))
+        call = rounds.NewCall("c", "look", "{}", "Look")
+        second = claimed(now_of(claim), worker)
+        rounds.open_round(second, thinking(SECRET, text="Because", text_seq=1), 1, [call])
+        answering.hand_over(second, thinking(SECRET, text="Because", text_seq=1))
+        third = claimed(now_of(claim), worker)
+        finish(third, "Because.")
+
+    async def scenario():
+        async with reading(session, token) as socket:
+            deltas = {"message_id": str(claim.message_id), "attempt": 1, "seq": 2, "text": SECRET, "seconds": 2.0}
+            await events.send_frame(session.pk, events.encode("message.reasoning_delta", **deltas))
+            await do(goes_on)
+            await socket.until("message.reset", content="Because")
+            await socket.until("message.updated")
+            return socket.seen
+
+    seen = loop.run(scenario())
+    assert "butler" not in json.dumps(seen) and not any("reasoning" in str(frame) for frame in seen)
+    assert {"message.reset", "message.tool_calls", "message.updated"} <= {frame["type"] for frame in seen}
+
+
+def now_of(claim):
+    return Message.objects.get(pk=claim.message_id)
+
+
+def test_forks_and_files_carry_it(thoughtful, session, bob, alice):
+    copied = forking.fork(thoughtful, bob).session.messages.answers().get()
+    assert message_json(copied)["reasoning"] == message_json(thoughtful)["reasoning"] == thought(SECRET, 2)
+    as_json = b"".join(Caller(alice)("get", f"/sessions/{session.pk}/export?format=json").streaming_content)
+    assert json.loads(as_json)["messages"][-1]["reasoning"]["content"] == SECRET
+    as_text = b"".join(Caller(alice)("get", f"/sessions/{session.pk}/export?format=md").streaming_content).decode()
+    assert f"> **Thinking** · 2 s\n>\n> {SECRET}\n\nThe gardener.\n" in as_text
+
+
+def test_nothing_in_it_ends_its_quotation_in_a_file(session, alice, worker):
+    answer = answer_of(ask(session, alice))
+    answering.succeed(
+        claimed(answer, worker), thinking("```\ncode\r# Title\n\n---\nend", text="Words", text_seq=1), None
+    )
+    text = b"".join(Caller(alice)("get", f"/sessions/{session.pk}/export?format=md").streaming_content).decode()
+    assert "> ```\n> code\n> # Title\n>\n> ---\n> end\n\nWords\n" in text
+
+
+def test_operators_see_it(thoughtful, admin_client):
+    page = admin_client.get(f"/admin/assistant/message/{thoughtful.pk}/change/").content.decode()
+    assert SECRET in page
+
+
+def test_its_tokens_are_those_that_the_ledger_counts_apart(answer, claim, monkeypatch):
+    from assistant.lifecycle import usage
+
+    monkeypatch.setattr(usage, "total_of", lambda message_id: {"total_tokens": 9, "reasoning_tokens": 7})
+    assert answering.succeed(claim, thinking("Hm", text="Fine.", text_seq=1), None)
+    assert message_json(now(answer))["reasoning"] == thought("Hm", 2, tokens=7)

@@ -87,7 +87,8 @@ def record_lost(message: Message) -> None:
     read = before.aggregate(letters=Sum(Length("content")))["letters"] or 0
     recorded = UsageRecord.objects.filter(message=message, attempt=message.attempt)
     told = recorded.aggregate(tokens=Sum("completion_tokens"))["tokens"] or 0
-    written = max(0, len(message.content) // LETTERS_PER_TOKEN - told)
+    letters = len(message.content) + len(message.reasoning)
+    written = max(0, letters // LETTERS_PER_TOKEN - told)
     call = Call(
         message.pk, message.attempt, message.model, read // LETTERS_PER_TOKEN, written, None, True, "interrupted"
     )

@@ -71,7 +71,10 @@ def assert_goes_on(viewer: Viewer, answer: str, attempt: int, since: float) -> f
 
 
 def test_one_worker_killed_in_mid_answer(provider: ProviderProcess, product: Product, alice: Person) -> None:
-    session, answer = half_written(alice, interrupted_model(provider))
+    """What it thought before is written again as well, and not doubled."""
+    name = tagged("x").rpartition("=")[2]
+    first, second = f"{TEXT}-think=6-silence=36", f"{TEXT}-think=4-rate=200"
+    session, answer = half_written(alice, provider.script(f"mid-{name}", [first, second]))
     worker = product.worker_of(answer)
     assert worker
     with alice.view(session) as viewer:
@@ -79,6 +82,8 @@ def test_one_worker_killed_in_mid_answer(provider: ProviderProcess, product: Pro
         worker.kill()
         seconds = assert_goes_on(viewer, answer, 2, since)
         assert viewer.view.seen["message.reset"] == 1 and not viewer.codes
+        assert viewer.view.endings[answer].thoughts == "r0 r1 r2 r3"
+    assert alice.message(answer)["reasoning"]["content"] == "r0 r1 r2 r3"
     print(f"one worker killed: {seconds:.2f} s")
 
 

@@ -73,9 +73,21 @@ def test_other_texts_and_paces_arrive_whole(alice: Person, script: str) -> None:
         assert alice.message(answer)["content"] == expected_text(model)
 
 
-def test_reasoning_is_not_part_of_the_answer(alice: Person) -> None:
-    answer = alice.asked(alice.new_session(), model=tagged("words-n5-think=6"))
-    assert alice.wait_for_end(answer)["content"] == expected_text("words-n5")
+def test_thoughts_are_seen_as_they_come_by_who_joins_too_and_are_no_part_of_the_answer(
+    provider: ProviderProcess, alice: Person
+) -> None:
+    model = tagged("words-n5-think=6-hold=4")
+    session = alice.new_session(model)
+    answer = alice.asked(session)
+    alice.wait_for(answer, lambda m: m["reasoning"] and m["reasoning"]["content"] == "r0 r1 r2 r3")
+    with alice.view(session) as viewer:
+        joined = dict(viewer.view.messages[answer])
+        assert (joined["content"], joined["reasoning"]["content"]) == ("", "r0 r1 r2 r3")
+        provider.release(model)
+        ended = viewer.wait_for_end(answer)
+        assert viewer.view.endings[answer].thoughts == ended["reasoning"]["content"] == "r0 r1 r2 r3 r4 r5"
+        assert viewer.view.holes == 0 and ended["content"] == expected_text("words-n5")
+    assert alice.message(answer)["reasoning"] == ended["reasoning"]
 
 
 def test_sync_gives_a_snapshot_and_a_bad_frame_an_error(alice: Person) -> None:

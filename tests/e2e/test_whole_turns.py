@@ -170,9 +170,10 @@ def three_tools_in_two_rounds(stage: Stage) -> Counter[str]:
 
 
 def more_rounds_than_one_job_has(stage: Stage) -> Counter[str]:
-    model = tagged("words-n4-tool=note:key:a-tool=peek:key:b-rounds=5")
+    model = tagged("words-n4-think=2-tool=note:key:a-tool=peek:key:b-rounds=5")
     ended = stage.answer_to(stage.ask(stage.alice.new_session(model)))
     assert (ended["status"], ended["content"]) == ("success", expected_text("words-n4"))
+    assert ended["reasoning"]["content"] == "\n\n".join(["r0 r1"] * 6), "each round's thoughts once, whatever died"
     assert 6 <= len(stage.told(model)) <= 7
     return stage.check_calls(ended, *[["note", "peek"]] * 5)
 
@@ -439,6 +440,8 @@ DEATHS: list[tuple[Story, str, int, tuple[int, ...]]] = [
     (a_message_that_rides_along, "after steering.take", 1, (0,)),
     (an_answer_that_fails, "before answering.fail", 1, (0,)),
     (an_answer_that_fails, "after answering.fail", 1, (0,)),
+    (more_rounds_than_one_job_has, "after _Meter.see", 1, (0,)),  # while it thinks
+    (more_rounds_than_one_job_has, "after _Meter.see", 6, (0,)),  # and once more, in the second round
 ]
 
 

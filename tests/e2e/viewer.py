@@ -24,6 +24,12 @@ WAIT_SECONDS = 60.0
 Message = dict[str, Any]
 
 
+def thoughts(message: Message | None) -> dict[str, Any]:
+    """What a message holds of what its model thought."""
+    held = message["reasoning"] if message else None
+    return held or {"content": "", "seq": 0, "seconds": 0.0, "tokens": None}
+
+
 class Broken(AssertionError):
     """The server did what the contract rules out."""
 
@@ -36,6 +42,7 @@ class Ending:
     attempt: int
     seq: int
     message: Message
+    thoughts: str = ""
 
 
 @dataclass
@@ -55,7 +62,7 @@ class View:
     holes: int = 0
     is_stale: bool = False
     watch: Callable[[Message], None] | None = None  # called with a message after each change of its text
-    _deltas: set[tuple[str, int, int]] = field(default_factory=set)
+    _deltas: set[tuple[str, str, int, int]] = field(default_factory=set)
     _is_joined: bool = False
 
     def connected(self) -> None:
@@ -81,6 +88,8 @@ class View:
                 return self._merge(frame["message"])
             case "message.delta":
                 return self._delta(frame)
+            case "message.reasoning_delta":
+                return self._reasoning_delta(frame)
             case "message.reset":
                 return self._reset(frame)
             case "session.updated":
@@ -113,6 +122,8 @@ class View:
                     return False
                 if message["seq"] < held["seq"]:  # what is stored lags behind what was shown live
                     message = message | {"seq": held["seq"], "content": held["content"]}
+                if message["attempt"] == held["attempt"] and thoughts(message)["seq"] < thoughts(held)["seq"]:
+                    message = message | {"reasoning": held["reasoning"]}
             elif held["status"] in OPEN and message["role"] == "assistant":
                 self._ended(held, message)
         self.messages[message["id"]] = message
@@ -122,41 +133,66 @@ class View:
     def _ended(self, held: Message, message: Message) -> None:
         if message["status"] in OPEN:
             return
-        self.endings[message["id"]] = Ending(held["content"], held["attempt"], held["seq"], message)
+        known, final = thoughts(held), thoughts(message)
+        ending = Ending(held["content"], held["attempt"], held["seq"], message, known["content"])
+        self.endings[message["id"]] = ending
+        is_same_thought = (held["attempt"], known["seq"]) == (message["attempt"], final["seq"])
+        if is_same_thought and message["status"] == "success" and known["content"] != final["content"]:
+            raise Broken(f"The deltas do not make the final reasoning:\n{known!r}\n{final!r}")
         is_same = (held["attempt"], held["seq"]) == (message["attempt"], message["seq"])
         if is_same and message["status"] == "success" and held["content"] != message["content"]:
             raise Broken(f"The deltas do not make the final text:\n{held['content']!r}\n{message['content']!r}")
 
     def _delta(self, frame: dict[str, Any]) -> bool:
-        key = (frame["message_id"], frame["attempt"], frame["seq"])
+        held = self.messages.get(frame["message_id"])
+        is_next = self._is_next(frame, held, held["seq"] if held else 0)
+        if held is None or not is_next:
+            return is_next is None and self._missed()
+        self._set(held, frame, frame["seq"], held["content"] + frame["text"])
+        return False
+
+    def _reasoning_delta(self, frame: dict[str, Any]) -> bool:
+        held = self.messages.get(frame["message_id"])
+        known = thoughts(held)
+        is_next = self._is_next(frame, held, known["seq"])
+        if held is None or not is_next:
+            return is_next is None and self._missed()
+        seq = held["seq"] if frame["attempt"] == held["attempt"] else 0
+        grown = {"content": known["content"] + frame["text"], "seq": frame["seq"], "seconds": frame["seconds"]}
+        self._set(held, frame, seq, held["content"], known | grown)
+        return False
+
+    def _is_next(self, frame: dict[str, Any], held: Message | None, seq: int) -> bool | None:
+        """Whether a delta follows what is held; None: something before it is missing."""
+        key = (frame["type"], frame["message_id"], frame["attempt"], frame["seq"])
         if key in self._deltas:
             raise Broken(f"A delta came twice: {key}")
         self._deltas.add(key)
-        held = self.messages.get(frame["message_id"])
         if held is None:
-            return self._missed()
+            return None
         if held["status"] not in OPEN or frame["attempt"] < held["attempt"]:
             return False
-        if frame["attempt"] == held["attempt"] and frame["seq"] <= held["seq"]:
+        if frame["attempt"] > held["attempt"]:
+            return (frame["seq"] == 1 and not held["content"] and not thoughts(held)["content"]) or None
+        if frame["seq"] <= seq:
             return False
-        if frame["attempt"] > held["attempt"] and (frame["seq"] != 1 or held["content"]):
-            return self._missed()
-        if frame["attempt"] == held["attempt"] and frame["seq"] != held["seq"] + 1:
-            return self._missed()
-        self._set(held, frame, held["content"] + frame["text"])
-        return False
+        return frame["seq"] == seq + 1 or None
 
     def _reset(self, frame: dict[str, Any]) -> bool:
         held = self.messages.get(frame["message_id"])
         if held is None:
             return self._missed()
-        if held["status"] in OPEN and (frame["attempt"], frame["seq"]) > (held["attempt"], held["seq"]):
-            self._set(held, frame, frame["content"])
+        if held["status"] in OPEN and frame["attempt"] > held["attempt"]:
+            held["reasoning"] = frame["reasoning"]
+            self._set(held, frame, frame["seq"], frame["content"])
         return False
 
-    def _set(self, held: Message, frame: dict[str, Any], content: str) -> None:
-        held["status"], held["attempt"], held["seq"] = "processing", frame["attempt"], frame["seq"]
-        held["content"] = content
+    def _set(
+        self, held: Message, frame: dict[str, Any], seq: int, content: str, reasoning: Message | None = None
+    ) -> None:
+        held |= {"status": "processing", "attempt": frame["attempt"], "seq": seq, "content": content}
+        if reasoning:
+            held["reasoning"] = reasoning
         self._changed(held)
 
     def _changed(self, message: Message) -> None:
