@@ -61,13 +61,19 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def _count_usage(registry: CollectorRegistry) -> None:
     """From the ledger, which outlives what it is about: these only grow."""
     tokens = Counter("parley_tokens", "Tokens by model and kind.", ["model", "kind"], registry=registry)
+    parts = Counter(
+        "parley_token_parts", "Those of them that are priced apart.", ["model", "kind"], registry=registry
+    )
     cost = Counter("parley_cost_dollars", "What is known of the cost, in US dollars.", ["model"], registry=registry)
     calls = Counter("parley_model_calls", "Calls of models by outcome.", ["model", "outcome"], registry=registry)
     rows = UsageRecord.objects.order_by().values("model", "error_code")
     for row in rows.annotate(
-        asked=Sum("prompt_tokens"), said=Sum("completion_tokens"), known=Sum("cost"), calls=Count("id")
-    ):
+        asked=Sum("prompt_tokens"), said=Sum("completion_tokens"), known=Sum("cost"), calls=Count("id"),
+        cached=Sum("cached_tokens"), cache_write=Sum("cache_write_tokens"), reasoning=Sum("reasoning_tokens"),
+    ):  # fmt: skip
         tokens.labels(row["model"], "prompt").inc(row["asked"])
         tokens.labels(row["model"], "completion").inc(row["said"])
+        for kind in ("cached", "cache_write", "reasoning"):
+            parts.labels(row["model"], kind).inc(row[kind])
         cost.labels(row["model"]).inc(float(row["known"] or 0))
         calls.labels(row["model"], row["error_code"] or "success").inc(row["calls"])

@@ -111,7 +111,7 @@ class Inquiry:
         self, model: str, messages: Messages, tools: Sequence[dict[str, Any]], parameters: Mapping[str, Any]
     ) -> AsyncGenerator[Piece, None]:
         stream = llm.stream(model, messages, tools=tools, parameters=parameters)
-        return metered(stream, self._claim, model, messages, self._database, self._user_id)
+        return metered(stream, self._claim, model, messages, self._database, self._user_id, tools)
 
 
 def _noted(messages: Messages, note: str) -> Messages:

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 3.0  # for the ledger, when a call was cancelled: its ending must not wait for long
 IMAGE_TOKENS = 1_000  # about what an image counts, where the provider did not say
+_NOT_READ = frozenset({"role", "type", "id", "tool_call_id", "provider_state"})
 
 
 async def metered(
@@ -27,15 +28,16 @@ async def metered(
     messages: Sequence[dict[str, Any]],
     database: Database,
     user_id: int | None = None,
+    tools: Sequence[dict[str, Any]] = (),
 ) -> AsyncGenerator[llm.Piece, None]:
-    """Passes on the pieces of `stream`, a call of `model` with `messages`. Raises what it raises.
+    """Passes on the pieces of `stream`, a call of `model` with `messages` and `tools`. Raises what it raises.
 
     `user_id` is charged if the message is gone by then; else who it is charged to.
 
-    The row is written before the last piece's reader goes on, or before the error arrives. Where the provider sent no
-    figures (the call was stopped, or broke) they are estimated from the texts.
+    The row is written before the last piece's reader goes on, or before the error arrives. What the provider didn't come
+    to tell (the call was stopped, or broke) is estimated from the texts.
     """
-    meter = _Meter(claim, model, messages, user_id)
+    meter = _Meter(claim, model, [*messages, *tools], user_id)
     try:
         async with aclosing(stream) as pieces:
             async for piece in pieces:
@@ -61,23 +63,26 @@ async def _write_soon(database: Database, call: usage.Call) -> None:
 
 
 class _Meter:
-    def __init__(self, claim: Claim, model: str, messages: Sequence[dict[str, Any]], user_id: int | None) -> None:
-        self._claim, self._model, self._messages, self._user_id = claim, model, messages, user_id
+    def __init__(self, claim: Claim, model: str, sent: Sequence[dict[str, Any]], user_id: int | None) -> None:
+        self._claim, self._model, self._sent, self._user_id = claim, model, sent, user_id
         self._began = time.monotonic()
         self._first: float | None = None
-        self._letters = 0
-        self._figures: dict[str, Any] | None = None
+        self._written = self._thought = 0  # bytes; the second is part of the first
+        self._told: dict[str, Any] = {}
         self.is_finished = False
         self.error_code = ""
 
     def see(self, piece: llm.Piece) -> None:
         match piece:
-            case llm.Text(text) | llm.Reasoning(text):
-                self._letters += len(text)
+            case llm.Text(text):
+                self._written += _size(text)
+            case llm.Reasoning(text):
+                self._written += _size(text)
+                self._thought += _size(text)
             case llm.ToolCall(name=name, arguments=arguments):
-                self._letters += len(name) + len(arguments)
+                self._written += _size(name) + _size(arguments)
             case llm.Usage(figures):
-                self._figures = figures
+                self._told = figures or self._told
                 return
             case llm.Finish():
                 self.is_finished = True
@@ -85,7 +90,8 @@ class _Meter:
             self._first = time.monotonic()
 
     def call(self) -> usage.Call:
-        figures = self._figures or self._estimate()
+        is_whole = bool(self._told) and self.is_finished and not self.error_code
+        figures = self._told if is_whole else self._estimated()
         return usage.Call(
             message_id=self._claim.message_id,
             attempt=self._claim.attempt,
@@ -93,31 +99,49 @@ class _Meter:
             prompt_tokens=figures["prompt_tokens"],
             completion_tokens=figures["completion_tokens"],
             cost=figures["cost"],
-            is_estimate=self._figures is None,
+            cached_tokens=figures.get("cached_tokens", 0),
+            cache_write_tokens=figures.get("cache_write_tokens", 0),
+            reasoning_tokens=figures.get("reasoning_tokens") or self._thought_of(figures["completion_tokens"]),
+            is_estimate=not is_whole,
             error_code=self.error_code,
             user_id=self._user_id,
             first_token_ms=None if self._first is None else _ms(self._first - self._began),
             total_ms=_ms(time.monotonic() - self._began),
         )
 
-    def _estimate(self) -> dict[str, Any]:
-        """Of a call that brought nothing but an error the provider has most probably charged nothing."""
+    def _thought_of(self, tokens: int) -> int:
+        """How many of the written tokens were thinking, where the provider counts it among them and doesn't say."""
+        return round(tokens * self._thought / self._written) if self._thought else 0
+
+    def _estimated(self) -> dict[str, Any]:
+        """With what the provider has told by then: some tell what they have read before they write.
+
+        Of a call that brought nothing but an error the provider has most probably charged nothing.
+        """
+        written = self._written // usage.LETTERS_PER_TOKEN
+        if self._told:
+            return llm.extended(self._model, self._told, written)
         if self._first is None and self.error_code not in ("", "stopped", "timeout"):
             return {"prompt_tokens": 0, "completion_tokens": 0, "cost": 0.0}
-        read = sum(_size(message.get("content")) for message in self._messages)
-        written = self._letters // usage.LETTERS_PER_TOKEN
-        return {
-            "prompt_tokens": read,
-            "completion_tokens": written,
-            "cost": llm.cost(self._model, read, written),
-        }
+        read = sum(map(_size, self._sent)) // usage.LETTERS_PER_TOKEN
+        return {"prompt_tokens": read, "completion_tokens": written, "cost": llm.cost(self._model, read, written)}
 
 
-def _size(content: Any) -> int:
-    """About how many tokens a message's content has."""
-    if isinstance(content, list):
-        return sum(IMAGE_TOKENS if part.get("type") == "image_url" else _size(part.get("text")) for part in content)
-    return len(content or "") // usage.LETTERS_PER_TOKEN
+def _size(sent: Any) -> int:
+    """Bytes of text in what was sent or written, the names of fields left out.
+
+    Four are about one token: of English letters as many, of Cyrillic ones two, of Chinese ones a little more than one.
+    """
+    match sent:
+        case str():
+            return len(sent.encode(errors="replace"))
+        case {"type": "image_url"}:
+            return IMAGE_TOKENS * usage.LETTERS_PER_TOKEN
+        case dict():
+            return sum(_size(value) for name, value in sent.items() if name not in _NOT_READ)
+        case list() | tuple():
+            return sum(map(_size, sent))
+    return 0
 
 
 def _ms(seconds: float) -> int:

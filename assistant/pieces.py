@@ -62,7 +62,8 @@ class Picture:
 class Usage:
     """What a request used; a later one of the same request replaces an earlier one."""
 
-    # {"prompt_tokens": int, "completion_tokens": int, "total_tokens": int, "cost": float|None}
+    # {"prompt_tokens": int, "completion_tokens": int, "total_tokens": int, "cost": float|None, "cached_tokens": int,
+    # "cache_write_tokens": int, "reasoning_tokens": int}, see `assistant.llm.money`
     figures: dict[str, Any]
 
 

@@ -22,8 +22,8 @@ READER = "reader"
 _SESSION = {"id", "version", "title", "model", "role", "running", "created_at", "updated_at"}
 _MESSAGE = {
     "id", "session", "position", "role", "author", "content", "html", "status", "version", "attempt", "seq", "alive",
-    "reply_to", "superseded_by", "taken_by", "taken_round", "model", "error", "stopped_by", "tool_calls", "attachments",
-    "sources", "created_at", "started_at", "finished_at",
+    "reply_to", "superseded_by", "taken_by", "taken_round", "model", "cut", "error", "stopped_by", "tool_calls",
+    "attachments", "sources", "created_at", "started_at", "finished_at",
 }  # fmt: skip
 _CALL = {"id", "round", "at", "block", "name", "title", "doing", "status", "started_at", "finished_at"}
 _ATTACHMENT = {"id", "name", "type", "size", "width", "height", "problem"}

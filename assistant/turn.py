@@ -6,7 +6,7 @@ import asyncio
 import enum
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from assistant.failures import CUTS, sentence
 from assistant.inquiry import Inquiry
 from assistant.lifecycle import answering, rounds, steering, usage
 from assistant.lifecycle.answering import Failure
-from assistant.models.message import Claim
+from assistant.models.message import Claim, Cut
 from assistant.models.tool_call import Approval, ToolCall
 from assistant.tools import calls
 from assistant.tools.offer import Offer, offered
@@ -42,6 +42,11 @@ class Stop(enum.Enum):
 TOO_MANY_ROUNDS = (
     "The model went on asking for tools and gave no answer. What it did is kept; ask for less at once, or try again."
 )
+LIMIT_TOO_LOW = (
+    "The longest answer that this session’s settings allow was used up before the first word, by what the model thought. "
+    "Allow a longer one."
+)
+LIMIT_SHARE = 0.9  # of the limit; some providers stop a little before it
 NOT_OURS = "no longer ours, it was stopped, deleted or taken over"
 SPENT_MEANWHILE = "Today's budget was used up while this was answered. What was written is kept; go on tomorrow."
 
@@ -72,6 +77,7 @@ class Turn:
         self._database = database
         self._on_sick = on_sick
         self._usage: dict[str, Any] | None = None  # of the last request; the ledger has all
+        self._cut: Cut | None = None
         self._rounds = len(claim.ends)  # rounds of tool calls that are stored
         self.stored_seqs = (0, 0)  # what the last checkpoint stored
         self.is_ending = False
@@ -148,7 +154,7 @@ class Turn:
                 self._report(error.code, error.raw, error)
                 return Failure(error.code, error.detail, _note(error, prompt.model))
             if said.finish not in llm.COMPLETE or not said.calls:
-                return self._judge(said.finish)
+                return self._judge(said.finish, prompt.parameters)
             if is_last:
                 return self._judge_last()
             if not await self._open_round(said.calls):
@@ -178,7 +184,7 @@ class Turn:
     async def _ask(self, prompt: context.Prompt, is_last: bool) -> _Said:
         """What the model says to the prompt. Its text is written as it comes. Raises ModelError."""
         functions = [tool.function for tool in self._offer.tools.values()]
-        said = _Said()
+        said, self._usage = _Said(), None
         async with aclosing(self._inquiry.pieces(prompt, functions, is_last=is_last)) as pieces:
             async for piece in pieces:
                 match piece:
@@ -278,8 +284,13 @@ class Turn:
         """Whether this round has brought nothing that an answer is made of."""
         return self.answer.is_blank and not self._beside.has_picture(self._rounds + 1)
 
-    def _judge(self, finish: str | None) -> Failure | None:
+    def _judge(self, finish: str | None, parameters: Mapping[str, Any]) -> Failure | None:
         """Whether what the model sent, and how it ended, is an answer."""
+        if finish == "length" and self._is_at_limit_of(parameters):
+            if self._is_blank:
+                return Failure("incomplete_response", LIMIT_TOO_LOW)
+            self._cut = Cut.LIMIT
+            return None
         if finish in ("content_filter", "refusal"):
             code = "refusal" if finish == "refusal" else "content_filtered"
             return Failure(code, sentence(code))
@@ -288,6 +299,12 @@ class Turn:
         if finish not in llm.COMPLETE:
             return Failure("incomplete_response", CUTS.get(finish or "", sentence("incomplete_response")))
         return None
+
+    def _is_at_limit_of(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether what cut the answer is the limit that its people have set, and not a lower one of the model's own."""
+        limit = parameters.get("max_completion_tokens") or parameters.get("max_tokens") or 0
+        written = (self._usage or {}).get("completion_tokens") or limit
+        return bool(limit) and written >= LIMIT_SHARE * limit
 
     def _judge_last(self) -> Failure | None:
         """The model was asked to answer without tools, and asked for tools."""
@@ -309,7 +326,7 @@ class Turn:
             ours = await self._database.call(answering.fail, self.claim, written, failure, self._usage, asked)
         else:
             self.outcome = "success"
-            ours = await self._database.call(answering.succeed, self.claim, written, self._usage, asked)
+            ours = await self._database.call(answering.succeed, self.claim, written, self._usage, asked, self._cut)
         if not ours:
             self.outcome = NOT_OURS
             await self._database.call(answering.tell_again, self.claim.message_id)

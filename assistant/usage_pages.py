@@ -49,6 +49,8 @@ def _spoken(total: dict[str, Any]) -> dict[str, Any]:
     return {
         "prompt": say_count(total["prompt_tokens"]),
         "completion": say_count(total["completion_tokens"]),
+        "cached": total["cached_tokens"] and say_count(total["cached_tokens"]),
+        "thinking": total["reasoning_tokens"] and say_count(total["reasoning_tokens"]),
         "tokens": say_count(total["total_tokens"]),
         "cost": "not known" if cost is None else say_dollars(cost),
         "calls": f"{total['calls']:,}",

@@ -52,6 +52,7 @@ def message_json(message: Message, *, alive: bool | None = None) -> dict[str, An
         "mentions": message.mentions,
         "model": message.model or None,
         "settings": _settings(message),
+        "cut": message.cut or None,
         "error": _error(message),
         "tried": message.tried or [],
         "missing": message.missing or [],

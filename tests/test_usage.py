@@ -252,6 +252,59 @@ def test_a_call_that_is_stopped_is_estimated(measured):
     assert (row.prompt_tokens, row.completion_tokens, row.error_code) == (10, 10, "stopped")
 
 
+READ = {
+    "prompt_tokens": 5_000, "completion_tokens": 1, "total_tokens": 5_001, "cost": 0.0, "cached_tokens": 4_000,
+    "cache_write_tokens": 500, "reasoning_tokens": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "ending", [{"hang": True, "stop_after": 3}, {"error": llm.ModelError("provider_error", "raw")}, {}]
+)
+def test_a_call_that_was_cut_off_costs_what_was_told_of_the_prompt_and_what_came_of_the_answer(measured, ending):
+    row = measured([llm.Usage(READ), llm.Reasoning("t" * 400), llm.Text("x" * 40)], **ending)
+    assert (row.prompt_tokens, row.cached_tokens, row.cache_write_tokens) == (5_000, 4_000, 500)
+    assert (row.completion_tokens, row.reasoning_tokens, row.is_estimate) == (110, 100, True)
+
+
+def test_what_was_told_last_counts_and_what_tells_nothing_does_not(measured):
+    later = READ | {"completion_tokens": 50, "reasoning_tokens": 20, "cost": 0.5}
+    row = measured([llm.Usage(READ), llm.Text("x"), llm.Usage(later), llm.Usage({}), llm.Finish("stop")])
+    assert (row.completion_tokens, row.reasoning_tokens, float(row.cost), row.is_estimate) == (50, 20, 0.5, False)
+
+
+def test_thinking_that_is_counted_and_not_named_is_counted_apart_by_its_letters(measured):
+    row = measured(
+        [
+            llm.Reasoning("t" * 75),
+            llm.Text("x" * 25),
+            llm.Usage(FIGURES | {"completion_tokens": 200}),
+            llm.Finish("stop"),
+        ]
+    )
+    assert (row.completion_tokens, row.reasoning_tokens) == (200, 150)
+
+
+def test_an_estimate_counts_what_other_alphabets_weigh(measured):
+    row = measured([llm.Text("слово" * 8), llm.Text("字" * 20)], error=llm.ModelError("timeout", "raw"))
+    assert row.completion_tokens == (80 + 60) // 4
+
+
+def test_totals_tell_the_parts(session, alice, worker, spend, client):
+    claim = claimed(answer_of(ask(session, alice)), worker)
+    spend(claim, cached_tokens=10, cache_write_tokens=3, reasoning_tokens=0)
+    spend(claim, reasoning_tokens=7)
+    finish(claim)
+    parts = ("cached_tokens", "cache_write_tokens", "reasoning_tokens")
+    client.force_login(alice)
+    for total in (
+        Message.objects.get(pk=claim.message_id).usage,
+        client.get(f"/api/sessions/{session.pk}/usage").json(),
+    ):
+        assert tuple(total[name] for name in parts) == (10, 3, 7)
+    assert Message.objects.get(pk=claim.message_id).reasoning_tokens == 7
+
+
 # --- budgets ---
 
 

@@ -65,6 +65,14 @@ def test_an_unknown_price_and_an_estimate_are_told(own, alice):
     assert "not known" in html and "price of some calls is not known" in html and "estimated from their texts" in html
 
 
+def test_what_came_from_caches_and_what_was_thought_is_told_apart(own, alice):
+    record(alice, 1_234, cached_tokens=1_000, completion_tokens=500, reasoning_tokens=400)
+    html = own()
+    assert "1,000 from a cache" in html and "400 of it thinking" in html
+    alice.usage.update(cached_tokens=0, reasoning_tokens=0)
+    assert "from a cache" not in own() and "thinking" not in own()
+
+
 def test_each_plot_has_its_numbers_as_a_table(own, alice):
     record(alice, 100, days_ago=1)
     record(alice, 50, model="other/model")
@@ -114,9 +122,10 @@ def test_a_deleted_users_usage_stays_in_the_totals(operator, alice):
 
 def test_metrics_count_tokens_cost_and_calls(client, alice):
     record(alice, 100)
-    record(alice, 20, error_code="timeout", cost=None)
+    record(alice, 20, error_code="timeout", cost=None, cached_tokens=15)
     text = client.get("/metrics").content.decode()
     assert 'parley_tokens_total{kind="prompt",model="test/model"} 120.0' in text
+    assert 'parley_token_parts_total{kind="cached",model="test/model"} 15.0' in text
     assert 'parley_cost_dollars_total{model="test/model"} 0.5' in text
     assert 'parley_model_calls_total{model="test/model",outcome="timeout"} 1.0' in text
 

@@ -182,6 +182,9 @@ class Usage(Schema):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    cached_tokens: int = Field(description="Of the prompt's: read from the provider's cache.")
+    cache_write_tokens: int = Field(description="Of the prompt's: put into its cache.")
+    reasoning_tokens: int = Field(description="Of the completion's: thinking.")
     cost: float | None
     has_unknown_cost: bool
     calls: int
@@ -247,6 +250,7 @@ class Message(Schema):
     mentions: list[int]
     model: str | None
     settings: dict[str, Any] | None
+    cut: Literal["limit"] | None = Field(description="limit: a whole answer that ends at the session's max_tokens.")
     error: Failure | None
     tried: list[Tried]
     missing: list[Missing]

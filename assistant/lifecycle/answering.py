@@ -15,7 +15,7 @@ from assistant.lifecycle import beside, calls, texts
 from assistant.lifecycle import usage as ledger
 from assistant.lifecycle.texts import Written as Written  # what the verbs here are told
 from assistant.lifecycle.turns import end_turn
-from assistant.models.message import Claim, Message, Status, next_version
+from assistant.models.message import Claim, Cut, Message, Status, next_version
 from assistant.models.one import one
 from assistant.models.session import ChatSession
 from assistant.models.worker import WorkerProcess
@@ -104,9 +104,11 @@ def rows_held_by(worker_id: UUID) -> set[tuple[UUID, int]]:
     return set(held.values_list("pk", "attempt"))
 
 
-def succeed(claim_: Claim, written: Written, usage: dict[str, Any] | None, asked: Asked | None = None) -> bool:
+def succeed(
+    claim_: Claim, written: Written, usage: dict[str, Any] | None, asked: Asked | None = None, cut: Cut | None = None
+) -> bool:
     """Ends the turn well. False: it was no longer this worker's to end, and nothing was changed."""
-    return _end(claim_, Status.SUCCESS, written, usage=usage, asked=asked)
+    return _end(claim_, Status.SUCCESS, written, usage=usage, asked=asked, cut=cut)
 
 
 def fail(
@@ -173,6 +175,7 @@ def _end(
     failure: Failure | None = None,
     usage: dict[str, Any] | None = None,
     asked: Asked | None = None,
+    cut: Cut | None = None,
 ) -> bool:
     html = wire.rendered(written.content, written.ends)  # a long text takes a while: not under the lock
     with transaction.atomic():
@@ -195,6 +198,7 @@ def _end(
             is_parked=False,
             model=asked.model if asked else message.model,
             tried=(asked and asked.tried) or None,
+            cut=cut or "",
             is_bounced=bool(failure and asked and not asked.is_heard and not message.rounds and not ended["content"]),
             error_code=failure.code if failure else "",
             error_note=report.redacted(failure.note)[:500] if failure else "",

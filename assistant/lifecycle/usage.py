@@ -35,6 +35,9 @@ class Call:
     prompt_tokens: int
     completion_tokens: int
     cost: float | None = None  # US dollars; None: not known
+    cached_tokens: int = 0  # of the prompt
+    cache_write_tokens: int = 0  # of the prompt
+    reasoning_tokens: int = 0  # of what was written
     is_estimate: bool = False
     error_code: str = ""  # a category of `assistant.failures`, or "stopped"
     first_token_ms: int | None = None
@@ -67,6 +70,9 @@ def _row(call: Call, message: Message | None) -> UsageRecord:
         model=call.model,
         prompt_tokens=call.prompt_tokens,
         completion_tokens=call.completion_tokens,
+        cached_tokens=call.cached_tokens,
+        cache_write_tokens=call.cache_write_tokens,
+        reasoning_tokens=call.reasoning_tokens,
         cost=None if call.cost is None else Decimal(str(round(call.cost, 8))),
         is_estimate=call.is_estimate,
         error_code=call.error_code,
@@ -88,9 +94,14 @@ def record_lost(message: Message) -> None:
     recorded = UsageRecord.objects.filter(message=message, attempt=message.attempt)
     told = recorded.aggregate(tokens=Sum("completion_tokens"))["tokens"] or 0
     letters = len(message.content) + len(message.reasoning)
-    written = max(0, letters // LETTERS_PER_TOKEN - told)
     call = Call(
-        message.pk, message.attempt, message.model, read // LETTERS_PER_TOKEN, written, None, True, "interrupted"
+        message.pk,
+        message.attempt,
+        message.model,
+        read // LETTERS_PER_TOKEN,
+        max(0, letters // LETTERS_PER_TOKEN - told),
+        is_estimate=True,
+        error_code="interrupted",
     )
     _row(call, message).save(force_insert=True)
 
@@ -99,16 +110,19 @@ def record_lost(message: Message) -> None:
 
 
 def summed(records: QuerySet[UsageRecord]) -> dict[str, Any]:
-    """{"prompt_tokens", "completion_tokens", "total_tokens", "cost", "calls", "is_estimate"} of all of `records`.
+    """{"prompt_tokens", "completion_tokens", "total_tokens", "cost", "calls", "is_estimate", ...} of all of `records`.
 
-    `cost` is what is known of it (null: nothing is); `has_unknown_cost` says whether calls without a price are among them.
+    `cached_tokens` and `cache_write_tokens` are parts of the prompt's, `reasoning_tokens` of the completion's. `cost` is
+    what is known of it (null: nothing is); `has_unknown_cost` says whether calls without a price are among them.
     """
     return _totals(records.aggregate(**_SUMS))
 
 
+PARTS = ("cached_tokens", "cache_write_tokens", "reasoning_tokens")
 _SUMS: dict[str, Any] = {
     "prompt": Sum("prompt_tokens"),
     "completion": Sum("completion_tokens"),
+    **{name: Sum(name) for name in PARTS},
     "known": Sum("cost"),
     "count": Count("id"),
     "estimates": Count("id", filter=Q(is_estimate=True)),
@@ -122,6 +136,7 @@ def _totals(found: dict[str, Any]) -> dict[str, Any]:
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
+        **{name: found[name] or 0 for name in PARTS},
         "cost": None if found["known"] is None else float(found["known"]),
         "has_unknown_cost": bool(found["unknown"]),
         "calls": found["count"],
@@ -137,7 +152,7 @@ def total_of(message_id: UUID) -> dict[str, Any] | None:
 
 def columns(total: dict[str, Any] | None) -> dict[str, Any]:
     """Of the row of an answer that has used that."""
-    return {"usage": total, "reasoning_tokens": (total or {}).get("reasoning_tokens")}
+    return {"usage": total, "reasoning_tokens": (total or {}).get("reasoning_tokens") or None}
 
 
 def by_model(records: QuerySet[UsageRecord]) -> list[dict[str, Any]]:

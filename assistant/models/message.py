@@ -36,6 +36,10 @@ class Status(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"  # an answer: stopped; a question: withdrawn
 
 
+class Cut(models.TextChoices):
+    LIMIT = "limit", "Limit"  # the longest answer that its session asked for (`max_tokens`)
+
+
 UNFINISHED = (Status.PENDING, Status.PROCESSING)
 
 EDGES: dict[str, set[tuple[str, str]]] = {
@@ -204,6 +208,9 @@ class Message(models.Model):
     usage = models.JSONField(null=True, blank=True)
     missing = models.JSONField(
         null=True, blank=True, help_text='An answer: servers without whose tools it is written: [{"title", "why"}].'
+    )
+    cut = models.CharField(
+        max_length=10, choices=Cut, blank=True, help_text="A whole answer: what it ends at before its end."
     )
     stopped_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"

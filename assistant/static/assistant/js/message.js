@@ -51,6 +51,7 @@ export function drawMessage(element, entry, context) {
     drawAttachments(part(element, "attachments"), message.attachments ?? []);
     drawSources(part(element, "sources"), message.sources ?? NONE);
     drawNote(element, message);
+    setHidden(part(element, "cut-choices"), !(message.cut && context.isLast && context.mayWrite));
     drawAsides(element, message, context);
     drawActions(element, entry, context);
     element.classList.toggle("is-last", context.isLast);
@@ -100,10 +101,18 @@ function drawNote(element, message) {
   if (message.outbox?.status === "failed") text = message.outbox.detail;
   else if (message.status === "error") text = failure(message);
   else if (message.status === "cancelled") text = message.stopped_by ? `Stopped by ${message.stopped_by.name}.` : "Stopped.";
+  else if (message.cut) text = cutText(message);
   else if (message.taken_by) text = "Joined in while the answer below was being written.";
   setText(note, text);
   setHidden(note, !text);
   note.classList.toggle("is-error", message.status === "error" || Boolean(message.outbox));
+}
+
+/** What is said of an answer that is whole as far as its session lets it be. */
+export function cutText({ settings }) {
+  const limit = settings?.parameters?.max_tokens;
+  const tokens = limit ? `: ${new Intl.NumberFormat("en").format(limit)} tokens` : "";
+  return `It ends at the longest answer that this session’s settings allow${tokens}.`;
 }
 
 function failure({ content, error }) {

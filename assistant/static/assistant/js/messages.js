@@ -15,7 +15,7 @@ const LOAD_OLDER_WITHIN_PX = 600;
  * loadOlder(id) resolves to a page of what stands before that message. Who only reads has no `outbox`, no `stop`, and
  * nothing to `keep` (keeping.js).
  */
-export function showMessages({ store, modelLabel, loadOlder, markNames = null, outbox = null, keep = null, stop = () => {} }) {
+export function showMessages({ store, modelLabel, loadOlder, markNames = null, outbox = null, keep = null, stop = () => {}, goOn = () => {} }) {
   const box = document.querySelector("[data-thread]");
   const list = document.querySelector("[data-messages]");
   const older = document.querySelector("[data-older]");
@@ -147,6 +147,7 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     retry: ({ message }) => again(message),
     usage: ({ message }, _, element) => toggleUsage(element, message),
     stop: ({ message }) => stop(message),
+    "go-on": () => goOn(),
     "allow-call": (_, button) => decide(button, "approve"),
     "deny-call": (_, button) => decide(button, "deny"),
     "stop-and-retry": async ({ message }) => {

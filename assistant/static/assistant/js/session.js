@@ -29,6 +29,7 @@ import { showSessionUsage } from "./usage.js";
 import { createStore } from "./store.js";
 
 const SYNC_WHEN_SILENT_MS = 15_000;
+const GO_ON = "Go on."; // after an answer that was cut
 
 const { sessionId, sessionUrl, maxLength } = document.body.dataset;
 const store = createStore();
@@ -91,6 +92,10 @@ const messages = showMessages({
   markNames,
   outbox,
   stop,
+  goOn() {
+    outbox.send(asks(GO_ON) ? GO_ON : `@${ASSISTANT} ${GO_ON}`);
+    messages.toEnd();
+  },
 });
 showQueue({ store, sessionId, putBack: composer.offer });
 showSessionUsage({ sessionId });

@@ -8,7 +8,9 @@ const number = new Intl.NumberFormat("en");
 /** `usage` as the API tells it. */
 export function spokenUsage(usage) {
   const { prompt_tokens: read, completion_tokens: written, cost, calls, is_estimate: isEstimate, has_unknown_cost: isPart } = usage;
-  const parts = [`${number.format(read)} ${read === 1 ? "token" : "tokens"} read, ${number.format(written)} written`];
+  const { cached_tokens: cached, reasoning_tokens: thought } = usage; // parts of the two
+  const tokens = `${number.format(read)} ${read === 1 ? "token" : "tokens"} read${cached ? ` (${number.format(cached)} from a cache)` : ""}`;
+  const parts = [`${tokens}, ${number.format(written)} written${thought ? ` (${number.format(thought)} of it thinking)` : ""}`];
   if (cost !== null && cost !== undefined) parts.push(`${isPart ? "at least " : ""}${dollars(cost)}`);
   if (calls > 1) parts.push(`${calls} calls`);
   return `${isEstimate ? "About " : ""}${parts.join(" · ")}`;
