@@ -103,7 +103,8 @@ def test_it_comes_by_deltas_of_its_own_and_is_stored_to_the_letter(asked_here, s
     assert "".join(frame["text"] for frame in told) == "r0 r1 r2 r3"
     assert [(frame["attempt"], frame["seq"]) for frame in told] == [(1, n + 1) for n in range(len(told))]
     assert ended.reasoning_seq == len(told) and ended.reasoning_seconds >= told[-1]["seconds"] >= 0
-    kept = thought("r0 r1 r2 r3", len(told), ended.reasoning_seconds)
+    kept = thought("r0 r1 r2 r3", len(told), ended.reasoning_seconds) | {"tokens": ended.reasoning_tokens}
+    assert ended.reasoning_tokens
     assert follow(viewer, frames).messages[str(answer.pk)]["reasoning"] == kept
     assert message_json(ended)["reasoning"] == kept
     assert Caller(alice)("get", f"/messages/{answer.pk}").json()["reasoning"] == kept
