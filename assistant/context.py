@@ -96,7 +96,7 @@ def _prompt(answer: Any, longest_result: int | None = None) -> Prompt:
     summary = Summary.before(answer.session, answer.reply_to.position) if answer.has_summary else None
     messages = history_before(answer, summary)
     # Most answers have no calls, and the first word waits for each query.
-    prefetch_related_objects([m for m in (*messages, answer) if m.rounds], "tool_calls__decided_by")
+    prefetch_related_objects([m for m in (*messages, answer) if m.rounds], "tool_calls", "provider_states")
     files, unread = _files_of([*messages, answer], answer.model) if answer.has_files else ({}, [])
     is_named = _speakers(answer, messages, summary) > 1
     services = tuple(answer.session.services)
@@ -187,7 +187,8 @@ def _lines(
         elif message.pk in told:
             calls = list(message.tool_calls.all())
             content = message.content if message is not running else message.content[: calls[-1].at]
-            lines += lines_of_rounds(content, calls, joined[message.pk], used_ids, longest_result, files)
+            states = message.provider_states.all()
+            lines += lines_of_rounds(content, calls, joined[message.pk], used_ids, longest_result, files, states)
         elif message is not running and (message.content.strip() or not message.is_answer):
             lines.append(_line(message, files, named=named))
         if message.is_answer and message is not running and message.pk in files:

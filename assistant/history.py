@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from assistant.blank import is_blank
 from assistant.llm.pairing import EMPTY_RESULT
+from assistant.models.provider_state import ProviderState
 from assistant.models.tool_call import CallStatus, ToolCall
 
 ChatMessage = dict[str, Any]
@@ -31,6 +32,7 @@ def lines_of_rounds(
     used_ids: set[str],
     longest_result: int | None = None,
     found: Mapping[Any, Sequence[Part]] | None = None,
+    states: Iterable[ProviderState] = (),
 ) -> list[ChatMessage]:
     """The messages that an answer with the text `content` and these calls (in order) is told as.
 
@@ -38,13 +40,16 @@ def lines_of_rounds(
     prompt; those given here are added. Of a result longer than `longest_result` characters the middle is left out. The
     text after the last round comes last, if it isn't blank. `found`: by the call's id, parts that show what images it has
     found. Results are texts with most providers, so images follow behind those of their round, as what a user says.
+    `states`: what models want back with their rounds; the line of such a round has it as `provider_state`, see
+    `assistant.llm.kept`.
     """
+    kept = {state.round: state for state in states}
     lines: list[ChatMessage] = []
     start = 0
     for number, group in groupby(calls, key=lambda call: call.round):
         of_round = list(group)
         end = max(start, of_round[0].at)
-        lines += _round(content[start:end].strip(), of_round, used_ids, longest_result, found or {})
+        lines += _round(content[start:end].strip(), of_round, used_ids, longest_result, found or {}, kept.get(number))
         lines += joined.get(number, ())
         start = end
     if not is_blank(rest := content[start:].strip()):
@@ -58,6 +63,7 @@ def _round(
     used_ids: set[str],
     longest_result: int | None,
     found: Mapping[Any, Sequence[Part]],
+    state: ProviderState | None,
 ) -> list[ChatMessage]:
     ids = [_id_of(call, used_ids) for call in calls]
     asked = [
@@ -77,11 +83,8 @@ def _round(
             result = "\n".join([result, *(part["text"] for part in parts)])
         answered.append({"role": "tool", "tool_call_id": id_, "content": result})
     images = [{"role": "user", "content": shown}] if shown else []
-    return [
-        {"role": "assistant", "content": None if is_blank(text) else text, "tool_calls": asked},
-        *answered,
-        *images,
-    ]
+    line: ChatMessage = {"role": "assistant", "content": None if is_blank(text) else text, "tool_calls": asked}
+    return [line | ({"provider_state": state.told(ids)} if state else {}), *answered, *images]
 
 
 def _nothing(call: ToolCall) -> str:

@@ -44,6 +44,11 @@ class Inquiry:
         tried = [one.as_json() for one in self._patience.tried]
         return Asked(self._patience.model, tried, is_heard=self._patience.is_heard)
 
+    @property
+    def model(self) -> str:
+        """The model that was asked last: whose answer it is."""
+        return self._patience.model if self._patience else ""
+
     async def pieces(
         self, prompt: context.Prompt, functions: Sequence[dict[str, Any]], *, is_last: bool
     ) -> AsyncGenerator[Piece, None]:

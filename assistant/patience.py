@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from assistant import conf, llm
-from assistant.pieces import Finish, ModelError, Picture, Piece, Text, ToolCall
+from assistant.pieces import Finish, Kept, ModelError, Picture, Piece, Text, ToolCall
 
 STALLED = "stalled"  # an empty answer after the results of tools
 FIRST_PAUSE_SECONDS = 1.0
@@ -102,6 +102,8 @@ class Patience:
             if step is None:
                 if request.failure:
                     raise request.failure
+                if request.kept:
+                    yield request.kept
                 if request.finish:
                     yield request.finish
                 return
@@ -138,6 +140,7 @@ class _Request:
     def __init__(self, model: str, source: Source) -> None:
         self.failure: ModelError | None = None
         self.finish: Finish | None = None
+        self.kept: Kept | None = None
         self._model, self._source = model, source
         self._has_begun = False
         self._began = time.monotonic()
@@ -149,13 +152,16 @@ class _Request:
     async def pieces(
         self, messages: Messages, tools: Sequence[dict[str, Any]], parameters: Mapping[str, Any]
     ) -> AsyncGenerator[Piece, None]:
-        """All but the Finish, which may turn out to be none; a failure is kept, not raised."""
+        """All but the Finish, which may turn out to be none, and what is Kept of it; a failure is noted, not raised."""
         try:
             async with aclosing(self._source(self._model, messages, tools, parameters)) as pieces:
                 async for piece in pieces:
                     match piece:
                         case Finish():
                             self.finish = piece
+                            continue
+                        case Kept():
+                            self.kept = piece
                             continue
                         case Text(text) if text.strip():
                             self._has_begun = True

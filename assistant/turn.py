@@ -23,6 +23,7 @@ from assistant.inquiry import Inquiry
 from assistant.lifecycle import answering, rounds, steering, usage
 from assistant.lifecycle.answering import Failure
 from assistant.models.message import Claim, Cut
+from assistant.models.provider_state import Kept
 from assistant.models.tool_call import Approval, ToolCall
 from assistant.tools import calls
 from assistant.tools.offer import Offer, offered
@@ -56,6 +57,7 @@ class _Said:
     """What one request to the model brought, beside its text."""
 
     calls: list[llm.ToolCall] = field(default_factory=list)
+    kept: Mapping[str, Any] = field(default_factory=dict)  # what the provider wants back with the calls
     finish: str | None = None
 
 
@@ -157,7 +159,7 @@ class Turn:
                 return self._judge(said.finish, prompt.parameters)
             if is_last:
                 return self._judge_last()
-            if not await self._open_round(said.calls):
+            if not await self._open_round(said):
                 return None
 
     async def _next_prompt(self) -> context.Prompt | None:
@@ -198,6 +200,8 @@ class Turn:
                         self._beside.cite(piece, self._rounds + 1)
                     case llm.Picture():
                         await self._keep(piece)
+                    case llm.Kept(fields):
+                        said.kept = fields
                     case llm.Usage(figures):
                         self._usage = figures
                     case llm.Finish(reason):
@@ -217,12 +221,13 @@ class Turn:
             await self._database.call(answering.note_missing, self.claim, missing)
             self._missing = missing
 
-    async def _open_round(self, asked: list[llm.ToolCall]) -> bool:
+    async def _open_round(self, said: _Said) -> bool:
         """Stores what the model wrote and asked for. False: the answer is no longer ours."""
         written = await self.answer.end_round()
-        new = [calls.new_call(call, self._offer.tools) for call in asked]
+        new = [calls.new_call(call, self._offer.tools) for call in said.calls]
+        kept = Kept(self._inquiry.model, said.kept, [call.extra for call in said.calls])
         number = self._rounds + 1
-        if not await self._database.call(rounds.open_round, self.claim, written, number, new):
+        if not await self._database.call(rounds.open_round, self.claim, written, number, new, kept):
             self._stop = Stop.LOST
             return False
         self._rounds = number

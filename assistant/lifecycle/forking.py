@@ -19,6 +19,7 @@ from assistant.models.attachment import Attachment
 from assistant.models.ids import new_id
 from assistant.models.message import UNFINISHED, Author, Message, Status
 from assistant.models.participant import Participant, Role
+from assistant.models.provider_state import ProviderState
 from assistant.models.session import ChatSession, TitledBy
 from assistant.models.system_prompt import SystemPrompt
 from assistant.models.tool_call import ToolCall
@@ -104,11 +105,19 @@ def _copy_messages(copy: _Copy, batch: list[UUID]) -> None:
         if len(rows) < len(batch):
             raise _gone()
         _insert(Message, [_copy_message(rows[old], copy) for old in batch])
-        calls = {call: new_id() for call in ToolCall.objects.filter(message__in=batch).in_order()}
-        _insert(ToolCall, [_copy(call, pk=pk, message_id=copy.ids[call.message_id]) for call, pk in calls.items()])
-        new_calls = {call.pk: pk for call, pk in calls.items()}
+        with_rounds = [old for old in batch if rows[old].rounds]
+        new_calls = _copy_rounds(copy, with_rounds) if with_rounds else {}
         files = Attachment.objects.filter(message__in=batch).order_by("position", "id")
         _insert(Attachment, [_copy_attachment(attached, copy, new_calls) for attached in files])
+
+
+def _copy_rounds(copy: _Copy, batch: list[UUID]) -> dict[UUID, UUID]:
+    """The calls of these answers, and what their models want back with them; what each call is in the copy."""
+    calls = {call: new_id() for call in ToolCall.objects.filter(message__in=batch).in_order()}
+    _insert(ToolCall, [_copy(call, pk=pk, message_id=copy.ids[call.message_id]) for call, pk in calls.items()])
+    states = ProviderState.objects.filter(message__in=batch)
+    _insert(ProviderState, [_copy(state, pk=new_id(), message_id=copy.ids[state.message_id]) for state in states])
+    return {call.pk: pk for call, pk in calls.items()}
 
 
 def _finish(copy: _Copy, by: Any) -> Participant:

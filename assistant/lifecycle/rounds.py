@@ -18,6 +18,7 @@ from assistant.lifecycle import found_images
 from assistant.lifecycle.texts import Written
 from assistant.models.message import Claim, Message, Status, next_version
 from assistant.models.one import one
+from assistant.models.provider_state import Kept, ProviderState
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import Approval, CallStatus, ToolCall
 from assistant.tools.declare import Image
@@ -46,8 +47,12 @@ class Outcome:
     images: Sequence[Image] = ()
 
 
-def open_round(claim: Claim, written: Written, number: int, calls: Sequence[NewCall]) -> bool:
-    """Stores round `number` (from 1): the text up to here and the calls. False: the answer is no longer this claim's.
+def open_round(
+    claim: Claim, written: Written, number: int, calls: Sequence[NewCall], kept: Kept | None = None
+) -> bool:
+    """Stores round `number` (from 1): the text up to here, the calls, and what its model wants back with them.
+
+    False: the answer is no longer this claim's.
 
     Done twice it is done once: a commit's answer may have been lost.
     """
@@ -74,6 +79,8 @@ def open_round(claim: Claim, written: Written, number: int, calls: Sequence[NewC
                 )
                 for place, call in enumerate(calls)
             )
+            if kept is not None:
+                ProviderState.of(claim.message_id, number, kept).save(force_insert=True)
             events.tool_calls_changed(claim.message_id)
     return True
 

@@ -22,7 +22,7 @@ __all__ = ["adapted", "may_think", "without_thinking"]
 ChatMessage = dict[str, Any]
 
 GO_ON = "Go on."  # in the place of a question, where a model would have none to answer
-READ = "I have read the results."  # between a tool's result and what people said then
+READ = "I have the results."  # between a tool's result and what people said then
 UNSEEN = "[you can't see this image]"
 
 

@@ -3,6 +3,7 @@ from assistant.models.invitation import Invitation
 from assistant.models.mcp_server import McpProblem, McpServer
 from assistant.models.message import Message, UnfinishedAnswer
 from assistant.models.participant import Participant, Removal
+from assistant.models.provider_state import ProviderState
 from assistant.models.session import ChatSession
 from assistant.models.share import ShareLink
 from assistant.models.summary import Summary
@@ -22,6 +23,7 @@ __all__ = [
     "McpServer",
     "Message",
     "Participant",
+    "ProviderState",
     "Removal",
     "ShareLink",
     "StoredFile",
