@@ -7,7 +7,7 @@ import assistant.models.ids
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('assistant', '0015_sources'),
+        ('assistant', '0014_usage_details'),
     ]
 
     operations = [
