@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 0.03
 SEALED_PAUSE_SECONDS = 0.1
-LONGEST_REASONING = 1_000_000  # characters; more is neither shown nor stored
+LONGEST_REASONING = 1_000_000  # characters; more is neither shown nor stored, but for the mark that says so
 CUT = "\n\n[…]"
 
 
@@ -213,8 +213,10 @@ class _Growing:
         return f"\n\n{piece}" if piece and (self._shown or self._waiting) else piece
 
     def _cut(self, piece: str, left: int) -> str:
-        self._left = max(0, left - len(piece))
-        return piece if len(piece) <= left else piece[: left - len(CUT)] + CUT if left > 0 else ""
+        if left < 0 or not piece:
+            return ""
+        self._left = left - len(piece)
+        return piece if len(piece) <= left else piece[:left] + CUT
 
     def begin_round(self) -> None:
         self._half = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -136,19 +137,22 @@ def test_what_no_database_stores_is_mended_in_it_too(claim, loop, frames, pieces
     assert written.reasoned.content == stored and answering.succeed(claim, written, None)
 
 
-def test_what_is_beyond_the_bound_is_left_out(claim, loop, frames, monkeypatch):
+@pytest.mark.parametrize("first", [30, 40])
+def test_what_is_beyond_the_bound_is_left_out(claim, worker, loop, frames, monkeypatch, first):
     monkeypatch.setattr(answers, "LONGEST_REASONING", 40)
 
     async def act(fresh):
-        for piece in ("a" * 30, "b" * 30, "c" * 30):
+        for piece in ("a" * first, "b" * 30, "c" * 30):
             fresh.reason(piece)
         fresh.write("Words go on.")
 
     written = written_by(loop, claim, act)
-    assert written.reasoned.content == "a" * 30 + "b" * (10 - len(CUT)) + CUT
+    assert written.reasoned.content == "a" * first + "b" * (40 - first) + CUT
     assert written.content == "Words go on."
     told = [frame["text"] for frame in frames if frame["type"] == "message.reasoning_delta"]
     assert "".join(told) == written.reasoned.content
+    again = written_by(loop, dataclasses.replace(claim, reasoned=written.reasoned), act)
+    assert again.reasoned.content == written.reasoned.content, "nor does a later attempt go on with it"
 
 
 def test_its_seconds_end_with_the_first_word(claim, loop, frames, monkeypatch):

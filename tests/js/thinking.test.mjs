@@ -59,6 +59,8 @@ test("a new attempt thinks anew, and what is left of the old one changes nothing
   assert.equal(held(state).reasoning.content, "new");
   assert.equal(apply(state, thought(2, "old", 3000, 1)), state);
   assert.equal(after(snapshot(), thought(1, "old"), thought(1, "new", 3000, 2)).stale, true, "the reset was missed");
+  const late = { type: "message.reset", message_id: "a", attempt: 2, seq: 0, content: "", reasoning: null, at: 4 };
+  assert.equal(apply(state, late), state, "a snapshot may be ahead of the reset");
 });
 
 test("the end tells it whole, with its time and tokens, and nothing comes after", () => {

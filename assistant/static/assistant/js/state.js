@@ -220,7 +220,8 @@ function reset(state, frame) {
   if (index < 0) return missed(state, frame.message_id);
   const held = state.messages[index];
   if (!isOpen(held) || frame.attempt < held.attempt) return state;
-  if (frame.attempt === held.attempt && frame.seq < (held.seq ?? 0)) return state;
+  const shown = (held.seq ?? 0) + (held.reasoning?.seq ?? 0);
+  if (frame.attempt === held.attempt && frame.seq < shown) return state;
   const { attempt, seq, content, reasoning = null } = frame;
   return replaced(state, index, { ...held, attempt, seq, content, html: frame.html ?? [], reasoning, newsAt: frame.at });
 }
