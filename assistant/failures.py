@@ -17,6 +17,8 @@ SENTENCES: dict[str, str] = {
     "interrupted": "The answer was interrupted. What was written is kept; try again.",
     "abandoned": "The answer was interrupted and has been given up. What was written is kept; try again.",
     "over_quota": "You have used up what you may ask for now. Try again later.",
+    "unpriced": "Your budget is in dollars, and nobody knows what this model costs. Choose another one, or ask your "
+    "administrator for its price.",
     "internal": "Something went wrong here. The operator's log has the details.",
 }
 

@@ -30,13 +30,16 @@ async def metered(
     user_id: int | None = None,
     tools: Sequence[dict[str, Any]] = (),
 ) -> AsyncGenerator[llm.Piece, None]:
-    """Passes on the pieces of `stream`, a call of `model` with `messages` and `tools`. Raises what it raises.
+    """Passes on the pieces of `stream`, a call of `model` with `messages` and `tools`. Raises what it raises; ModelError
+    `unpriced`, before it is begun, where nobody would know what to take off whose budget.
 
     `user_id` is charged if the message is gone by then; else who it is charged to.
 
     The row is written before the last piece's reader goes on, or before the error arrives. What the provider didn't come
     to tell (the call was stopped, or broke) is estimated from the texts.
     """
+    if not llm.is_priced(model) and await database.call(usage.pays_in_dollars, claim.message_id):
+        raise llm.ModelError("unpriced", f"{model}: litellm lists no price, and ASSISTANT_PRICES names none")
     meter = _Meter(claim, model, [*messages, *tools], user_id)
     try:
         async with aclosing(stream) as pieces:

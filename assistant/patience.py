@@ -23,7 +23,9 @@ STALLED = "stalled"  # an empty answer after the results of tools
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0  # a provider that wants a longer one is as good as down
 # Another model is asked for these: the question itself is all right.
-_ANOTHER_MAY_DO = frozenset({"rate_limited", "out_of_credit", "provider_error", "timeout", "auth", "invalid_model"})
+_ANOTHER_MAY_DO = frozenset(
+    {"rate_limited", "out_of_credit", "provider_error", "timeout", "auth", "invalid_model", "unpriced"}
+)
 
 
 Messages = list[dict[str, Any]]

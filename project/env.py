@@ -147,3 +147,25 @@ def models(name: str) -> list[tuple[str, str]]:
     if pairs and pairs[0][1].endswith("*"):
         raise ImproperlyConfigured(f"{name}: the first entry is the default model and can't be a pattern.")
     return pairs
+
+
+def prices(name: str) -> dict[str, tuple[float, float, float]]:
+    """US dollars for a million tokens by litellm id: read, written, read from a cache.
+
+    `id=read/written` or `id=read/written/cached`; an id that ends in `*` stands for all that begin so.
+    """
+    found = {}
+    for entry in words(name, []):
+        model, equals, told = entry.rpartition("=")
+        try:
+            read, written, *cached = (float(price) for price in told.split("/"))
+            if not (
+                model.strip() and equals and len(cached) < 2 and all(0 <= p < 1e6 for p in (read, written, *cached))
+            ):
+                raise ValueError
+        except ValueError:
+            raise ImproperlyConfigured(
+                f"{name}: {entry!r} must be id=read/written or id=read/written/cached, in US dollars for a million tokens."
+            ) from None
+        found[model.strip()] = (read, written, cached[0] if cached else read)
+    return found

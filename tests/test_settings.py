@@ -56,6 +56,12 @@ WRONG = [
     ("ASSISTANT_MODELS", "Label="),
     ("ASSISTANT_MODELS", "=openai/gpt"),
     ("ASSISTANT_MODELS", "openai/*,openai/gpt"),
+    ("ASSISTANT_PRICES", "openai/x"),
+    ("ASSISTANT_PRICES", "openai/x=1"),
+    ("ASSISTANT_PRICES", "openai/x=1/2/3/4"),
+    ("ASSISTANT_PRICES", "openai/x=1/-2"),
+    ("ASSISTANT_PRICES", "openai/x=1/nan"),
+    ("ASSISTANT_PRICES", "=1/2"),
     ("ASSISTANT_SIGNUP", "maybe"),
     *[
         (f"ASSISTANT_{name}", value)
@@ -123,6 +129,11 @@ def test_what_is_given_is_taken(read):
     assert found["ALLOWED_HOSTS"] == ["a.example", "b.example"] and found["DEBUG"] is True
     assert (found["ASSISTANT_LEASE"], found["ASSISTANT_TIMEOUT"], found["ASSISTANT_GRACE"]) == (30, 0.5, 0)
     assert found["ASSISTANT_SYSTEM_PROMPT"] == "Be kind."
+
+
+def test_prices_are_for_a_million_tokens_by_id(read):
+    told = read(ASSISTANT_PRICES="hosted_vllm/*=0/0, openai/a=b=1.5/2/0.15,openai/c=1/2")["ASSISTANT_PRICES"]
+    assert told == {"hosted_vllm/*": (0, 0, 0), "openai/a=b": (1.5, 2, 0.15), "openai/c": (1, 2, 1)}
 
 
 def test_models_keep_their_litellm_ids_and_may_have_labels(read):

@@ -326,6 +326,50 @@ def test_a_budget_in_money_counts_money(session, alice, settings, used):
     assert refused(ask, session, alice).code == "over_quota"
 
 
+@pytest.mark.parametrize(
+    ("budget", "own", "asked"),
+    [
+        ({"ASSISTANT_BUDGET_COST": 1.0}, {}, False),
+        ({"ASSISTANT_BUDGET_TOKENS": 100_000}, {}, True),
+        ({"ASSISTANT_BUDGET_COST": 1.0}, {"is_unlimited": True}, True),
+        ({}, {"cost_per_day": "0.5"}, False),
+    ],
+)
+def test_a_model_without_a_price_is_asked_only_for_who_has_no_budget_in_dollars(
+    session, alice, bob, worker, loop, settings, budget, own, asked
+):
+    for name, value in budget.items():
+        setattr(settings, name, value)
+    if own:
+        Budget.objects.create(user=alice, **own)
+    begun: list[bool] = []
+
+    async def stream():
+        begun.append(True)
+        yield llm.Finish("stop")
+
+    async def read(claim):
+        database = Database("test")
+        try:
+            async for _ in metered(stream(), claim, "openai/unlisted", [], database, alice.pk):
+                pass
+        except llm.ModelError as error:
+            assert error.code == "unpriced" and "ASSISTANT_PRICES" in error.raw
+        finally:
+            database.close()
+
+    loop.run(read(claimed(answer_of(ask(session, alice)), worker)))
+    assert bool(begun) is asked and UsageRecord.objects.exists() is asked
+
+
+def test_a_question_to_a_model_without_a_price_rests_nobodys_queue(session, alice, bob, worker):
+    running = answer_of(ask(session, alice))
+    waiting = ask(session, bob, "waiting").message
+    failure = answering.Failure("unpriced", "Nobody knows.")
+    assert answering.fail(claimed(running, worker), answering.Written("", 0), failure)
+    assert now(waiting).status == Status.SUCCESS
+
+
 def test_yesterday_does_not_count(session, alice, settings, used):
     settings.ASSISTANT_BUDGET_TOKENS = 100
     used(alice, 1_000, day=timezone.localdate() - timedelta(days=1))

@@ -209,7 +209,7 @@ def _end(
             **ledger.columns(ledger.total_of(message.pk) or usage),  # of all attempts and rounds
         )
         events.message_changed(message)
-        # A budget that is used up is its owner's failure, not the session's: what others ask goes on.
-        end_turn(session, failed=failure is not None and failure.code != "over_quota")
+        # A budget is its owner's trouble, not the session's: what others ask goes on.
+        end_turn(session, failed=failure is not None and failure.code not in ("over_quota", "unpriced"))
         transaction.on_commit(lambda: live.discard(claim_.message_id))
     return True

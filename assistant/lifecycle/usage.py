@@ -247,6 +247,12 @@ def is_spent_by(message_id: UUID) -> bool:
     return is_spent(one(Message.objects.filter(pk=message_id).values_list("charged_to_id", flat=True)))
 
 
+def pays_in_dollars(message_id: UUID) -> bool:
+    """Whether whoever an answer is charged to has a budget in dollars, which counts nothing of a model without a price."""
+    user_id = one(Message.objects.filter(pk=message_id).values_list("charged_to_id", flat=True))
+    return user_id is not None and _limits(one(Budget.objects.filter(user_id=user_id)))[1] is not None
+
+
 def check_budget(user: Any) -> None:
     """Raises Refused (over_quota, 429) if `user` has used up what they may use today."""
     if is_spent(user.pk):
