@@ -129,6 +129,9 @@ class Protocol(ABC):
     def refusal(self, refused: Refused) -> Any:
         """The body of an HTTP error."""
 
+    def error_headers(self, refused: Refused) -> dict[str, str]:
+        return {}
+
     @abstractmethod
     def overflow(self, asked: int, limit: int) -> Refused:
         """The prompt has `asked` tokens where `limit` are allowed."""
@@ -250,7 +253,7 @@ class Protocol(ABC):
             page = f"<html><head><title>{refused.status} Bad Gateway</title></head><body>nginx</body></html>"
             return web.Response(status=refused.status, text=page, content_type="text/html")
         body = dumps(self.refusal(refused))
-        headers = dict(refused.headers)
+        headers = self.error_headers(refused) | dict(refused.headers)
         return web.Response(status=refused.status, headers=headers, body=body, content_type="application/json")
 
 

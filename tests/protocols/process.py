@@ -34,6 +34,9 @@ class ProtocolsProcess(ProviderProcess):
             "DEEPSEEK_API_KEY": KEY,
             "OPENROUTER_API_BASE": f"{root}/openrouter/api/v1",
             "OPENROUTER_API_KEY": KEY,
+            "AWS_BEDROCK_RUNTIME_ENDPOINT": f"{root}/bedrock",
+            "AWS_BEARER_TOKEN_BEDROCK": KEY,
+            "AWS_REGION_NAME": "us-east-1",
         }
 
     def requests(self, model: str | None = None, times: bool = False) -> list[dict[str, Any]]:

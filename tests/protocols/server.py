@@ -10,6 +10,7 @@ from tests.provider.server import Provider
 
 from .anthropic import Anthropic
 from .base import Protocol
+from .bedrock import Bedrock
 from .deepseek import DeepSeek
 from .gemini import Gemini
 from .mistral import Mistral
@@ -17,7 +18,7 @@ from .ollama import Ollama
 from .openrouter import OpenRouter
 from .responses import Responses
 
-PROTOCOLS: tuple[type[Protocol], ...] = (Anthropic, Gemini, Ollama, Responses, Mistral, DeepSeek, OpenRouter)
+PROTOCOLS: tuple[type[Protocol], ...] = (Anthropic, Gemini, Ollama, Responses, Mistral, DeepSeek, OpenRouter, Bedrock)
 
 
 class Protocols(Provider):
