@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -105,6 +106,45 @@ def story(provider: ProviderProcess, alice: Person, bob: Person) -> str:
     return session
 
 
+THOUGHTS = """**What grows**
+
+The import takes row locks in the order of the file, the report holds one long snapshot. While that is open, no vacuum can
+remove a dead row, so the index grows by the hour.
+
+**What to look at first**
+
+If both begin at about two o'clock, the import reads more pages each night than the night before. That fits “slow for three
+weeks”: the report was moved then. But it would also fit a missing index after the release, so I should tell them apart:
+
+- dead rows in `pg_stat_user_tables`, before and after a night
+- `EXPLAIN (ANALYZE, BUFFERS)` of the slowest statement: pages read, not only time
+- when the last autovacuum ended"""
+FOUND = """Most probably the **report at two o'clock**: while its snapshot is open, nothing that the import leaves behind
+can be removed."""
+CHEAPER = """They ask for the cheapest way to be sure. One query is enough: the age of the oldest snapshot against the
+number of dead rows.
+
+If the age is high at half past two and the dead rows don't fall after the report, it is the report. If they fall, it
+is not. I have to say which of the columns"""
+
+
+def with_thoughts(provider: ProviderProcess, alice: Person) -> str:
+    """A session whose model has thought once, and does so again."""
+    thoughts, found, cheaper = (re.sub(r"(?<!\n)\n(?![\n-])", " ", text) for text in (THOUGHTS, FOUND, CHEAPER))
+    steps = [
+        {"thoughts": thoughts, "text": found, "rate": 25},
+        {"thoughts": cheaper, "hold": 10_000, "text": "", "rate": 15},
+    ]
+    provider.script("reasoner-1", steps)
+    session = alice.new_session("openai/reasoner-1")
+    alice.http.patch(f"/api/sessions/{session}", json={"title": "The import that gets slower"})
+    alice.wait_for_end(
+        alice.asked(session, "Our nightly import has been getting slower for three weeks. Where do I look?")
+    )
+    alice.asked(session, "What is the cheapest way to be sure?")
+    return session
+
+
 def with_tools(provider: ProviderProcess, alice: Person) -> str:
     """A session whose model has used the calculator and the clock."""
     calls = [
@@ -122,7 +162,7 @@ def with_tools(provider: ProviderProcess, alice: Person) -> str:
     return session
 
 
-def tour(session: str, tools: str) -> dict[str, tuple[str, State]]:
+def tour(session: str, tools: str, thoughts: str) -> dict[str, tuple[str, State]]:
     """What docs/tour.md shows: the look and the state of each picture."""
 
     def at_story(stage: Stage) -> None:
@@ -161,6 +201,12 @@ def tour(session: str, tools: str) -> dict[str, tuple[str, State]]:
         expect(stage.window.answer()).to_contain_text("In a year")
         stage.page.locator(".tool-call summary").first.click()
 
+    def thinking(stage: Stage) -> None:
+        stage.open(thoughts)
+        expect(stage.page.get_by_text("Thought for")).to_be_visible()
+        stage.page.locator(".reasoning.is-live summary").click()
+        expect(stage.page.get_by_role("group", name="What the model thought")).to_contain_text("which of the columns")
+
     def shared(stage: Stage) -> None:
         url = stage.alice.http.post(f"/api/sessions/{tools}/share").json()["url"]
         stage.page.goto(url)
@@ -175,6 +221,7 @@ def tour(session: str, tools: str) -> dict[str, tuple[str, State]]:
         "phone": ("phone.dark", at_story),
         "sending": ("desktop.light", sending),
         "message": ("desktop.light", message),
+        "thinking": ("desktop.light", thinking),
         "tools": ("desktop.dark", at_tools),
         "people": ("desktop.light", people),
         "settings": ("desktop.light", settings),
@@ -202,13 +249,13 @@ def main() -> None:
         running(
             provider,
             ASSISTANT_SIGNUP="open",
-            ASSISTANT_MODELS="Sonnet=openai/sonnet-4.5,Opus=openai/opus-4.5,openai/*",
+            ASSISTANT_MODELS="Sonnet=openai/sonnet-4.5,Opus=openai/opus-4.5,Reasoner=openai/reasoner-1,openai/*",
         ) as product,
         chromium() as browser,
     ):
         alice, bob = product.people("alice", "bob")
         product.manage("shell", "--no-imports", "-c", _FULL_NAMES)
-        tools = with_tools(provider, alice)
+        tools, thoughts = with_tools(provider, alice), with_thoughts(provider, alice)
         session = story(provider, alice, bob)
 
         def take(show: State, look: str, path: Path, who: str = "alice") -> None:
@@ -218,7 +265,7 @@ def main() -> None:
                 window.page.screenshot(path=path)
             print(path, flush=True)
 
-        shown = tour(session, tools)
+        shown = tour(session, tools, thoughts)
         if given.docs:
             for name, (look, show) in shown.items():
                 if not words or any(word in name for word in words):

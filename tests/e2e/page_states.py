@@ -161,7 +161,7 @@ def session_thinking(stage: Stage) -> None:
     session = stage.session("words-think=400-hold=300")
     stage.alice.asked(session, "Is it a prime?")
     stage.open(session)
-    stage.page.get_by_text("Thinking").click()
+    stage.page.locator(".reasoning.is-live summary").click()
     expect(stage.page.get_by_role("group", name="What the model thought")).to_contain_text("r299")
 
 

@@ -68,7 +68,7 @@ Other
     tag=ANY            nothing: makes the name unique
 
 The same names are the keys of a step of a posted script (server.py), true for those without a value. There
-`text` (a string), `tokens` (the exact pieces) and `tools` (`[{"name", "arguments": object or raw string,
+`text` and `thoughts` (strings), `tokens` (the exact pieces) and `tools` (`[{"name", "arguments": object or raw string,
 "id"?}]`, asked for each time unless `rounds` says otherwise) stand beside them.
 """
 
@@ -109,6 +109,7 @@ class Script:
     salt: bool = False
     pieces: int | None = None
     think: int = 0
+    thought: str = ""  # what is thought, in so many tokens
     hidden: bool = False
     inline: bool = False
     cite: int = 0
@@ -244,6 +245,8 @@ def from_step(step: Step) -> Script:
     for name, value in step.items():
         if name == "text":
             found |= {"kind": "text", "text": value}
+        elif name == "thoughts":
+            found |= {"thought": value, "think": len(texts.split_like_a_model(value))}
         elif name == "tokens":
             found |= {"kind": "tokens", "tokens": tuple(value)}
         elif name == "kind":
@@ -269,6 +272,8 @@ def all_tokens(script: Script, question: str, results: str = "", images: str = "
 def thoughts(script: Script) -> list[str]:
     """Every token of the reasoning; with `inline` in its tags."""
     tokens = [f"{' ' if number else ''}r{number}" for number in range(script.think)]
+    if script.thought:
+        tokens = texts.split_like_a_model(script.thought)
     if script.inline and tokens:
         tokens[0] = f"<think>{tokens[0]}"
         tokens[-1] += "</think>\n\n"
