@@ -84,6 +84,13 @@ test("it thinks until words or a call come, and its time is that of its thinking
   assert.equal(thoughtFor(held(calling).reasoning, 99_000), 13_000);
 });
 
+test("the server's seconds count where thinking begins or goes on, and none moves the clock back in between", () => {
+  const told = (seq, seconds, at) => ({ ...thought(seq, "x", at), seconds });
+  const state = after(snapshot(), told(1, 0.2, 2000), told(2, 2.9, 5000), words(1, "So", 6000), told(2, 2.9, 8000), told(3, 5, 8500));
+  assert.equal(thoughtFor(held(after(snapshot(), told(1, 0.2, 2000), told(2, 2.9, 5000))).reasoning, 5000), 3200);
+  assert.equal(thoughtFor(held(state).reasoning, 9500), 6000);
+});
+
 test("an answer that was put back doesn't think while it waits", () => {
   const state = after(snapshot(), thought(1, "a", 2000), updated({ status: "pending" }, 5000));
   assert.equal(isThinking(held(state)), false);

@@ -9,10 +9,10 @@
 const LONGEST_LINE = 90; // characters: about what a line of the page holds
 const STEP = 45;
 
-/** `reasoning` with the next delta of it. */
-export function grown(reasoning, { text, seq, at }) {
+/** `reasoning` with the next delta of it. Its `seconds` count where a stretch of thinking begins; then our own clock does. */
+export function grown(reasoning, { text, seq, seconds: told = null, at }) {
   const { content = "", seconds = null, tokens = null, since } = reasoning ?? {};
-  return { content: content + text, seconds, tokens, seq, since: since ?? at };
+  return { content: content + text, seconds: since ? seconds : (told ?? seconds), tokens, seq, since: since ?? at };
 }
 
 /** `reasoning` once something else has come: words, a call, an end. */
