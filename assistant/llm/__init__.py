@@ -55,6 +55,8 @@ async def stream(
     question = Question(model, dialect.adapted(model, messages, sees=sees(model)), tools, parameters)
     try:
         request = await _request_of(question) if conf.get("ASSISTANT_FAST_LANE") else None
+        if request is None:
+            requests.check_settings(model)
         source = _by_lane(model, request) if request else _by_litellm(question)
         async with aclosing(source) as pieces:
             async for piece in pieces:

@@ -10,6 +10,7 @@ from typing import Any
 
 from assistant import conf
 from assistant.llm import endings, insides, money
+from assistant.llm.errors import MOST_FIELDS_REFUSED, unsupported_field, without
 from assistant.llm.library import library
 from assistant.llm.openai_chat import ChatReader
 from assistant.llm.question import Question
@@ -25,17 +26,7 @@ async def stream(question: Question) -> AsyncGenerator[Piece, None]:
     """Asks by litellm, whose chunks are in OpenAI's form, and are read as such."""
     reader = ChatReader()
     yielded_at = time.monotonic()
-    response = await library().acompletion(
-        **question.parameters,
-        **_offer(question.tools),
-        model=question.model,
-        messages=question.messages,
-        stream=True,
-        stream_options={"include_usage": True},
-        timeout=conf.get("ASSISTANT_TIMEOUT"),  # litellm's is the silence between two reads, not the whole
-        max_retries=0,  # by default it sends a request up to three times; retrying is ours
-        drop_params=True,
-    )
+    response = await _opened(question)
     reasons = _Reasons(response)
     try:
         async for chunk in response:
@@ -53,6 +44,34 @@ async def stream(question: Question) -> AsyncGenerator[Piece, None]:
     finally:
         # Without this the provider goes on sending until the garbage collector comes by, which may be never.
         await _close(response)
+
+
+async def _opened(question: Question) -> Any:
+    """litellm's answer, of which nothing has been read. A server that refuses a field is asked again without it."""
+    fields: dict[str, Any] = dict(question.parameters) | _offer(question.tools)
+    fields["stream_options"] = {"include_usage": True}
+    for _ in range(MOST_FIELDS_REFUSED):
+        try:
+            return await _asked(question, fields)
+        except Exception as error:
+            refusal = getattr(error, "body", None) or str(error)
+            field = unsupported_field(getattr(error, "status_code", None), refusal, fields)
+            if field is None:
+                raise
+            fields = without(fields, field, refusal)
+    return await _asked(question, fields)
+
+
+async def _asked(question: Question, fields: dict[str, Any]) -> Any:
+    return await library().acompletion(
+        **fields,
+        model=question.model,
+        messages=question.messages,
+        stream=True,
+        timeout=conf.get("ASSISTANT_TIMEOUT"),  # litellm's is the silence between two reads, not the whole
+        max_retries=0,  # by default it sends a request up to three times; retrying is ours
+        drop_params=True,
+    )
 
 
 def _counted(model: str, piece: Raw) -> Piece | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,7 +33,10 @@ class _Call:
 
 
 class Fragments:
-    """In whichever shape they come: with an index or without, an id in each fragment, only in the first, or none at all."""
+    """In whichever shape they come: with an index or without, an id in each fragment, only in the first, or none at all.
+
+    A fragment goes on with the call of its index; what has a name and comes after whole arguments begins another.
+    """
 
     def __init__(self) -> None:
         self._calls: list[_Call] = []
@@ -43,7 +47,7 @@ class Fragments:
 
     def add(self, index: Any, id_: Any, name: Any, arguments: Any, extra: Mapping[str, Any] | None = None) -> None:
         """Takes one fragment. `arguments`: a piece of JSON's text, or the object that it is."""
-        index = int(index) if isinstance(index, str) and index.isdecimal() else index
+        index = _index(index)
         id_, name = _text(id_), _text(name)
         call = self._by_index.get(index) if index is not None else None
         if call is None:
@@ -56,8 +60,7 @@ class Fragments:
         if index is not None:
             self._by_index[index] = call
         call.id = call.id or id_
-        if name != call.name:  # some providers repeat it in each fragment, some split it
-            call.name += name
+        call.name = _grown(call.name, name)
         if isinstance(arguments, str):
             call.parts.append(arguments)
         elif arguments is not None:  # some send the object, and it is whole
@@ -84,10 +87,22 @@ class Fragments:
         for call in self._calls:
             if not call.name and not call.arguments.strip():
                 continue  # nothing was asked for
-            id_ = call.id if call.id and call.id not in ids else f"call_{uuid.uuid4().hex[:24]}"
-            ids.add(id_)
-            found.append(ToolCall(id_, call.name, _plain(call.arguments), call.extra))
+            for arguments in _apart(_plain(call.arguments)):
+                id_ = call.id if call.id and call.id not in ids else f"call_{uuid.uuid4().hex[:24]}"
+                ids.add(id_)
+                found.append(ToolCall(id_, call.name, arguments, call.extra))
         return found
+
+
+def _index(index: Any) -> Any:
+    if isinstance(index, str) and index.isdecimal():
+        return int(index)
+    return None if isinstance(index, list | dict | str) else index
+
+
+def _grown(name: str, more: str) -> str:
+    """A name with its next fragment: some servers repeat it in each, some send all of it so far, some split it."""
+    return more if more.startswith(name) else name + more
 
 
 def _begins_another(call: _Call, id_: str, name: str) -> bool:
@@ -115,20 +130,52 @@ def _text(value: Any) -> str:
 
 def _plain(arguments: str) -> str:
     """The arguments as a JSON object's text where they can be read as one; as they came otherwise."""
-    if arguments.strip() == "null":
-        return ""
-    try:
-        inner = json.loads(arguments)
-    except (ValueError, RecursionError):
-        return arguments
-    if isinstance(inner, str) and (not inner.strip() or _as_object(inner) is not None):
-        return inner.strip()  # encoded twice
+    for _ in range(_MOST_WRAPPINGS):
+        if arguments.strip() == "null":
+            return ""
+        inner = _loaded(arguments)
+        if not isinstance(inner, str):
+            break
+        unwrapped = inner.strip()
+        if unwrapped and unwrapped[0] not in '{"' and unwrapped != "null":
+            break
+        arguments = unwrapped  # encoded twice
     return arguments
 
 
+def _apart(arguments: str) -> list[str]:
+    """Several objects in a row are several calls, which a server between has put into one; an empty one before the
+    arguments, or the same once more, is none."""
+    found: list[str] = []
+    start, end = 0, len(arguments)
+    while start < end:
+        start = _BLANKS.match(arguments, start).end()  # type: ignore[union-attr]
+        if start == end:
+            break
+        try:
+            value, stop = _DECODER.raw_decode(arguments, start)
+        except (ValueError, RecursionError):
+            return [arguments]
+        if not isinstance(value, dict):
+            return [arguments]
+        if value and arguments[start:stop] not in found:
+            found.append(arguments[start:stop])
+        start = stop
+    return found if len(found) > 1 or (found and "}{" in arguments) else [arguments]
+
+
+_MOST_WRAPPINGS = 4
+_BLANKS = re.compile(r"\s*")
+_DECODER = json.JSONDecoder()
+
+
 def _as_object(arguments: str) -> dict[str, Any] | None:
+    found = _loaded(arguments)
+    return found if isinstance(found, dict) else None
+
+
+def _loaded(arguments: str) -> Any:
     try:
-        found = json.loads(arguments)
+        return json.loads(arguments)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None

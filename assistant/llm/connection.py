@@ -9,7 +9,6 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -17,6 +16,7 @@ from yarl import URL
 
 from assistant.llm.reader import Reader
 from assistant.llm.refusal import ProviderError
+from assistant.llm.settings import WrongSetting, check_address
 
 _KEPT_OPEN_SECONDS = 60.0
 _MOST_REDIRECTS = 5
@@ -28,10 +28,6 @@ class Request:
     headers: Mapping[str, str]
     body: Mapping[str, Any]  # as it is sent
     reader: Callable[[], Reader]  # of what is answered
-
-
-class WrongSetting(Exception):
-    """What is configured for a provider can't be used: a key, or an address. The message says why, and never the key."""
 
 
 async def ask(request: Request, silence_seconds: float) -> aiohttp.ClientResponse:
@@ -83,20 +79,13 @@ async def _post(url: URL, headers: Mapping[str, str], body: bytes, silence_secon
 
 def _checked(request: Request) -> URL:
     for name, value in request.headers.items():
-        if not value.isascii() or any(letter < " " or letter == "\x7f" for letter in value) or value != value.strip():
-            raise WrongSetting(
-                f"The key ({name}) holds a line end, a blank at an end, or a letter that no header may hold."
-            )
-    parts = urlsplit(request.url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise WrongSetting(f"The address {parts.geturl()[:200]!r} has no http:// or https:// in front, or no host.")
-    if "@" in parts.netloc:
-        raise WrongSetting("The address holds a name or a password (before an @): a key is set by itself.")
+        if not value.isascii() or any(letter < " " or letter == "\x7f" for letter in value):
+            raise WrongSetting(f"The header {name} holds a line end, or a letter that no header may hold.", "auth")
+    check_address(request.url, "the provider's address")
     try:
-        assert parts.port is None or parts.port
         return URL(request.url)
-    except (ValueError, AssertionError) as error:
-        raise WrongSetting(f"The address {parts.geturl()[:200]!r} is none: {error}") from error
+    except ValueError as error:
+        raise WrongSetting(f"The provider's address is none: {error}") from error
 
 
 def _proxy_of(url: URL) -> str | None:
@@ -108,7 +97,8 @@ def _proxy_of(url: URL) -> str | None:
     if _is_this_machine(host) or _is_excepted(f"{host}:{url.port}"):
         return None
     proxies = urllib.request.getproxies_environment()
-    return proxies.get(url.scheme) or proxies.get("all")
+    proxy = proxies.get(url.scheme) or proxies.get("all") or ""
+    return proxy if proxy.startswith(("http://", "https://")) else None  # aiohttp speaks no SOCKS
 
 
 def _is_excepted(host_and_port: str) -> bool:

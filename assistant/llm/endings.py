@@ -37,7 +37,10 @@ _BY_WORD = {word: ending for ending, words in _WORDS.items() for word in words}
 
 def ending(said: object) -> str | None:
     """What a provider's word for the end means; None: it said none. A word that nobody knows is `other`."""
-    if not isinstance(said, str) or not (word := said.strip().lower().replace("-", "_").replace(" ", "_")):
+    if not isinstance(said, str):
+        return None
+    word = said.replace("\x00", "").strip().lower().replace("-", "_").replace(" ", "_")
+    if not word:
         return None
     if word in ("null", "none", "finish_reason_unspecified", "incomplete"):
         return None if word in ("null", "none") else OTHER

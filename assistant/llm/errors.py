@@ -12,9 +12,9 @@ import aiohttp
 import httpx
 
 from assistant.llm import wordings
-from assistant.llm.connection import WrongSetting
 from assistant.llm.library import library
 from assistant.llm.said import Said, said_in
+from assistant.llm.settings import WrongSetting
 from assistant.pieces import ModelError
 
 RAW_LENGTH = 2_000
@@ -29,10 +29,14 @@ def translated(error: Exception) -> ModelError:
     # An error in mid stream is wrapped; what happened is inside, and a network error is inside that one's context.
     inner = getattr(error, "original_exception", None) or error
     chain = [one for one in (error, inner, inner.__context__, inner.__cause__) if one is not None]
-    raw = f"{type(error).__name__}: {error}"[:RAW_LENGTH]
+    raw = f"{type(error).__name__}: {error}"
+    if isinstance(error, WrongSetting):
+        return ModelError(error.code, str(error), WRONG_SETTING)
     if any(isinstance(one, _WRONG_SETTINGS) for one in chain):
         return ModelError("provider_error", f"No request can be made with these settings. {raw}", WRONG_SETTING)
-    category, is_transient = _judged_chain(chain, raw)
+    said, status = _said_by(chain)
+    raw = " ".join([raw, *(words for words in dict.fromkeys(said.words) if words not in raw)])[:RAW_LENGTH]
+    category, is_transient = _judged_chain(chain, raw, said, status)
     return ModelError(category, raw, is_transient=is_transient, retry_after=_retry_after(chain))
 
 
@@ -94,12 +98,11 @@ def _by_words(text: str, status: int | None) -> str | None:
 # --- exceptions ---
 
 
-def _judged_chain(chain: list[BaseException], raw: str) -> tuple[str, bool]:
+def _judged_chain(chain: list[BaseException], raw: str, said: Said, status: int | None) -> tuple[str, bool]:
     """What was said decides; where nobody said anything, what kind of exception it is."""
     litellm = library()
     if _is_timeout(litellm, chain):
         return "timeout", False
-    said, status = _said_by(chain)
     if "Missing credentials" in raw:  # there is no key in the environment
         return "auth", False
     category, is_transient = judged(status, said)
@@ -112,7 +115,7 @@ def _judged_chain(chain: list[BaseException], raw: str) -> tuple[str, bool]:
 
 # What is raised for a header or an address that no request can be made of.
 _WRONG_SETTINGS = (
-    WrongSetting, httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, aiohttp.InvalidURL,
+    httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, aiohttp.InvalidURL,
     UnicodeEncodeError,
 )  # fmt: skip
 
@@ -194,6 +197,8 @@ def _retry_after(chain: Iterable[BaseException]) -> float | None:
 
 # --- a field that a server does not take ---
 
+MOST_FIELDS_REFUSED = 3  # of one request, each asked again without
+
 # What a request can do without: the answer is the same in kind.
 _OPTIONAL = (
     "stream_options", "parallel_tool_calls", "tool_choice", "max_completion_tokens", "max_tokens", "temperature", "top_p",
@@ -212,7 +217,7 @@ _REFUSED = re.compile(
 _REFUSING_STATUSES = frozenset({200, 400, 404, 405, 422, 500, 501})
 
 
-def unsupported_field(status: int, body: Any, fields: Iterable[str]) -> str | None:
+def unsupported_field(status: int | None, body: Any, fields: Iterable[str]) -> str | None:
     """The optional one of the request's `fields` that an error (`body`, JSON or text, with HTTP's `status`) refuses to
     know, or None: then the error is about something else."""
     if status not in _REFUSING_STATUSES:

@@ -9,6 +9,7 @@ Source: WHATWG HTML, "Server-sent events", section 9.2.6; jsonlines.org.
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,7 @@ from assistant.llm.refusal import ProviderError
 
 LONGEST_EVENT_BYTES = 16 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
+_LONGEST_WORDS = 20_000
 _SIGNS_OF_LIFE = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
 _FIELDS = (b"event", b"id", b"retry")
 
@@ -32,6 +34,9 @@ class Framing:
     def __init__(self, charset: str = "utf-8") -> None:
         self.has_begun = False  # an event has come
         self._charset = charset
+        self._start = b""  # until it is known how the bytes are to be read
+        self._is_known = False
+        self._decoder: codecs.IncrementalDecoder | None = None  # where it is no kind of ASCII
         self._rest: list[bytes] = []  # of a line that has not ended yet
         self._rest_bytes = 0
         self._after_cr = False
@@ -39,13 +44,24 @@ class Framing:
         self._name = ""
         self._data: list[bytes] = []  # the lines of an event whose end has not come
         self._loose: list[bytes] = []  # lines that are no event's
+        self._lines_bytes = 0  # of the last two
 
     @property
     def words(self) -> str:
-        """What came outside of all events, for people: a page of HTML, a sentence."""
-        return b" ".join(self._loose)[:500].decode(errors="replace").strip()
+        """The beginning of what came outside of all events: a page of HTML, a sentence."""
+        return b"\n".join(self._loose)[:_LONGEST_WORDS].decode(errors="replace").strip()
 
     def feed(self, data: bytes) -> Iterator[Event]:
+        if not self._is_known:
+            self._start += data
+            if len(self._start) < _ENOUGH_TO_KNOW and _may_be_wide(self._start, self._charset):
+                return
+            data, self._is_known = self._start, True
+            self._decoder = _decoder(data, self._charset)
+        if self._decoder is not None:
+            data = self._decoder.decode(data).encode()
+        if not data:
+            return
         if self._after_cr or b"\r" in data:
             data = self._with_plain_line_ends(data)
         first, *others = data.split(b"\n")
@@ -60,6 +76,8 @@ class Framing:
 
     def end(self) -> Iterator[Event]:
         """What is left when no more bytes come."""
+        if not self._is_known:
+            self._rest.append(self._start)
         yield from self._line(b"".join(self._rest))
         yield from self._line(b"")
         if self._loose and (value := _loaded(b"\n".join(self._loose), self._charset)) is not None:
@@ -91,18 +109,19 @@ class Framing:
     def _data_line(self, data: bytes) -> Iterator[Event]:
         """An event's end is a blank line; many servers leave it out, so what is whole by itself is one event."""
         if self._data:
-            self._data.append(data)
+            self._held(self._data, data)
         elif data == b"[DONE]":
             self.has_begun = True
             yield self._name, DONE
         elif (value := _loaded(data, self._charset)) is not None:
             yield from self._values(value)
-        elif data:
-            self._data.append(data)
+        elif data and data != b"null":
+            self._held(self._data, data)
 
     def _event(self) -> Iterator[Event]:
         name, self._name = self._name, ""
         lines, self._data = self._data, []
+        self._lines_bytes -= sum(map(len, lines)) + len(lines)
         if not lines or name in _SIGNS_OF_LIFE:
             return
         data = b"\n".join(lines)
@@ -120,15 +139,39 @@ class Framing:
         if isinstance(value, dict | list):
             yield from self._values(value)
         else:
-            self._loose.append(line)
-            if sum(map(len, self._loose[-1:])) + len(self._loose) > LONGEST_EVENT_BYTES:
-                raise ProviderError("the answer is no stream, and too long", 502)
+            self._held(self._loose, line)
+
+    def _held(self, lines: list[bytes], line: bytes) -> None:
+        lines.append(line)
+        self._lines_bytes += len(line) + 1
+        if self._lines_bytes > LONGEST_EVENT_BYTES:
+            raise ProviderError("an event of the stream is too long, or the answer is no stream", 502)
 
     def _values(self, value: Any) -> Iterator[Event]:
         """A list is a stream that was sent as one JSON text."""
         self.has_begun = True
         for one in value if isinstance(value, list) else [value]:
             yield self._name, one
+
+
+_ENOUGH_TO_KNOW = 4
+_BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+def _may_be_wide(start: bytes, charset: str) -> bool:
+    """Whether what begins so may be UTF-16 or UTF-32, in which no line ends where its bytes say so."""
+    return start[:2] in _BOMS or start in (b"", b"\xff", b"\xfe") or charset.lower().startswith(("utf-16", "utf-32"))
+
+
+def _decoder(start: bytes, charset: str) -> codecs.IncrementalDecoder | None:
+    """For UTF-16 and UTF-32, where it is told and true, or where a byte order mark tells it; None for all else."""
+    charset = _BOMS.get(start[:2], charset)
+    if not _may_be_wide(start, charset) or not (start[:2] in _BOMS or b"\x00" in start[:_ENOUGH_TO_KNOW]):
+        return None
+    try:
+        return codecs.getincrementaldecoder(charset)("replace")
+    except LookupError:
+        return None
 
 
 def _loaded(data: bytes, charset: str) -> Any:

@@ -1,28 +1,33 @@
 """The fast lane: a provider's protocol read straight off the socket, beside litellm.
 
 litellm spends 0.5 to 1.2 ms of CPU on each streamed chunk and 10 ms on each call; this a hundredth of the one and about an
-eighth of the other (docs/models.md has the figures). It knows nothing of models: whom to ask, with which body, and what an
-error means is litellm's to say (`assistant.llm.requests`); what bytes mean is the framing's and the protocol's reader's.
+eighth of the other (docs/models.md has the figures). It knows nothing of models: whom to ask, and with which body is
+litellm's to say (`assistant.llm.requests`); what bytes mean is the framing's and the protocol's reader's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
 
 import aiohttp
-import orjson
 
 from assistant.llm import connection
 from assistant.llm.connection import Request
+from assistant.llm.errors import MOST_FIELDS_REFUSED, unsupported_field, without
 from assistant.llm.framing import Framing
 from assistant.llm.reader import Raw
 from assistant.llm.refusal import ProviderError, error_in
+from assistant.llm.said import words_of_page
 
 __all__ = ["Request", "close", "stream"]
 
 _LONGEST_ERROR_BYTES = 64 * 1024
+_ANSWERS = frozenset({200, 201, 202, 203, 206})
 _LAST_BYTE_SECONDS = 0.2  # after the last event; a connection that is read to its end can be used again
 
 close = connection.close
@@ -31,14 +36,33 @@ close = connection.close
 async def stream(request: Request, silence_seconds: float) -> AsyncGenerator[Raw, None]:
     """Sends `request` and yields what comes, as it comes; a Finish only if the provider said why it stopped.
 
-    Everything that arrived is yielded before an error is raised, if the caller awaits nothing else between two pieces.
-    Closing the iterator, or cancelling the task that reads it, closes the connection at once. Raises ProviderError,
-    connection.WrongSetting; TimeoutError after `silence_seconds` without a byte; aiohttp.ClientError if the connection
-    fails or breaks.
+    A server that says that it doesn't know a field of the request is asked again without it. Everything that arrived is
+    yielded before an error is raised, if the caller awaits nothing else between two pieces. Closing the iterator, or
+    cancelling the task that reads it, closes the connection at once. Raises ProviderError, WrongSetting;
+    TimeoutError after `silence_seconds` without a byte; aiohttp.ClientError if the connection fails or breaks.
     """
+    for _ in range(MOST_FIELDS_REFUSED):
+        has_said = False
+        try:
+            async with aclosing(_once(request, silence_seconds)) as pieces:
+                async for piece in pieces:
+                    has_said = True
+                    yield piece
+            return
+        except ProviderError as error:
+            field = None if has_said else unsupported_field(error.status_code, error.body, request.body)
+            if field is None:
+                raise
+            request = replace(request, body=without(request.body, field, error.body))
+    async with aclosing(_once(request, silence_seconds)) as pieces:
+        async for piece in pieces:
+            yield piece
+
+
+async def _once(request: Request, silence_seconds: float) -> AsyncGenerator[Raw, None]:
     reader = request.reader()
     async with await connection.ask(request, silence_seconds) as response:
-        if response.status != 200:
+        if response.status not in _ANSWERS:
             raise await _refusal(response)
         framing = Framing(response.charset or "utf-8")
         try:
@@ -57,18 +81,26 @@ async def stream(request: Request, silence_seconds: float) -> AsyncGenerator[Raw
                     yield piece
         for piece in reader.end():
             yield piece
-        if framing.words and not reader.is_finished:
-            raise ProviderError(f"this is no stream of a model: {framing.words}", 502)
+        if not reader.is_finished and (framing.words or not framing.has_begun):
+            words = words_of_page(framing.words) or "it is empty"
+            raise ProviderError(f"this is no answer of a model: {words[:500]}", 502, words)
         with contextlib.suppress(TimeoutError, aiohttp.ClientError):
             await asyncio.wait_for(response.content.readany(), _LAST_BYTE_SECONDS)
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> ProviderError:
-    data = await response.content.read(_LONGEST_ERROR_BYTES)
+    data = await _beginning(response)
     try:
-        body = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        said = data[:500].decode(errors="replace").strip()
-        return ProviderError(f"HTTP {response.status}: {said}", response.status, None, response.headers)
-    body = body[0] if isinstance(body, list) and body else body  # Gemini's form where no SSE was asked for
-    return error_in(body, response.status, response.headers)
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        body = words_of_page(data.decode(errors="replace"))
+    return error_in(body or response.reason or "", response.status, response.headers)
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """Of an error's body, and whatever came of it where the connection breaks."""
+    data = b""
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+        while len(data) < _LONGEST_ERROR_BYTES and (more := await response.content.readany()):
+            data += more
+    return data[:_LONGEST_ERROR_BYTES]

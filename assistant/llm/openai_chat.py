@@ -107,9 +107,11 @@ class ChatReader:
         if isinstance(fields := delta.get("provider_specific_fields"), Mapping):
             self._signatures += _list(fields.get("thought_signatures"))
             self._note_sources([fields.get("citation")])  # Anthropic's, as litellm tells them
-        for number, fragment in enumerate(_list(delta.get("tool_calls"))):
+        fragments = delta.get("tool_calls")
+        fragments = [fragments] if isinstance(fragments, Mapping) else _list(fragments)
+        for number, fragment in enumerate(fragments):
             if isinstance(fragment, Mapping):
-                self._add(number, fragment)
+                self._add(number if len(fragments) > 1 else None, fragment)
         if isinstance(call := delta.get("function_call"), Mapping):  # before there were tools
             self._calls.add(0, None, call.get("name"), call.get("arguments"))
 
@@ -132,7 +134,9 @@ class ChatReader:
             if content:
                 yield from self._tags.split(content)
             return
-        for part in _list(content):
+        if isinstance(content, int | float) and not isinstance(content, bool):
+            yield from self._tags.split(str(content))
+        for part in [content] if isinstance(content, Mapping) else _list(content):
             if isinstance(part, str):
                 yield from self._tags.split(part)
             elif isinstance(part, Mapping):
@@ -156,7 +160,7 @@ class ChatReader:
             if found := picture(inner.get("url") if isinstance(inner, Mapping) else inner):
                 yield found
 
-    def _add(self, number: int, fragment: Mapping[str, Any]) -> None:
+    def _add(self, number: int | None, fragment: Mapping[str, Any]) -> None:
         function = fragment.get("function")
         function = function if isinstance(function, Mapping) else fragment
         extra = {name: fragment[name] for name in ("extra_content", "provider_specific_fields") if fragment.get(name)}

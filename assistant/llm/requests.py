@@ -16,6 +16,7 @@ from assistant.llm.ollama import OllamaReader
 from assistant.llm.openai_chat import ChatReader
 from assistant.llm.question import Question
 from assistant.llm.responses import ResponsesReader
+from assistant.llm.settings import check_address, check_key
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -42,13 +43,20 @@ def takes_long(question: Question) -> bool:
     return sum(len(str(message.get("content") or "")) for message in question.messages) > _MANY_LETTERS
 
 
+def check_settings(model: str) -> None:
+    """Raises WrongSetting where no request can be made with the key and the address that are set for `model`."""
+    _configured(insides.target_of(model))
+
+
 def _configured(target: Target) -> Target:
-    """With the key and the address that the environment names, in litellm's order."""
+    """With the key and the address that the environment names, in litellm's order. Raises WrongSetting."""
     litellm, env = library(), os.environ.get
     prefix = target.provider.upper()
     names = _VARIABLES.get(target.provider, ((f"{prefix}_API_KEY",), (f"{prefix}_API_BASE",)))
     key = target.key or litellm.api_key or next(filter(None, map(env, names[0])), None)
     base = target.base or litellm.api_base or next(filter(None, map(env, names[1])), None)
+    check_key(key, next(iter(names[0]), "the key"))
+    check_address(base, names[1][0])
     return replace(target, key=key, base=base)
 
 

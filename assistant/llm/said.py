@@ -54,26 +54,6 @@ def said_in(body: Any) -> Said:
     return said
 
 
-def is_error(chunk: Any, event: str = "") -> bool:
-    """Whether what came in the place of a chunk of an answer (with the event's name in the stream) is an error."""
-    if isinstance(chunk, list):
-        return any(is_error(one) for one in chunk)
-    if not isinstance(chunk, dict):
-        return event == "error"
-    if (
-        chunk.get("error")
-        or event == "error"
-        or "error" in (chunk.get("object"), chunk.get("type"), chunk.get("status"))
-    ):
-        return True
-    if isinstance(resp := chunk.get("base_resp"), dict) and resp.get("status_code") not in (None, 0, "0"):
-        return True
-    if chunk.get("choices") or str(chunk.get("object", "")).startswith("chat.completion"):
-        return False
-    names = ("detail", "errors", "message", "msg", "error_message", "error_msg", "error_code", "error_type")
-    return any(isinstance(chunk.get(name), str | list | int) and chunk[name] for name in names)
-
-
 def words_of_page(page: str) -> str:
     """A page's text, without its markup."""
     return _SPACE.sub(" ", html.unescape(_TAG.sub(" ", page))).strip()

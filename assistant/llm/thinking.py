@@ -12,6 +12,8 @@ _TAGS = {
     "[THINK]": "[/THINK]", "◁think▷": "◁/think▷", "<seed:think>": "</seed:think>",
 }  # fmt: skip
 
+_MOST_BLANKS = 1_000  # before a tag; some models write nothing else, and for ever
+
 
 class Unthinking:
     """Tells the thoughts of one answer from its words, as its text comes.
@@ -49,7 +51,7 @@ class Unthinking:
             if start.startswith(opening):
                 self._held, self._closing, self._is_beginning = start[len(opening) :].lstrip("\n"), closing, False
                 return
-        if not any(opening.startswith(start) for opening in _TAGS):
+        if len(self._held) > _MOST_BLANKS or not any(opening.startswith(start) for opening in _TAGS):
             self._is_beginning = False
 
     def _thoughts(self) -> Iterator[Reasoning]:
