@@ -63,7 +63,7 @@ def test_a_fault_of_ours_ends_the_answer_with_a_sentence(answer, claim, loop, mo
     async def broken(*args):
         raise ZeroDivisionError("a secret detail")
 
-    monkeypatch.setattr(turn.offer, "offered", broken)
+    monkeypatch.setattr(turn, "offered", broken)
     run_turn(loop, claim)
     ended = now(answer)
     assert (ended.status, ended.error_code, ended.error_detail) == ("error", "internal", SENTENCES["internal"])
