@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from assistant.lifecycle import asking
 from assistant.tools import Result, Service
 from assistant.turn import Stop
 from tests.acting import answer_of, ask, claimed, now
+from tests.files import png, uploaded
 from tests.protocols import ProtocolsProcess
 from tests.rounds import beside, calls, offer, run_to_the_end, run_turn
 
@@ -26,8 +28,15 @@ PROTOCOLS = {
     "gemini": "gemini/gemini-2.5-flash~",
     "ollama": "ollama_chat/llama3.2~",
     "responses": "openai/responses/gpt-5~",
+    "mistral": "mistral/magistral-medium-latest~",
+    "deepseek": "deepseek/deepseek-reasoner~",
+    "openrouter": "openrouter/anthropic/claude-sonnet-4.5~",
 }
 everywhere = pytest.mark.parametrize("protocol", PROTOCOLS)
+
+
+def everywhere_but(*without: str) -> Any:
+    return pytest.mark.parametrize("protocol", [name for name in PROTOCOLS if name not in without])
 
 
 @pytest.fixture
@@ -68,6 +77,35 @@ def turn(loop, protocols: ProtocolsProcess, session, alice, worker, settings):
 
 
 WORDS = "w0 w1 w2 w3 w4"
+# The columns of docs/models.md, by the tests that play them.
+COLUMNS = {
+    "text": "test_text_is_read_to_the_letter",
+    "thinking": "test_thoughts_are_no_part_of_the_answer",
+    "tools": "test_a_tool_is_called_and_its_result_told",
+    "thinking with tools": "test_thoughts_go_back_with_their_calls_over_several_rounds",
+    "image": "test_an_image_is_seen",
+    "overflow": "test_an_overflow_is_known_as_one",
+    "refusal": "test_a_refusal_is_told_with_its_words",
+    "cut": "test_a_cut_line_is_no_whole_answer",
+    "error in mid stream": "test_an_error_in_mid_stream_keeps_what_was_said",
+    "limit": "test_an_output_limit_is_told_from_an_end",
+    "Stop": "test_stop_closes_the_line_and_keeps_the_words",
+    "money": "test_money_is_what_the_provider_counted",
+}
+
+
+def test_the_table_in_the_documents_says_what_is_played_here():
+    def plays(column: str, protocol: str) -> bool:
+        marks = globals()[COLUMNS[column]].pytestmark
+        return any(protocol in mark.args[1] for mark in marks if mark.name == "parametrize")
+
+    head = "| | " + " | ".join(COLUMNS) + " |"
+    rows = [
+        f"| {protocol} | " + " | ".join("yes" if plays(column, protocol) else "-" for column in COLUMNS) + " |"
+        for protocol in PROTOCOLS
+    ]
+    document = (Path(__file__).parents[1] / "docs" / "models.md").read_text()
+    assert [line for line in [head, *rows] if line not in document] == []
 
 
 @everywhere
@@ -109,6 +147,26 @@ def test_thoughts_go_back_with_their_calls_over_several_rounds(turn, protocol, w
     assert len(weather) == 3 and answer.reasoning.count("r0 r1 r2") == 4
 
 
+@everywhere_but("openai", "deepseek")  # the plain script knows no images, DeepSeek's models neither
+def test_an_image_is_seen(loop, protocols, session, alice, worker, settings, protocol):
+    settings.ASSISTANT_VISION_MODELS = ["*"]
+    image = uploaded(alice, png(), "dot.png", session)
+    sent = asking.send(session, alice, "What is it?", "one", PROTOCOLS[protocol] + "images", attachments=[image.pk])
+    answer = run_to_the_end(loop, answer_of(sent), worker)
+    assert answer.status == "success" and answer.content.startswith("image/png"), (answer.error_note, answer.content)
+    assert protocols.problems() == []
+
+
+def test_a_session_goes_on_when_its_model_changes_again_and_again(turn, weather):
+    """With thoughts and tools, and a failure now and then: whatever the one before left, the next one takes it."""
+    for number, protocol in enumerate([*PROTOCOLS, *reversed(PROTOCOLS)]):
+        answer = turn(protocol, "words-n5-think=2-tool=weather:city:Paris", tools=True, reasoning_effort="low")
+        assert (answer.status, answer.content) == ("success", WORDS), (protocol, answer.error_note)
+        assert len(weather) == number + 1
+        assert turn(protocol, "words-n5-cut=3").status == "error"
+        assert turn(protocol, "words-503", breaks=True).is_bounced
+
+
 @everywhere
 def test_an_overflow_is_known_as_one(turn, protocol):
     answer = turn(protocol, "words-context=1")
@@ -139,7 +197,7 @@ def test_an_output_limit_is_told_from_an_end(turn, protocol):
     assert (answer.status, answer.error_code, answer.content) == ("error", "incomplete_response", WORDS)
 
 
-@pytest.mark.parametrize("protocol", [name for name in PROTOCOLS if name != "ollama"])  # which has no word for it
+@everywhere_but("ollama", "mistral", "deepseek")  # which have no word for it
 def test_a_refusal_is_told_with_its_words(turn, protocol):
     answer = turn(protocol, "words-n5-finish=refusal")
     assert (answer.status, answer.content) == ("error", WORDS) and answer.error_code in (

@@ -57,6 +57,13 @@ KNOWN: dict[tuple[str, str], set[str]] = {
     ("responses", "words-n5-finish=none-nodone"): {"failure"},  # an error of its own
     ("responses", "words-n3-cite=2"): {"sources"},
     ("responses", "words-n3-picture"): {"pictures"},
+    ("mistral", "unicode"): {"text"},
+    ("mistral", "words-n5-think=3"): {"blocks"},  # it makes Anthropic's blocks of Mistral's thoughts
+    ("mistral", "think=2-tool=weather:city:Paris-tool=weather:city:Oslo"): {"blocks"},
+    ("mistral", "words-n5-error=3"): {"failure"},
+    ("mistral", "words-n5-finish=window"): {"finish"},
+    ("deepseek", "unicode"): {"text"},
+    ("openrouter", "unicode"): {"text"},
 }
 
 

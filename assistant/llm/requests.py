@@ -54,7 +54,8 @@ def _configured(target: Target) -> Target:
     prefix = target.provider.upper()
     names = _VARIABLES.get(target.provider, ((f"{prefix}_API_KEY",), (f"{prefix}_API_BASE",)))
     key = target.key or litellm.api_key or next(filter(None, map(env, names[0])), None)
-    base = target.base or litellm.api_base or next(filter(None, map(env, names[1])), None)
+    # Some providers' variable litellm forgets over its own address for them.
+    base = next(filter(None, map(env, names[1])), None) or target.base or litellm.api_base
     check_key(key, next(iter(names[0]), "the key"))
     check_address(base, names[1][0])
     return replace(target, key=key, base=base)
