@@ -15,6 +15,7 @@ from typing import Any
 import redis.asyncio
 
 from assistant import events, live, markup, valkey
+from assistant.blank import is_blank
 from assistant.lifecycle.texts import Written
 from assistant.models.message import Claim
 from assistant.reasoned import Reasoned
@@ -203,7 +204,7 @@ class _Growing:
         if self._left is not None:
             piece = self._cut(piece, self._left)
         if piece:
-            self.is_round_blank = self.is_round_blank and not piece.strip()
+            self.is_round_blank = self.is_round_blank and is_blank(piece)
             self._waiting.append(piece)
         return bool(piece)
 

@@ -10,7 +10,8 @@ import asyncio
 from contextlib import aclosing
 from typing import Any
 
-from assistant import llm
+from assistant import conf, llm
+from assistant.blank import is_blank
 from assistant.database import Database
 from assistant.history import shortened
 from assistant.lifecycle import compacting
@@ -22,6 +23,8 @@ from assistant.storable import clean
 NEAR = 0.85  # of the model's limit: an answer needs room too
 FIRST_SHARE, SECOND_SHARE = 0.5, 0.9  # of the older text, by the number of the try
 DEEPEST = 4  # halvings of a part that is itself too long for the model
+MOST_TOKENS, USUAL_TOKENS, TOKENS_SHARE = 8_000, 2_000, 8  # of a summary, with thoughts; of the limit a part
+DEADLINE_SHARE = 0.25  # of the answer's, for a summary; the answer needs the rest
 LONGEST_LINE = 20_000  # characters; of a longer one the middle is left out
 
 TASK = (
@@ -54,14 +57,18 @@ def _length(content: Any) -> int:
 async def compact(claim: Claim, model: str, source: Source, database: Database, share: float) -> bool:
     """Summarises the older `share` of what was said before the present question. False: there is nothing to summarise.
 
-    `source` asks the model. Raises ModelError.
+    `source` asks the model. Raises ModelError, also when it takes too long.
     """
     part = await database.call(compacting.part_to_summarise, claim, share)
     if part is None:
         return False
     previous = [f"(Summary of what was before)\n{part.previous}"] if part.previous else []
     lines = previous + [shortened(line, LONGEST_LINE) for line in part.lines]
-    content = await _Scribe(model, source).summary_of(lines, DEEPEST)
+    try:
+        async with asyncio.timeout(DEADLINE_SHARE * conf.get("ASSISTANT_DEADLINE")):
+            content = await _Scribe(model, source).summary_of(lines, DEEPEST)
+    except TimeoutError as error:
+        raise ModelError("timeout", "the summary took too long") from error
     return await database.call(compacting.store, claim, part, content, model)
 
 
@@ -89,10 +96,15 @@ class _Scribe:
             {"role": "user", "content": "\n\n".join(lines)},
         ]
         said: list[str] = []
-        async with aclosing(self._source(self._model, messages, (), {})) as pieces:
+        async with aclosing(self._source(self._model, messages, (), {"max_tokens": self._most_tokens()})) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Text):
                     said.append(piece.text)
-        if not (content := clean("".join(said)).strip()):
+        if is_blank(content := clean("".join(said)).strip()):
             raise ModelError("empty_response", "the summary is empty")
         return content
+
+    def _most_tokens(self) -> int:
+        """A summary is to be short, and of a small model's room it must not take what it is made from."""
+        limit = llm.limit(self._model)
+        return USUAL_TOKENS if limit is None else max(min(MOST_TOKENS, limit // TOKENS_SHARE), 1)

@@ -11,6 +11,7 @@ from django.db.models import BooleanField, Model, Prefetch, Q, prefetch_related_
 from django.db.models.expressions import RawSQL
 
 from assistant import attached, conf, llm
+from assistant.blank import is_blank
 from assistant.history import ChatMessage, lines_of_rounds
 from assistant.models.attachment import Attachment, StoredFile
 from assistant.models.message import Author, Claim, Message, Status
@@ -189,7 +190,7 @@ def _lines(
             content = message.content if message is not running else message.content[: calls[-1].at]
             states = message.provider_states.all()
             lines += lines_of_rounds(content, calls, joined[message.pk], used_ids, longest_result, files, states)
-        elif message is not running and (message.content.strip() or not message.is_answer):
+        elif message is not running and not (message.is_answer and is_blank(message.content)):
             lines.append(_line(message, files, named=named))
         if message.is_answer and message is not running and message.pk in files:
             # No model's own words may hold an image, so it stands behind them, as what a user says.
@@ -223,7 +224,7 @@ def _in_order(messages: list[Message], answer: Message) -> list[Message]:
 
 def _newest_answers(messages: list[Message]) -> list[Message]:
     """Drops answers without text and pictures, and of several answers to one question all but the newest."""
-    answered = {m.reply_to_id: m.pk for m in messages if m.is_answer and (m.content.strip() or m.pictures)}
+    answered = {m.reply_to_id: m.pk for m in messages if m.is_answer and (m.pictures or not is_blank(m.content))}
     return [m for m in messages if not m.is_answer or answered.get(m.reply_to_id) == m.pk]
 
 

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from assistant import conf, llm
+from assistant.blank import is_blank
 from assistant.pieces import Finish, Kept, ModelError, Picture, Piece, Text, ToolCall
 
 STALLED = "stalled"  # an empty answer after the results of tools
@@ -165,7 +166,7 @@ class _Request:
                         case Kept():
                             self.kept = piece
                             continue
-                        case Text(text) if text.strip():
+                        case Text(text) if not is_blank(text):
                             self._has_begun = True
                         case ToolCall() | Picture():
                             self._has_begun = True

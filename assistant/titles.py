@@ -13,6 +13,7 @@ from contextlib import aclosing
 from django.db import DatabaseError, InterfaceError
 
 from assistant import llm
+from assistant.blank import is_blank
 from assistant.database import Database
 from assistant.lifecycle import titling
 from assistant.metering import metered
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 4
 MOST_WAITING = 100  # a model that hangs is not asked by all who come
 PATIENCE_SECONDS = 20.0
+MOST_TOKENS = 2_000  # with what it thinks
 LONGEST_REPLY = 300  # characters; a model that goes on is cut off
 
 INSTRUCTION = (
@@ -62,7 +64,7 @@ class Titles:
                     return
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     title = cleaned(await self._ask(claim, talk))
-                if title:
+                if not is_blank(title):
                     await self._database.call_once(titling.give, claim.session_id, title)
         except (llm.ModelError, DatabaseError, InterfaceError, TimeoutError) as error:
             logger.info("Session %s keeps its title: %s", claim.session_id, str(error) or type(error).__name__)
@@ -74,7 +76,7 @@ class Titles:
             {"role": "system", "content": INSTRUCTION},
             {"role": "user", "content": f"Question:\n{talk.question}\n\nAnswer:\n{talk.answer}"},
         ]
-        stream = llm.stream(talk.model, messages)
+        stream = llm.stream(talk.model, messages, parameters={"max_tokens": MOST_TOKENS})
         reply = ""
         async with aclosing(metered(stream, claim, talk.model, messages, self._database, talk.user_id)) as pieces:
             async for piece in pieces:

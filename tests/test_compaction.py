@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from assistant import compaction, llm
+from assistant.database import Database
 from assistant.lifecycle import compacting
 from assistant.models import Summary
 from assistant.snapshot import snapshot
@@ -180,6 +183,37 @@ def test_far_from_the_limit_nothing_is_counted(loop, monkeypatch):
     monkeypatch.setattr(llm, "count", None)
     messages = [{"role": "user", "content": "short"}]
     assert loop.run(compaction.is_near_limit("openai/words", messages)) is False
+
+
+@pytest.mark.parametrize(("limit", "tokens"), [(None, 2_000), (8_000, 1_000), (1_000_000, 8_000)])
+def test_a_summary_has_an_output_limit(provider, session, told, asked, monkeypatch, limit, tokens):
+    monkeypatch.setattr(llm, "limit", lambda model: limit)
+    told(6)
+    asked("openai/words-context=2500")
+    _, summarising, again = bodies(provider)
+    asked_for = summarising.get("max_tokens") or summarising.get("max_completion_tokens")
+    assert asked_for == tokens and "max_tokens" not in again
+
+
+def test_a_summary_has_a_clock_of_its_own(session, alice, told, worker, loop, settings):
+    settings.ASSISTANT_DEADLINE = 0.2
+    told(2)
+    claim = claimed(answer_of(ask(session, alice, "And now?")), worker)
+
+    async def silent(model, messages, tools, parameters):
+        await asyncio.Event().wait()
+        yield llm.Text("never")
+
+    async def scenario():
+        database = Database("test")
+        try:
+            await compaction.compact(claim, "openai/words", silent, database, 0.5)
+        finally:
+            database.close()
+
+    with pytest.raises(llm.ModelError) as raised:
+        loop.run(scenario())
+    assert raised.value.code == "timeout" and not Summary.objects.exists()
 
 
 def test_long_results_of_tools_are_shortened_where_they_do_not_fit(provider, session, asked, settings, monkeypatch):

@@ -67,13 +67,13 @@ def test_a_long_sentence_of_a_failure_is_clamped(answer, claim):
     assert now(answer).error_detail == "x" * 500
 
 
-@pytest.mark.parametrize("blank", ["", "  \n\t "])
+@pytest.mark.parametrize("blank", ["", "  \n\t ", "\u200b\ufeff"])
 def test_blank_text_is_not_kept(answer, claim, blank, alice):
     answering.fail(claim, Written(blank, 1), FAILURE)
     assert (now(answer).content, now(answer).html["blocks"]) == ("", [])
 
 
-@pytest.mark.parametrize("blank", ["", "  \n\t "])
+@pytest.mark.parametrize("blank", ["", "  \n\t ", "\u200b\ufeff"])
 def test_a_stop_keeps_no_blank_text_either(answer, claim, blank, alice):
     write(claim, blank, 1)
     asking.cancel(answer, alice)

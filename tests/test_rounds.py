@@ -358,6 +358,44 @@ def test_the_status_lines_of_a_tool_are_told_at_most_so_often(asked, worker, loo
     assert len(told) == 1 and told[0].startswith("Step ")
 
 
+def test_a_status_line_of_blanks_is_not_told(asked, worker, loop, frames, settings, monkeypatch):
+    silent = Service("silent", title="Silent", description="For tests.")
+
+    @silent.tool(title="Hum", timeout=5)
+    async def hum(context: Context) -> str:
+        """Hums."""
+        for nothing in ("", "  ", "\u200b\n"):
+            context.status(nothing)
+            await asyncio.sleep(0)
+        return "hummed"
+
+    offer(settings, monkeypatch, silent)
+    ChatSession.objects.update(services=["silent"])
+    assert run_to_the_end(loop, asked("openai/results-tool=hum"), worker).content == "hummed"
+    assert [frame for frame in frames if frame["type"] == "message.tool_status"] == []
+
+
+def test_a_long_result_keeps_both_its_ends(asked, worker, loop, bodies, settings, monkeypatch):
+    settings.ASSISTANT_RESULT_LENGTH = 100
+    logs = Service("logs", title="Logs", description="For tests.")
+
+    @logs.tool(title="Log", timeout=5)
+    def log() -> str:
+        """Logs."""
+        return "It begins. " + "x" * 1000 + " It failed."
+
+    offer(settings, monkeypatch, logs)
+    ChatSession.objects.update(services=["logs"])
+    run_to_the_end(loop, asked("openai/words-tool=log"), worker)
+    (told,) = [line["content"] for line in bodies()[-1]["messages"] if line["role"] == "tool"]
+    assert told.startswith("It begins.") and told.endswith("It failed.") and "922 characters are left out" in told
+
+
+def test_an_answer_that_nobody_sees_is_an_empty_one(asked, worker, loop, provider):
+    ended = run_to_the_end(loop, asked(provider.script("unseen", [{"text": "\u200b\ufeff \u2060"}])), worker)
+    assert (ended.status, ended.error_code, ended.content) == ("error", "empty_response", "")
+
+
 def test_more_calls_at_once_than_are_allowed_are_answered_with_an_error(
     asked, worker, loop, ran, bodies, monkeypatch
 ):

@@ -42,7 +42,7 @@ def test_input_is_trimmed(session, alice):
     assert ask(session, alice, " \n Hello \x00\t").message.content == "Hello"
 
 
-@pytest.mark.parametrize("nothing", ["", "   ", "\n\t ", "\x00", "\x00 \x00"])
+@pytest.mark.parametrize("nothing", ["", "   ", "\n\t ", "\x00", "\x00 \x00", "\u200b", " \ufe0f\u00ad "])
 def test_empty_input_is_refused(session, alice, nothing):
     with pytest.raises(Refused) as refusal:
         ask(session, alice, nothing)

@@ -190,3 +190,9 @@ def test_a_model_that_hangs_is_not_waited_for_by_all_who_come(session, alice, wo
         assert not held._tasks
 
     asyncio.run(scenario())
+
+
+def test_a_title_is_asked_for_with_an_output_limit(session, alice, worker, entitle, provider):
+    entitle(answered(session, alice, worker, model="openai/words-n3"))
+    (request,) = provider.requests()
+    assert request["body"]["max_tokens"] == titles.MOST_TOKENS

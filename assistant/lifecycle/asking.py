@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from assistant import catalogue, conf, events, live, mentions, queue, wire
+from assistant.blank import is_blank
 from assistant.lifecycle import attaching, refusal, titling, usage
 from assistant.lifecycle.refusal import Refused
 from assistant.lifecycle.turns import (
@@ -255,7 +256,7 @@ def change(
     with transaction.atomic():
         locked = lock(session)
         given = {
-            "title": None if title is None else title.strip() or UNTITLED,
+            "title": None if title is None else UNTITLED if is_blank(title) else title.strip(),
             "model": model,
             "services": None if services is None else list(dict.fromkeys(services)),
             "system_prompt": None if system_prompt is None else system_prompt.strip(),
@@ -265,7 +266,7 @@ def change(
         }
         changes = {name: value for name, value in given.items() if value is not None}
         if title is not None:
-            changes["titled_by"] = TitledBy.PERSON if title.strip() else TitledBy.NOBODY
+            changes["titled_by"] = TitledBy.NOBODY if is_blank(title) else TitledBy.PERSON
         for name, value in changes.items():
             setattr(locked, name, value)
         locked.save(update_fields=list(changes))
@@ -295,6 +296,7 @@ def delete(session: ChatSession) -> None:
 def checked_content(content: str, *, may_be_empty: bool = False) -> str:
     """The text as it is stored. Raises Refused: empty, too_long (with the number)."""
     content = content.replace("\x00", "").strip()  # PostgreSQL stores no NUL
+    content = "" if is_blank(content) else content
     longest = conf.get("ASSISTANT_MAX_LENGTH")
     if not content and not may_be_empty:
         raise Refused("empty", "Write something first.", status=422)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from assistant.blank import is_blank
 from assistant.models.message import Message
 from assistant.reasoned import Reasoned
 
@@ -65,5 +66,5 @@ def ending(message: Message, *, is_whole: bool = False) -> dict[str, Any]:
     thoughts all.
     """
     content, reasoned = (message.content, message.reasoned) if is_whole else message.best()
-    content = content if is_whole or content.strip() else ""
+    content = content if is_whole or not is_blank(content) else ""
     return {"content": content, "seq": message.seq, "salvage": "", "reasoning_salvage": None} | reasoning(reasoned)

@@ -17,8 +17,9 @@ from typing import Any
 from django.db import connections
 
 from assistant import conf, events
+from assistant.blank import is_blank
 from assistant.context import Prompt
-from assistant.history import arguments_of
+from assistant.history import arguments_of, shortened
 from assistant.lifecycle.rounds import NewCall, Outcome
 from assistant.models.message import Claim
 from assistant.models.tool_call import CallStatus, ToolCall
@@ -195,9 +196,12 @@ class _StatusLine:
         self._is_closed = False
 
     def say(self, text: str) -> None:
-        """From any thread."""
+        """From any thread. Of a text in which there is nothing to see nobody is told."""
+        text = clean(str(text))[:200]
+        if is_blank(text):
+            return
         try:
-            self._loop.call_soon_threadsafe(self._note, clean(str(text))[:200])
+            self._loop.call_soon_threadsafe(self._note, text)
         except RuntimeError:
             return  # the loop has ended: nobody is listening
 
@@ -225,5 +229,5 @@ def _failed(result: str, summary: str) -> Outcome:
 
 
 def _shortened(text: str) -> str:
-    most = conf.get("ASSISTANT_RESULT_LENGTH")
-    return text if len(text) <= most else f"{text[:most]}\n[Cut off here; the whole has {len(text):,} characters.]"
+    """Both ends of it: what went wrong stands last, and whose table it is first."""
+    return shortened(text, conf.get("ASSISTANT_RESULT_LENGTH"))
