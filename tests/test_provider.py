@@ -33,7 +33,9 @@ def opened(provider: ProviderProcess, model: str, **body: Any) -> Iterator[httpx
     body = {"model": model, "stream": True, "messages": [{"role": "user", "content": QUESTION}]} | body
     url = provider.base_url + "/chat/completions"
     with (
-        httpx.Client(timeout=20, trust_env=False) as client,
+        httpx.Client(
+            timeout=20, trust_env=False, verify=False
+        ) as client,  # certificates take longer to read than a test
         client.stream("POST", url, json=body, headers={"Authorization": "Bearer secret"}) as response,
     ):
         yield response

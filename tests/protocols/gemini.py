@@ -56,8 +56,15 @@ class Gemini(Protocol):
     def routes(self) -> Iterable[web.RouteDef]:
         return [
             web.post("/gemini/v1beta/models/{rest:.+}", self.generate),
-            web.post("/vertex/v1/projects/{p}/locations/{l}/publishers/google/models/{rest:.+}", self.generate),
+            web.post(
+                "/{version:v1|v1beta1}/projects/{p}/locations/{l}/publishers/google/models/{rest:.+}", self.generate
+            ),
+            web.post("/google/token", self.token),
         ]
+
+    async def token(self, request: web.Request) -> web.Response:
+        """What a service account signs in with, for Vertex AI."""
+        return web.json_response({"access_token": "ya29.scripted", "expires_in": 3600, "token_type": "Bearer"})
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
         body = await json_of(request)
@@ -214,7 +221,7 @@ def _check_signature(part: dict[str, Any], signature: str, record: Record) -> No
     dummies = [*DUMMIES, *(b64encode(dummy.encode()).decode() for dummy in DUMMIES)]
     if signature in dummies or signature in known or ("functionCall" not in part and signature.startswith("Er")):
         return
-    if record.path.startswith("/vertex/"):
+    if "/projects/" in record.path:
         raise Refused("Unable to submit request because Thought signature is not valid.")
     raise Refused("Corrupted thought signature.")
 
@@ -225,7 +232,7 @@ def _signs(part: dict[str, Any]) -> list[str]:
 
 
 def _unsigned(name: str, place: int, record: Record) -> Refused:
-    if record.path.startswith("/vertex/"):
+    if "/projects/" in record.path:
         return Refused(
             f"Unable to submit request because function call `{name}` in the {place}. content block is missing a"
             " `thought_signature`. Learn more:"

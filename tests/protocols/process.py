@@ -1,6 +1,10 @@
 """All protocols as one process."""
 
+import json
 from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.provider import ProviderProcess
 
@@ -37,6 +41,25 @@ class ProtocolsProcess(ProviderProcess):
             "AWS_BEDROCK_RUNTIME_ENDPOINT": f"{root}/bedrock",
             "AWS_BEARER_TOKEN_BEDROCK": KEY,
             "AWS_REGION_NAME": "us-east-1",
+        }
+
+    def vertex_environment(self) -> dict[str, str]:
+        """The same for `vertex_ai/...`, with a service account that the fake takes for good."""
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        form = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+        account = {
+            "type": "service_account",
+            "project_id": "project",
+            "private_key_id": "1",
+            "private_key": key.private_bytes(*form).decode(),
+            "client_email": "fake@example.org",
+            "token_uri": f"{self.root}/google/token",
+        }
+        return {
+            "VERTEXAI_API_BASE": self.root,
+            "VERTEXAI_PROJECT": "project",
+            "VERTEXAI_LOCATION": "us-central1",
+            "VERTEXAI_CREDENTIALS": json.dumps(account),
         }
 
     def requests(self, model: str | None = None, times: bool = False) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.protocols import ProtocolsProcess
+from tests.protocols.asking import plain_client
 
 TEXT = "Well?"
 CHAT = {"messages": [{"role": "user", "content": TEXT}], "stream": True}
@@ -41,7 +42,7 @@ def asked(protocols: ProtocolsProcess, protocol: str, model: str) -> Iterator[ht
     path, headers, body = QUESTIONS[protocol]
     body = {name: model if value == "{}" else value for name, value in body.items()}
     with (
-        httpx.Client(timeout=20, trust_env=False) as client,
+        plain_client() as client,
         client.stream("POST", protocols.root + path.format(model), json=body, headers=headers) as response,
     ):
         yield response
@@ -109,5 +110,5 @@ def test_a_misspelt_script_is_refused(protocols: ProtocolsProcess, protocol: str
 @pytest.mark.parametrize("protocol", [name for name in QUESTIONS if name not in ("openai", "ollama")])
 def test_without_a_key_nobody_is_answered(protocols: ProtocolsProcess, protocol: str) -> None:
     path, _, body = QUESTIONS[protocol]
-    with httpx.Client(timeout=20, trust_env=False) as client:
+    with plain_client() as client:
         assert client.post(protocols.root + path.format("words"), json=body).status_code in (401, 403)

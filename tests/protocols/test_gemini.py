@@ -204,8 +204,18 @@ def test_an_error_in_mid_stream_is_an_event(protocols: ProtocolsProcess) -> None
     assert events_of(ask(protocols, "words-error=2", stream=True))[-1]["error"]["status"] == "UNAVAILABLE"
 
 
+def test_litellm_asks_vertex_with_a_service_account(
+    protocols: ProtocolsProcess, loop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in protocols.vertex_environment().items():
+        monkeypatch.setenv(name, value)
+    answer = loop.run(heard("vertex_ai/gemini-2.5-pro~words-n2-think=1", "Well?"))
+    assert (answer.text, answer.reasoning) == ("w0 w1", "r0")
+    assert "/projects/project/locations/us-central1/publishers/google/" in protocols.last()["path"]
+
+
 def test_vertex_has_other_paths_and_other_words(protocols: ProtocolsProcess) -> None:
-    address = f"{protocols.root}/vertex/v1/projects/p/locations/l/publishers/google/models"
+    address = f"{protocols.root}/v1/projects/p/locations/l/publishers/google/models"
     body = {"contents": [ASKED, model(CALL), user(RESULT)]}
     answer = post(f"{address}/gemini-3-pro~words:generateContent", body, {"Authorization": "Bearer ya29"})
     assert "function call `weather` in the 2. content block is missing a `thought_signature`" in error_of(answer)

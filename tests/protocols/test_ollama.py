@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.protocols import ProtocolsProcess
-from tests.protocols.asking import TWO_PLACES, WEATHER, heard, post, with_results
+from tests.protocols.asking import TWO_PLACES, WEATHER, heard, plain_client, post, with_results
 
 ASKED = {"role": "user", "content": "Well?"}
 CALL = {"function": {"name": "weather", "arguments": {"city": "Paris"}}}
@@ -152,7 +152,7 @@ def test_what_it_says_of_a_model_may_come_late_or_never(protocols: ProtocolsProc
     before = time.monotonic()
     assert show(protocols, "words-show=0.2").status_code == 200 and time.monotonic() - before >= 0.2
     url = f"{protocols.root}/ollama/api/show"
-    with httpx.Client(trust_env=False, timeout=0.1) as client, pytest.raises(httpx.ReadTimeout):
+    with plain_client(timeout=0.1) as client, pytest.raises(httpx.ReadTimeout):
         client.post(url, json={"model": "words-show=hang"})
     protocols.wait_for(lambda it: it.active() == 0)
 
