@@ -17,8 +17,6 @@ from assistant.models.message import Claim
 logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 3.0  # for the ledger, when a call was cancelled: its ending must not wait for long
-IMAGE_TOKENS = 1_000  # about what an image counts, where the provider did not say
-_NOT_READ = frozenset({"role", "type", "id", "tool_call_id", "provider_state"})
 
 
 async def metered(
@@ -78,12 +76,12 @@ class _Meter:
     def see(self, piece: llm.Piece) -> None:
         match piece:
             case llm.Text(text):
-                self._written += _size(text)
+                self._written += llm.weight(text)
             case llm.Reasoning(text):
-                self._written += _size(text)
-                self._thought += _size(text)
+                self._written += llm.weight(text)
+                self._thought += llm.weight(text)
             case llm.ToolCall(name=name, arguments=arguments):
-                self._written += _size(name) + _size(arguments)
+                self._written += llm.weight(name) + llm.weight(arguments)
             case llm.Usage(figures):
                 self._told = figures or self._told
                 return
@@ -121,30 +119,13 @@ class _Meter:
 
         Of a call that brought nothing but an error the provider has most probably charged nothing.
         """
-        written = self._written // usage.LETTERS_PER_TOKEN
+        written = self._written // llm.BYTES_PER_TOKEN
         if self._told:
             return llm.extended(self._model, self._told, written)
         if self._first is None and self.error_code not in ("", "stopped", "timeout"):
             return {"prompt_tokens": 0, "completion_tokens": 0, "cost": 0.0}
-        read = sum(map(_size, self._sent)) // usage.LETTERS_PER_TOKEN
+        read = llm.weight(self._sent) // llm.BYTES_PER_TOKEN
         return {"prompt_tokens": read, "completion_tokens": written, "cost": llm.cost(self._model, read, written)}
-
-
-def _size(sent: Any) -> int:
-    """Bytes of text in what was sent or written, the names of fields left out.
-
-    Four are about one token: of English letters as many, of Cyrillic ones two, of Chinese ones a little more than one.
-    """
-    match sent:
-        case str():
-            return len(sent.encode(errors="replace"))
-        case {"type": "image_url"}:
-            return IMAGE_TOKENS * usage.LETTERS_PER_TOKEN
-        case dict():
-            return sum(_size(value) for name, value in sent.items() if name not in _NOT_READ)
-        case list() | tuple():
-            return sum(map(_size, sent))
-    return 0
 
 
 def _ms(seconds: float) -> int:

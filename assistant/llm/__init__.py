@@ -13,20 +13,21 @@ from types import MappingProxyType
 from typing import Any
 
 from assistant import conf
-from assistant.llm import aside, by_litellm, dialect, lane, money, requests
+from assistant.llm import aside, by_litellm, caching, dialect, lane, money, requests
 from assistant.llm.cleaning import Cleaning
 from assistant.llm.errors import translated
 from assistant.llm.facts import count, keys_of, learn, limit, note_output_limit, output_limit, sees
 from assistant.llm.money import cost, extended, is_priced
 from assistant.llm.question import Question
 from assistant.llm.reader import RawUsage
+from assistant.llm.tokens import BYTES_PER_TOKEN, weight
 from assistant.llm.warming import preload
 from assistant.pieces import Finish, Kept, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall, Usage
 
 __all__ = [
-    "COMPLETE", "Finish", "Kept", "ModelError", "Picture", "Piece", "Reasoning", "Source", "Text", "ToolCall", "Usage",
-    "close", "cost", "count", "extended", "is_priced", "keys_of", "learn", "limit", "note_output_limit", "output_limit",
-    "preload", "sees", "stream",
+    "BYTES_PER_TOKEN", "COMPLETE", "Finish", "Kept", "ModelError", "Picture", "Piece", "Reasoning", "Source", "Text",
+    "ToolCall", "Usage", "close", "cost", "count", "extended", "is_priced", "keys_of", "learn", "limit",
+    "note_output_limit", "output_limit", "preload", "sees", "stream", "weight",
 ]  # fmt: skip
 
 # Reasons to finish that make a whole answer; `other` is a word that nobody knows, for an end that came in order.
@@ -52,7 +53,10 @@ async def stream(
     cleaning = Cleaning()
     if not dialect.may_think(model, messages):
         parameters = dialect.without_thinking(parameters)
-    question = Question(model, dialect.adapted(model, messages, sees=sees(model)), tools, parameters)
+    lines = dialect.adapted(model, messages, sees=sees(model))
+    if caching.takes_marks(model):
+        lines, tools = caching.with_cache_marks(lines, tools)
+    question = Question(model, lines, tools, parameters)
     try:
         request = await _request_of(question) if conf.get("ASSISTANT_FAST_LANE") else None
         if request is None:
