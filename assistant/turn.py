@@ -257,7 +257,9 @@ class Turn:
             return False
         if not self._offer.tools:  # the round is an earlier attempt's: what it called is worth waiting for
             self._offer = await offered(prompt.services, self._database, patience_seconds=CALL_PATIENCE_SECONDS)
-        bench = calls.Bench(self.claim, self._offer, calls.context_of(self.claim, prompt))
+        known = calls.context_of(self.claim, prompt)
+        ends_at = self.began + conf.get("ASSISTANT_DEADLINE")
+        bench = calls.Bench(self.claim, self._offer, known, self._database, ends_at)
         held = []
 
         async def settle(call: ToolCall, outcome: rounds.Outcome) -> None:

@@ -122,6 +122,8 @@ def calls_json(calls: list[ToolCall], ends: list[int]) -> list[dict[str, Any]]:
             "status": call.status,
             "approval": call.approval or None,
             "decided_by": _person(call.decided_by),
+            "form": call.form,
+            "filled_by": _person(call.filled_by),
             "summary": call.summary,
             "result": call.result[:RESULT_SHOWN],
             "images": [attachment_json(image) for image in call.images.all()] if call.image_count else [],

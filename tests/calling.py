@@ -11,10 +11,11 @@ from django.http import HttpResponse
 from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
-from assistant.lifecycle import asking, rounds
+from assistant.lifecycle import asking, forms, rounds
 from assistant.lifecycle.answering import Written
 from assistant.models import ApiToken, ChatSession, Participant, WorkerProcess
 from assistant.models.participant import Role
+from assistant.tools.form import Form
 from tests.acting import answer_of, ask, claimed, finish
 from tests.files import uploaded
 
@@ -83,6 +84,14 @@ class Room:
         new = rounds.NewCall("c", "wipe", "{}", "Delete everything", needs_approval=True)
         assert rounds.open_round(claim, Written("", 0), 1, [new]) and rounds.park(claim, Written("", 0))
         return f"/tool-calls/{rounds.open_calls(claim)[0].pk}"
+
+    def form(self) -> str:
+        """The path of a running tool call that asks people something."""
+        claim = claimed(answer_of(ask(self.session, self.cast["owner"])), self.worker)
+        assert rounds.open_round(claim, Written("", 0), 1, [rounds.NewCall("c", "book", "{}", "Book")])
+        (call,) = rounds.open_calls(claim)
+        assert rounds.begin_calls(claim, [call]) and forms.put(claim, call.pk, Form("Sit where?"))
+        return f"/tool-calls/{call.pk}"
 
     def running(self) -> str:
         """The path of an answer that is waited for."""

@@ -11,9 +11,12 @@ import io
 import os
 import sys
 import time
+from typing import Annotated
 
+from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.resolve import Elicit, Resolve
 from mcp_types import (
     AudioContent,
     BlobResourceContents,
@@ -26,6 +29,7 @@ from mcp_types import (
     ToolAnnotations,
 )
 from PIL import Image
+from pydantic import BaseModel, Field
 
 server = MCPServer("Depot")
 
@@ -123,6 +127,30 @@ async def hire(ctx: Context) -> str:
     await ctx.notify_tools_changed()
     await ctx.session.send_tool_list_changed()
     return "Hired."
+
+
+class Wish(BaseModel):
+    seats: int = Field(ge=1, le=9, title="Seats", description="Side by side.")
+    window: bool = Field(False, title="At the window")
+
+
+def ask() -> Elicit[Wish]:
+    return Elicit("Where would you like to sit?", Wish)
+
+
+@server.tool()
+def book(train: str, wish: Annotated[ElicitationResult[Wish], Resolve(ask)]) -> str:
+    """Books seats, and asks how many."""
+    if isinstance(wish, AcceptedElicitation):
+        return f"{train}: {wish.data.seats} seats{' at the window' if wish.data.window else ''}."
+    return f"{train}: {wish.action}."
+
+
+@server.tool()
+async def sign(ctx: Context) -> str:
+    """Sends people to a page."""
+    outcome = await ctx.elicit_url("Sign there.", "https://sign.example/form?id=7", "7")
+    return f"They said: {outcome.action}."
 
 
 if __name__ == "__main__":

@@ -88,6 +88,8 @@ MATRIX = [
     ("get", "/tools", lambda r: "/tools", None, (200, 200, 200, 200, 401)),
     ("post", "/tool-calls/{call_id}/approve", lambda r: r.asked() + "/approve", None, (200, 200, 403, 404, 401)),
     ("post", "/tool-calls/{call_id}/deny", lambda r: r.asked() + "/deny", None, (200, 200, 403, 404, 401)),
+    ("post", "/tool-calls/{call_id}/form", lambda r: r.form() + "/form", lambda: {"number": 1, "action": "decline"},
+     (200, 200, 403, 404, 401)),
     ("patch", "/messages/{message_id}", lambda r: r.waiting(), lambda: {"content": "x"}, (200, 403, 403, 404, 401)),
     ("delete", "/messages/{message_id}", lambda r: r.waiting(), None, (200, 403, 403, 404, 401)),
 ]  # fmt: skip

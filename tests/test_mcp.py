@@ -1,6 +1,7 @@
 """MCP servers: real server processes over stdio and HTTP, whose tools are offered like our own."""
 
 import asyncio
+import contextvars
 import json
 import re
 import socket
@@ -15,13 +16,15 @@ from uuid import uuid4
 import mcp
 import mcp.client.session
 import pytest
-from mcp_types import CallToolResult, ImageContent
+from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitRequestURLParams, ImageContent
 
 from assistant import checks, wire
 from assistant.llm.library import library
 from assistant.mcp import client, configured, connections, content, names
+from assistant.mcp.eliciting import Callers
 from assistant.models import McpProblem, McpServer
 from assistant.tools import Context, Offered, Result, ToolError, registry
+from assistant.tools.form import Filled
 from tests.acting import answer_of, ask
 from tests.calling import Caller
 from tests.product import free_port
@@ -274,6 +277,118 @@ def test_a_result_has_a_bounded_number_and_size_of_images(monkeypatch):
     monkeypatch.setattr(content, "MOST_IMAGE_BYTES", 10)
     assert [len(image.data) for image in result("AAAA", "A" * 12, "AAAA").images] == [3, 3]
     assert result("AA=A").images == () and "can't be read" in result("A").text
+
+
+# --- what a server asks people ---
+
+
+def filling(tools, name, loop, *fillers, **arguments):
+    """Calls a tool once for each of `fillers`, all at once, who are asked what it wants to know."""
+
+    async def call(filler):
+        context = Context(uuid4(), uuid4(), uuid4(), None, {}, ask=filler)
+        return (await tools[name].run(context, arguments)).text
+
+    async def all_at_once():
+        return await asyncio.gather(*map(call, fillers))
+
+    return loop.run(all_at_once())
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_what_a_server_asks_is_a_form_of_the_call(offered, loop, monkeypatch, mode):
+    monkeypatch.setattr(mcp, "Client", partial(mcp.Client, mode=mode))
+    tools, _ = offered(depot(name=f"asks_{mode}"))
+    asked = []
+
+    async def fill(form):
+        asked.append(form)
+        return Filled("accept", {"seats": 2, "window": True})
+
+    async def refuse(form):
+        return Filled("decline")
+
+    book = f"asks_{mode}__book"
+    assert filling(tools, book, loop, fill, train="ICE 7") == ["ICE 7: 2 seats at the window."]
+    assert filling(tools, book, loop, refuse, train="ICE 7") == ["ICE 7: decline."]
+    (form,) = asked
+    assert form.message == "Where would you like to sit?"
+    assert [(f["name"], f["kind"], f["title"], f["required"]) for f in form.fields] == [
+        ("seats", "integer", "Seats", True),
+        ("window", "boolean", "At the window", False),
+    ]
+    if mode == "legacy":
+        sign = filling(tools, f"asks_{mode}__sign", loop, fill)
+        assert sign == ["They said: accept."] and asked[-1].url == "https://sign.example/form?id=7"
+
+
+def test_over_http_each_of_many_calls_asks_its_own_people(offered, loop, monkeypatch):
+    monkeypatch.setattr(mcp, "Client", partial(mcp.Client, mode="legacy"))
+    with serving() as (url, _):
+        tools, _ = offered(depot(name="rail", command=(), url=url))
+        assert _asked_together(tools, "rail__book", loop) == ["X: 1 seats.", "X: 2 seats."]
+
+
+def test_where_a_question_belongs_to_no_call_two_calls_have_a_program_each(offered, loop, monkeypatch):
+    monkeypatch.setattr(mcp, "Client", partial(mcp.Client, mode="legacy"))
+    tools, _ = offered(depot(name="old"))
+
+    async def first(form):
+        second = asyncio.create_task(
+            tools["old__book"].run(Context(*[uuid4()] * 3, None, {}, ask=two), {"train": "Y"})
+        )
+        assert (await second).text == "Y: 2 seats."
+        return Filled("accept", {"seats": 1})
+
+    async def two(form):
+        return Filled("accept", {"seats": 2})
+
+    assert filling(tools, "old__book", loop, first, train="X") == ["X: 1 seats."]
+
+
+def _asked_together(tools, name, loop):
+    """Two calls, neither of which is answered before both have asked."""
+    both = asyncio.Barrier(2)
+
+    def filler(seats):
+        async def fill(form):
+            await both.wait()
+            return Filled("accept", {"seats": seats})
+
+        return fill
+
+    return filling(tools, name, loop, filler(1), filler(2), train="X")
+
+
+def test_a_question_that_may_be_anybody_s_is_put_before_nobody(loop):
+    callers = Callers("depot")
+
+    async def never(form):
+        raise AssertionError("asked")
+
+    async def scenario():
+        contexts = [Context(uuid4(), uuid4(), uuid4(), None, {}, ask=never) for _ in range(2)]
+        with callers.calling(contexts[0]), callers.calling(contexts[1]):
+            asked = ElicitRequestFormParams(message="?", requested_schema={"type": "object", "properties": {}})
+            of_no_call = asyncio.create_task(callers.elicit(None, asked), context=contextvars.Context())
+            return await of_no_call
+
+    assert loop.run(scenario()).action == "cancel"
+
+
+def test_a_server_is_told_what_can_not_be_asked(loop):
+    asked = ElicitRequestFormParams(
+        message="?", requested_schema={"type": "object", "properties": {"a": {"type": "object"}}}
+    )
+    evil = ElicitRequestURLParams(message="?", url="javascript:alert(1)", elicitation_id="1")
+
+    async def scenario():
+        callers = Callers("depot")
+        with callers.calling(Context(uuid4(), uuid4(), uuid4(), None, {})):
+            return [await callers.elicit(None, parameters) for parameters in (asked, evil)]
+
+    wrong, evil = loop.run(scenario())
+    assert "neither text" in wrong.message and "begins with https://" in evil.message
 
 
 # --- names ---

@@ -296,6 +296,12 @@ class Place(Input):
     before: UUID | None = Field(None, description="A waiting message's id; null: the end of the queue.")
 
 
+class FilledForm(Input):
+    number: int = Field(ge=1, le=2**31 - 1, strict=True, description="Of the form that was shown.")
+    action: Literal["accept", "decline", "cancel"]
+    content: dict[str, Any] = Field({}, max_length=100, description="By the fields' names, if it is accepted.")
+
+
 class Settings(Schema):
     model: str
     parameters: dict[str, Any]

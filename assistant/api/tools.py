@@ -10,7 +10,7 @@ from assistant import wire
 from assistant.api import schemas
 from assistant.api.authentication import user_of
 from assistant.api.rooms import WRITERS, message_for
-from assistant.lifecycle import approving
+from assistant.lifecycle import approving, forms
 from assistant.mcp import configured
 from assistant.models import ToolCall
 from assistant.tools import registry
@@ -34,6 +34,16 @@ def approve_call(request: HttpRequest, call_id: UUID) -> Any:
 @router.post("/tool-calls/{call_id}/deny", response=schemas.Message, summary="Deny a call: it is not run")
 def deny_call(request: HttpRequest, call_id: UUID) -> Any:
     return wire.message_json(approving.decide(_call_for(request, call_id), user_of(request), allow=False))
+
+
+@router.post(
+    "/tool-calls/{call_id}/form",
+    response=schemas.Message,
+    summary="Answer the form of a running call (the first answer counts), or refuse to",
+)
+def fill_form(request: HttpRequest, call_id: UUID, given: schemas.FilledForm) -> Any:
+    call = _call_for(request, call_id)
+    return wire.message_json(forms.fill(call, user_of(request), given.number, given.action, given.content))
 
 
 def _call_for(request: HttpRequest, call_id: UUID) -> ToolCall:

@@ -20,16 +20,18 @@ STOPPED = "Cancelled: the answer was ended before this call had a result."
 def take_over(message: Message) -> None:
     """What a new attempt does with its predecessor's calls: one that was running is run again only if that is harmless."""
     calls = ToolCall.objects.filter(message_id=message.pk)
-    calls.filter(status=CallStatus.RUNNING, is_idempotent=True).update(status=CallStatus.PENDING, started_at=None)
+    calls.filter(status=CallStatus.RUNNING, is_idempotent=True).update(
+        status=CallStatus.PENDING, started_at=None, form=None, form_given=None
+    )
     calls.filter(status=CallStatus.RUNNING).update(
-        status=CallStatus.INTERRUPTED, result=INTERRUPTED, summary="Interrupted", finished_at=Now()
+        status=CallStatus.INTERRUPTED, result=INTERRUPTED, summary="Interrupted", form_given=None, finished_at=Now()
     )
 
 
 def close_calls(message_id: UUID) -> None:
     """An answer ends: what has no result yet will get none."""
     ToolCall.objects.open().filter(message_id=message_id).update(
-        status=CallStatus.CANCELLED, result=STOPPED, summary="Cancelled", finished_at=Now()
+        status=CallStatus.CANCELLED, result=STOPPED, summary="Cancelled", form_given=None, finished_at=Now()
     )
 
 

@@ -113,6 +113,7 @@ def settle(claim: Claim, call: ToolCall, outcome: Outcome) -> bool:
             result=outcome.result + note,
             summary=outcome.summary[:300],
             image_count=kept,
+            form_given=None,
             finished_at=Now(),
         )
         if won:

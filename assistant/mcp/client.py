@@ -10,16 +10,19 @@ import codecs
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assistant.mcp.configured import Configured
 from assistant.report import redacted
 
+if TYPE_CHECKING:
+    from mcp.client.session import ElicitationFnT, MessageHandlerFnT
+
 logger = logging.getLogger(__name__)
 
-SILENCE_SECONDS = 300.0  # of an HTTP server in the middle of an answer; longer where its tools may take longer
+SILENCE_SECONDS = 360.0  # of an HTTP server that waits for people; longer where its tools may take longer
 CONNECT_SECONDS = 30.0  # for the other steps of a request over HTTP
 LARGEST_EVENT_BYTES = 32 * 1024 * 1024  # a result with images is one event
 LINES_LOGGED = 100  # of what a program says on its standard error
@@ -65,14 +68,19 @@ class Words(asyncio.Protocol):
 
 @asynccontextmanager
 async def client_of(
-    configured: Configured, words: Words, hear: Callable[[Any], Awaitable[None]]
+    configured: Configured,
+    words: Words,
+    hear: MessageHandlerFnT,
+    elicit: ElicitationFnT,
 ) -> AsyncIterator[Any]:
-    """A connected `mcp.Client`. `hear` is awaited with each notification of the server's."""
+    """A connected `mcp.Client`. `hear` is awaited with each notification of the server's, `elicit` with its questions."""
     import mcp
 
     async with _transport(configured, words) as transport:
-        options = {"cache": None, "message_handler": hear, "client_info": _who_we_are()}
-        async with mcp.Client(transport, **options) as client:
+        client = mcp.Client(
+            transport, cache=None, message_handler=hear, elicitation_callback=elicit, client_info=_who_we_are()
+        )
+        async with client:
             yield client
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from assistant.database import Database
 from assistant.mcp import content, names, problems
 from assistant.mcp.client import Words, client_of
 from assistant.mcp.configured import Configured
+from assistant.mcp.eliciting import Callers
 from assistant.models.mcp_server import ApprovalRule
 from assistant.tools.declare import Context, Offered, Result, ToolError
 
@@ -107,7 +108,7 @@ class _Connection:
         self._ready: asyncio.Future[Any] | None = None  # the client, or that it is being started
         self._holder: asyncio.Task[None] | None = None
         self._end = asyncio.Event()
-        self._calls = 0  # that are being made
+        self._callers = Callers(configured.name)
         self._is_retired = False
         self._beside: set[asyncio.Task[None]] = set()
 
@@ -119,7 +120,7 @@ class _Connection:
                 async with asyncio.timeout(LIST_SECONDS):
                     await self._list(client)
             except TimeoutError:
-                if not self._calls:  # else it is busy, and what it is busy with would end with the connection
+                if not self._callers:  # else it is busy, and what it is busy with would end with the connection
                     self._broke(client, TimeoutError(f"it did not list its tools within {LIST_SECONDS:g} seconds"))
                     raise Away(AWAY) from None
             except Exception as error:
@@ -129,16 +130,17 @@ class _Connection:
 
     async def call(self, name: str, context: Context, arguments: Mapping[str, Any]) -> Result:
         """Raises ToolError, with the server's words where it has some."""
+        if self._callers and self._callers.is_alone_needed:
+            return await self._call_alone(name, context, arguments)
         try:
             client = await self._client(PATIENCE_SECONDS)
         except Away as away:
             sentence = "is still being started." if away.why == STARTING else "can't be reached."
             raise ToolError(f"{self.configured.title} {sentence} The call was not made.") from None
-        self._calls += 1
         try:
-            result = content.result_of(
-                answer := await client.call_tool(name, dict(arguments), progress_callback=_progress(context))
-            )
+            with self._callers.calling(context):
+                answer = await client.call_tool(name, dict(arguments), progress_callback=_progress(context))
+            result = content.result_of(answer)
         except Exception as error:
             if not await self._is_sound(client):
                 self._broke(client, error)
@@ -147,17 +149,26 @@ class _Connection:
                 ) from None
             raise ToolError(f"{self.configured.title} refused the call: {error}") from None
         finally:
-            self._calls -= 1
-            if self._is_retired and not self._calls:
+            if self._is_retired and not self._callers:
                 self._end.set()
         if answer.is_error:
             raise ToolError(result.text if answer.content else "The tool failed.")
         return result
 
+    async def _call_alone(self, name: str, context: Context, arguments: Mapping[str, Any]) -> Result:
+        """Over a connection of its own, so that it is clear for whom the server asks."""
+        other = _Connection(self.configured, self.database)
+        try:
+            with suppress(Away):  # the call says what is wrong
+                await other._client(START_SECONDS)
+            return await other.call(name, context, arguments)
+        finally:
+            await other.close()
+
     def retire(self) -> None:
         """Ends it, once the calls that are being made have ended."""
         self._is_retired = True
-        if not self._calls:
+        if not self._callers:
             self._end.set()
 
     async def close(self) -> None:
@@ -202,7 +213,7 @@ class _Connection:
         try:
             async with (
                 asyncio.timeout(START_SECONDS) as limit,
-                client_of(self.configured, words, self._hear) as client,
+                self._connecting(words) as client,
             ):
                 await self._list(client)
                 limit.reschedule(None)
@@ -223,6 +234,9 @@ class _Connection:
             ready.cancel()  # whoever still waits for it
             if self._ready is ready:
                 self._ready = None
+
+    def _connecting(self, words: Words) -> AbstractAsyncContextManager[Any]:
+        return client_of(self.configured, words, self._hear, self._callers.elicit)
 
     def _broke(self, client: Any, error: BaseException) -> None:
         """The connection that has this client is given up."""

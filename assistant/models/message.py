@@ -113,7 +113,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
     def with_calls(self) -> MessageQuerySet:
         """With the tool calls of all of them, in one query: for pages of messages."""
-        return self.prefetch_related("tool_calls__decided_by")
+        return self.prefetch_related("tool_calls__decided_by", "tool_calls__filled_by")
 
     def current(self) -> MessageQuerySet:
         """Without questions that their authors have asked anew, and the answers to those."""

@@ -64,6 +64,14 @@ class ToolCall(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
 
+    form = models.JSONField(
+        null=True, blank=True, help_text="What it asks people: {number, message, fields, url}, and then their action."
+    )
+    form_given = models.JSONField(null=True, blank=True, help_text="What they have given, until the call has ended.")
+    filled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
     status = models.CharField(max_length=12, choices=CallStatus, default=CallStatus.PENDING)
     result = models.TextField(blank=True, help_text="What the model is told.")
     summary = models.CharField(max_length=300, blank=True, help_text="What people read of the result.")
@@ -86,3 +94,8 @@ class ToolCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.status})"
+
+    @property
+    def asks(self) -> bool:
+        """Whether it waits for people to fill in its form."""
+        return self.status == CallStatus.RUNNING and self.form is not None and "action" not in self.form

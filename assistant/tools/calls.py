@@ -19,12 +19,14 @@ from django.db import connections
 from assistant import conf, events
 from assistant.blank import is_blank
 from assistant.context import Prompt
+from assistant.database import Database
 from assistant.history import arguments_of, shortened
 from assistant.lifecycle.rounds import NewCall, Outcome
 from assistant.models.message import Claim
 from assistant.models.tool_call import CallStatus, ToolCall
 from assistant.pieces import ToolCall as Asked
 from assistant.storable import clean
+from assistant.tools.asking import Asking, Clock
 from assistant.tools.declare import Context, Offered, Result, ToolError, first_line
 from assistant.tools.offer import Offer
 
@@ -68,7 +70,9 @@ class Bench:
 
     claim: Claim
     offer: Offer
-    context: Context  # its call_id and status are each call's own
+    context: Context  # its call_id, status and ask are each call's own
+    database: Database
+    ends_at: float  # when the turn has to end, on the monotonic clock
 
     async def run(self, calls: list[ToolCall], settle: Callable[[ToolCall, Outcome], Awaitable[Any]]) -> None:
         """Runs `calls` and gives each outcome to `settle` as soon as it is there. Cancelling it cancels them."""
@@ -97,19 +101,20 @@ class Bench:
         if arguments is None:
             return _failed("Not run: the arguments are not a JSON object. Write them again.", "Unreadable arguments")
         line = _StatusLine(self.claim, call)
-        context = replace(self.context, call_id=call.pk, status=line.say)
+        clock = Clock(tool.timeout_seconds)
+        asking = Asking(self.claim, call.pk, self.database, clock, self.ends_at)
+        context = replace(self.context, call_id=call.pk, status=line.say, ask=asking.ask)
         try:
-            return await _run(tool, context, arguments)
+            return await _run(tool, context, arguments, clock)
         finally:
             line.close()
 
 
-async def _run(tool: Offered, context: Context, arguments: dict[str, Any]) -> Outcome:
+async def _run(tool: Offered, context: Context, arguments: dict[str, Any], clock: Clock) -> Outcome:
     """The outcome of one call, within the tool's time."""
     working = asyncio.ensure_future(_start(tool, context, arguments))
     try:
-        await asyncio.wait({working}, timeout=tool.timeout_seconds)
-        if not working.done():
+        if not await clock.wait(working):
             return _failed(
                 f"The tool took longer than {tool.timeout_seconds:g} seconds and was given up. "
                 "It is not known whether it took effect.",

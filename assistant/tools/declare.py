@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from assistant.tools.form import Filled, Form
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -47,6 +49,10 @@ class Result:
     images: tuple[Image, ...] = ()
 
 
+async def _nobody(form: Form) -> Filled:
+    return Filled("cancel")
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a tool may know beside its arguments. The model never sees it."""
@@ -57,6 +63,7 @@ class Context:
     user: Any  # who asked: a user of the project, or None if they are gone
     user_context: Mapping[str, Any]  # what ASSISTANT_USER_CONTEXT says of them
     status: Callable[[str], None] = field(default=lambda text: None)  # a line that people read while the tool runs
+    ask: Callable[[Form], Awaitable[Filled]] = field(default=_nobody)  # people, who fill in a form; for async tools
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 
-from assistant.tools import Context, Service
+from assistant.tools import Context, Service, form_of, link_of
 
 counting = Service("counting", title="Counting")
 
@@ -77,3 +77,45 @@ def wipe(what: str) -> str:
     """Deletes."""
     _note(f"wipe {what}")
     return f"{what} is gone."
+
+
+@counting.tool(title="Book a seat", doing="Looking for seats", timeout=30)
+async def book(context: Context, train: str) -> str:
+    """Books a seat, and asks which.
+
+    train: which one
+    """
+    filled = await context.ask(
+        form_of(
+            f"Where would you like to sit in {train}?",
+            {
+                "type": "object",
+                "properties": {
+                    "seats": {"type": "integer", "title": "Seats", "minimum": 1, "maximum": 9, "default": 2},
+                    "mail": {
+                        "type": "string",
+                        "title": "E-mail",
+                        "format": "email",
+                        "description": "For the ticket.",
+                    },
+                    "class": {
+                        "type": "string",
+                        "title": "Class",
+                        "enum": ["1", "2"],
+                        "enumNames": ["First", "Second"],
+                    },
+                    "extras": {
+                        "type": "array",
+                        "title": "With",
+                        "items": {
+                            "anyOf": [{"const": "bike", "title": "a bicycle"}, {"const": "dog", "title": "a dog"}]
+                        },
+                    },
+                    "window": {"type": "boolean", "title": "At the window"},
+                },
+                "required": ["seats", "class"],
+            },
+        )
+    )
+    signed = await context.ask(link_of("Please pay there.", "https://pay.example/7?of=alice"))
+    return f"{dict(filled.content)}, paid: {signed.action}."

@@ -126,6 +126,51 @@ def test_tools_are_shown_where_they_stand_and_leave_is_asked_for(
     assert window.complaints == []
 
 
+def test_a_form_that_a_tool_puts_before_people(provider: ProviderProcess, alice: Person, window: Window) -> None:
+    name = tagged("x").rpartition("=")[2]
+    tools = [{"name": "book", "arguments": {"train": "ICE 7"}}]
+    model = provider.script(
+        f"form-{name}", [{"text": "I book it.", "preamble": 99, "tools": tools}, {"text": "Booked."}]
+    )
+    session = alice.new_session(model)
+    page = window.open(f"/s/{session}/")
+    alice.asked(session, "Two seats, please")
+    answer = page.locator(".message.is-answer").last
+    form = answer.locator(".tool-form")
+    expect(form).to_contain_text("Where would you like to sit in ICE 7?")
+    expect(answer.locator("[data-part=status-text]")).to_contain_text("Waiting for somebody to answer: Book a seat")
+    expect(page.locator("[data-announcer]")).to_contain_text("Book a seat asks")
+    expect(form.get_by_label("Seats")).to_have_value("2")
+    form.get_by_role("button", name="Send").click()
+    expect(form, "the class is needed").to_be_visible()
+    form.get_by_label("Seats").fill("3")
+    form.get_by_label("Class").select_option("Second")
+    form.get_by_label("a dog").check()
+    form.get_by_label("At the window").check()
+    look(page, "6-form")
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.wait_for_timeout(500 if LOOKS else 0)
+    look(page, "7-form-dark-phone")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1200, "height": 900})
+    expect(form.get_by_label("Seats"), "what was typed is still there").to_have_value("3")
+    form.get_by_role("button", name="Send").click()
+
+    link = form.get_by_role("link", name="Open pay.example in a new tab")
+    expect(link).to_have_attribute("href", "https://pay.example/7?of=alice")
+    look(page, "8-link")
+    form.get_by_role("button", name="Decline").click()
+    expect(answer).to_contain_text("Booked.")
+    call = answer.locator(".tool-call")
+    expect(call).to_contain_text("declined by alice")
+    call.locator("summary").click()
+    expect(call).to_contain_text("{'seats': 3, 'class': '2', 'extras': ['dog'], 'window': True}, paid: decline.")
+    look(page, "9-answered")
+    assert window.complaints == []
+
+
 def test_the_settings_say_which_tools_may_be_used(alice: Person, window: Window) -> None:
     session = alice.new_session("openai/words")
     page = window.open(f"/s/{session}/")

@@ -43,7 +43,8 @@ function callsBegun(now, then) {
   const was = new Map((then?.tool_calls ?? []).map((call) => [call.id, call]));
   const begun = (now?.tool_calls ?? []).filter((call) => call.status === "running" && was.get(call.id)?.status !== "running");
   const asked = (now?.tool_calls ?? []).filter((call) => call.approval === "asked" && !was.has(call.id));
-  return [...begun.map((call) => `${call.doing}.`), ...asked.map((call) => `The assistant asks for leave: ${call.title}. Allow or deny it in the conversation.`)];
+  const forms = (now?.tool_calls ?? []).filter((call) => call.form && !call.form.action && was.get(call.id)?.form?.number !== call.form.number);
+  return [...begun.map((call) => `${call.doing}.`), ...forms.map((call) => `${call.title} asks: ${call.form.message} Answer in the conversation.`), ...asked.map((call) => `The assistant asks for leave: ${call.title}. Allow or deny it in the conversation.`)];
 }
 
 function ending(message, name) {

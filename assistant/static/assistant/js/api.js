@@ -110,6 +110,7 @@ export const api = {
   takeBack: (id) => call("DELETE", `attachments/${at(id)}`),
   usage: (id) => call("GET", `sessions/${at(id)}/usage`),
   cancel: (messageId) => call("POST", `messages/${at(messageId)}/cancel`),
+  fillForm: (callId, number, action, content = {}) => call("POST", `tool-calls/${at(callId)}/form`, { number, action, content }),
   decide: (callId, decision) => call("POST", `tool-calls/${at(callId)}/${decision}`),
   tools: () => call("GET", "tools"),
   retry: (messageId) => call("POST", `messages/${at(messageId)}/retry`),

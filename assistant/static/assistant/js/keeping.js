@@ -99,6 +99,7 @@ export function keepMessages({ store, sessionId, sessionUrl }) {
 
   const list = document.querySelector("[data-messages]");
   list.addEventListener("submit", (event) => {
+    if (!event.target.matches(".message-edit")) return;
     const element = event.target.closest(".message");
     event.preventDefault();
     const message = view.messageOf(element);

@@ -6,7 +6,7 @@ import { drawBlocks } from "./blocks.js";
 import { clone, flash, part, setHidden, setText, copyText } from "./parts.js";
 import { drawReasoning } from "./reasoning.js";
 import { drawSources } from "./sources.js";
-import { askedCalls, isOpen } from "./state.js";
+import { askedCalls, formCalls, isOpen } from "./state.js";
 import { isThinking, thinksOnly } from "./thinking.js";
 import { fullTime, shortTime, span } from "./times.js";
 import { drawTools, toolStatus } from "./tools.js";
@@ -19,7 +19,7 @@ const NONE = [];
 const drawn = new WeakMap(); // element -> what it shows
 
 export function isSilent(message, now) {
-  return isOpen(message) && !askedCalls(message).length && now - message.newsAt > SILENT_AFTER_MS;
+  return isOpen(message) && !askedCalls(message).length && !formCalls(message).length && now - message.newsAt > SILENT_AFTER_MS;
 }
 
 export function makeMessage({ message }) {

@@ -7,6 +7,7 @@ import { labels } from "./models.js";
 import { notice, orNotice } from "./notices.js";
 import { clone, copyText, flash, part, reconcile, setHidden } from "./parts.js";
 import { keepPlace } from "./scroll.js";
+import { givenIn } from "./toolforms.js";
 import { hueOf, isCutOff, isOpen, joinedIn, mayWrite, oldest, questionOf, running, stretchesOf, thread } from "./state.js";
 
 const LOAD_OLDER_WITHIN_PX = 600;
@@ -133,6 +134,14 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     if (entry) actions[button.dataset.do]?.(entry, button, element);
   });
 
+  list.addEventListener("submit", (event) => {
+    const form = event.target.closest(".tool-form");
+    if (!form) return;
+    event.preventDefault();
+    const entry = entries.find(({ message }) => elements.get(message.id) === form.closest(".message"));
+    if (entry) answerForm(entry.message, form, "accept");
+  });
+
   // Of an answer that is being written the end is what one wants to see, unfolded or not.
   const settled = (event, within) => (event.target.closest("[aria-busy]") ? null : event.target.closest(within));
   list.addEventListener("click", (event) => {
@@ -150,6 +159,8 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     "go-on": () => goOn(),
     "allow-call": (_, button) => decide(button, "approve"),
     "deny-call": (_, button) => decide(button, "deny"),
+    "decline-form": ({ message }, button) => answerForm(message, button.form, "decline"),
+    "cancel-form": ({ message }, button) => answerForm(message, button.form, "cancel"),
     "stop-and-retry": async ({ message }) => {
       if (await stop(message)) await again(message);
     },
@@ -164,6 +175,13 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
   async function decide(button, decision) {
     const message = await orNotice(() => api.decide(button.closest("[data-call]").dataset.call, decision));
     if (message) store.dispatch({ type: "ui.changed", message });
+  }
+
+  async function answerForm(message, form, action) {
+    const call = message.tool_calls.find(({ id }) => id === form.closest("[data-call]").dataset.call);
+    const content = action === "accept" ? givenIn(form, call.form.fields) : {};
+    const answer = await orNotice(() => api.fillForm(call.id, call.form.number, action, content));
+    if (answer) store.dispatch({ type: "ui.changed", message: answer });
   }
 
   async function again(message) {

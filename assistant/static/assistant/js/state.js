@@ -391,6 +391,12 @@ export function askedCalls(message) {
   return (message.tool_calls ?? []).filter((call) => call.status === "pending" && call.approval === "asked");
 }
 
+/** Tool calls that go on once somebody has filled in their form. */
+export function formCalls(message) {
+  if (!isOpen(message)) return [];
+  return (message.tool_calls ?? []).filter((call) => call.status === "running" && call.form && !call.form.action);
+}
+
 export function isOpen(message) {
   return message.status === "pending" || message.status === "processing";
 }

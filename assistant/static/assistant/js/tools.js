@@ -2,8 +2,9 @@
 
 import { drawAttachments } from "./attachments.js";
 import { clone, part, setHidden, setText } from "./parts.js";
-import { askedCalls, isOpen } from "./state.js";
+import { askedCalls, formCalls, isOpen } from "./state.js";
 import { span } from "./times.js";
+import { drawForm } from "./toolforms.js";
 
 const WORDS = { error: "failed", cancelled: "cancelled", interrupted: "interrupted" };
 const SHORTEST_SHOWN_MS = 1_000;
@@ -47,7 +48,8 @@ function grouped(calls) {
 function drawCall(element, call, message, mayWrite) {
   const asks = call.status === "pending" && call.approval === "asked" && isOpen(message);
   element.dataset.call = call.id;
-  element.dataset.status = asks ? "asks" : call.status;
+  const isAsked = formCalls(message).includes(call);
+  element.dataset.status = asks || isAsked ? "asks" : call.status;
   setText(part(element, "tool-title"), call.title);
   setText(part(element, "tool-note"), note(call, message));
   setText(part(element, "tool-time"), duration(call));
@@ -56,6 +58,7 @@ function drawCall(element, call, message, mayWrite) {
   setText(part(element, "tool-result"), call.result ?? "");
   setHidden(part(element, "tool-found"), !call.result);
   drawAttachments(part(element, "tool-images"), call.images ?? []);
+  drawForm(element, call, isAsked, mayWrite);
   setHidden(part(element, "tool-ask"), !asks);
   if (asks) {
     setText(part(element, "tool-question"), `The assistant wants to do this: ${call.title}.`);
@@ -70,7 +73,12 @@ function note(call, message) {
   const decided = call.decided_by ? `${call.approval === "denied" ? "denied" : "allowed"} by ${call.decided_by.name}` : "";
   const word = call.approval === "denied" ? "" : (WORDS[call.status] ?? "");
   const summary = [WORDS[call.status], "Denied", "Cancelled", "Interrupted"].includes(call.summary) ? "" : call.summary;
-  return [word, summary, decided].filter(Boolean).join(" · ");
+  return [word, summary, decided, filled(call)].filter(Boolean).join(" · ");
+}
+
+function filled({ form, filled_by: by }) {
+  if (!by) return "";
+  return `${{ accept: "answered", decline: "declined" }[form?.action] ?? "dismissed"} by ${by.name}`;
 }
 
 function duration({ started_at: from, finished_at: to }) {
@@ -97,6 +105,8 @@ function readable(written) {
 export function toolStatus(message) {
   const asked = askedCalls(message);
   if (asked.length && message.status === "pending") return `Waiting for somebody to allow: ${asked[0].title}`;
+  const asking = formCalls(message);
+  if (asking.length) return `Waiting for somebody to answer: ${asking[0].title}`;
   const running = (message.tool_calls ?? []).filter((call) => call.status === "running");
   if (!running.length) return "";
   const first = message.toolTexts?.[running[0].id] ?? running[0].doing;
