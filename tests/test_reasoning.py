@@ -10,33 +10,27 @@ from types import SimpleNamespace
 import pytest
 
 from assistant import answer as answers
-from assistant import context, events, live, llm, patience, valkey
-from assistant.answer import CUT, Answer
-from assistant.lifecycle import answering, asking, forking, people, recovery, rounds
+from assistant import context, events, live, llm
+from assistant.answer import CUT
+from assistant.lifecycle import answering, asking, forking, people, rounds
 from assistant.lifecycle.answering import Written
-from assistant.models import Message, UsageRecord
+from assistant.models import Message
 from assistant.reasoned import Reasoned
 from assistant.search import find
 from assistant.snapshot import snapshot
-from assistant.tools import Service
 from assistant.wire import message_json, message_json_now
-from tests.acting import FAILURE, answer_of, ask, claimed, finish, kill, now, write
+from tests.acting import answer_of, ask, claimed, finish, now, write
 from tests.calling import Caller
 from tests.client_state import ClientState
 from tests.provider import expected_text
-from tests.rounds import offer, run_turn
+from tests.reasoning import THOUGHTS, follow, says, thinking, thought, written_by
+from tests.rounds import run_turn
 from tests.sockets import do, reading
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning"),  # litellm trips over its own
 ]
-
-THOUGHTS = [llm.Reasoning("First I look"), llm.Reasoning(" at it.")]
-
-
-def thought(content, seq=1, seconds=1.5, tokens=None):
-    return {"content": content, "seconds": seconds, "tokens": tokens, "seq": seq}
 
 
 @pytest.fixture
@@ -47,47 +41,6 @@ def answer(session, alice):
 @pytest.fixture
 def claim(answer, worker):
     return claimed(answer, worker)
-
-
-@pytest.fixture
-def says(monkeypatch):
-    """`says([pieces], ...)`: what the model sends to the first request, to the second ... An error in it is raised."""
-
-    def says(*requests):
-        left = list(requests)
-
-        async def stream(model, messages, **options):
-            for piece in left.pop(0):
-                if isinstance(piece, Exception):
-                    raise piece
-                yield piece
-
-        monkeypatch.setattr(llm, "stream", stream)
-
-    return says
-
-
-def written_by(loop, claim, act):
-    """Acts on a fresh Answer of `claim`, closes it, and returns what it has written."""
-
-    async def scenario():
-        client = valkey.async_client()
-        fresh = Answer(claim, client, on_doubt=lambda: None)
-        async with asyncio.timeout(60):
-            await act(fresh)
-        await fresh.close()
-        await client.aclose()
-        return fresh.written
-
-    return loop.run(scenario())
-
-
-def follow(state, frames):
-    """A viewer's state after these frames."""
-    for frame in frames:
-        state.apply(frame)
-    assert not state.is_stale
-    return state
 
 
 # --- shown and stored ---
@@ -111,14 +64,14 @@ def test_it_comes_by_deltas_of_its_own_and_is_stored_to_the_letter(asked_here, s
     assert Caller(alice)("get", f"/messages/{answer.pk}").json()["reasoning"] == kept
 
 
-def test_who_did_not_think_has_none(answer, claim, says, loop):
-    says([llm.Text("Fine."), llm.Finish("stop")])
+def test_who_did_not_think_has_none(answer, claim, monkeypatch, loop):
+    says(monkeypatch, [llm.Text("Fine."), llm.Finish("stop")])
     run_turn(loop, claim)
     assert message_json(now(answer))["reasoning"] is None
 
 
-def test_thoughts_alone_are_no_answer_and_are_kept(answer, claim, says, loop):
-    says([*THOUGHTS, llm.Finish("stop")])
+def test_thoughts_alone_are_no_answer_and_are_kept(answer, claim, monkeypatch, loop):
+    says(monkeypatch, [*THOUGHTS, llm.Finish("stop")])
     run_turn(loop, claim)
     ended = now(answer)
     assert (ended.status, ended.error_code, ended.content) == ("error", "empty_response", "")
@@ -242,76 +195,21 @@ def test_a_stop_keeps_exactly_what_was_shown_of_it(answer, claim, alice):
     assert not finish(claim, "late") and now(answer).reasoning == "I think"
 
 
-# --- other attempts ---
-
-
-def thinking(content, seq=2, seconds=1.5, text="", text_seq=0):
-    return Written(text, text_seq, reasoned=Reasoned(content, seq, seconds))
-
-
-def test_a_later_attempt_thinks_anew_and_viewers_are_told(answer, claim, worker, session, alice, frames):
-    viewer = ClientState(snapshot(session.pk, alice))
-    answering.hand_over(claim, thinking("It was so"))
-    assert (now(answer).reasoning, now(answer).interruptions) == ("It was so", 1)
-    second = claimed(answer, worker)
-    [reset] = [frame for frame in frames if frame["type"] == "message.reset"]
-    assert reset["reasoning"] is None and second.reasoned is None and now(answer).reasoning == ""
-    assert follow(viewer, frames).messages[str(answer.pk)]["reasoning"] is None
-
-
-def test_it_begins_again_behind_the_last_stored_round(answer, claim, worker, frames, loop):
-    call = rounds.NewCall("c", "look", "{}", "Look")
-    assert rounds.open_round(claim, thinking("I need to look.", 2, 1.5, "Let me look.", 1), 1, [call])
-    answering.checkpoint({claim: thinking("I need to look.\n\nWhat is", 3, 2.5, "Let me look.", 1)})
-    kill(worker)
-    assert recovery.recover(now(answer)) == "recovered"
-    second = claimed(answer, worker)
-    [reset] = [frame for frame in frames if frame["type"] == "message.reset"]
-    assert reset["reasoning"] == thought("I need to look.", 0)
-    assert message_json(now(answer))["tool_calls"][0]["reasoning_at"] == len("I need to look.")
+def test_after_a_stop_has_sealed_it_nobody_is_shown_another_thought(claim, loop, frames, monkeypatch):
+    doubts = []
 
     async def act(fresh):
-        fresh.reason(" \nWhat is it?")
-        fresh.write("It is")
+        fresh.reason("One")
+        while not frames:
+            await asyncio.sleep(0.01)
+        assert (await asyncio.to_thread(live.seal, claim.message_id, claim.attempt)).reasoned.content == "One"
+        fresh.reason(" two")
+        while not doubts:
+            await asyncio.sleep(0.01)
 
-    written = written_by(loop, second, act)
-    assert written.reasoned.content == "I need to look.\n\nWhat is it?" and written.reasoned.seq == 1
-    assert written.reasoned.seconds >= 1.5
-
-
-@pytest.mark.parametrize("end", ["fail", "abandon", "stop"])
-def test_an_ending_without_a_better_text_keeps_it_with_what_was_thought_for_it(
-    answer, claim, worker, alice, end, settings
-):
-    answering.hand_over(claim, thinking("Long thoughts", 3, 4.5, "A long text", 2))
-    second = claimed(answer, worker)
-    if end == "abandon":
-        settings.ASSISTANT_MAX_ATTEMPTS = 1
-        answering.checkpoint({second: thinking("Short", 1, 0.5, "A", 1)})
-        kill(worker)
-        recovery.recover(now(answer))
-    elif end == "stop":
-        write(second, "A", 1, Reasoned("Short", 1, 1.5))
-        asking.cancel(now(answer), alice)
-    else:
-        assert answering.fail(second, thinking("Short", 1, 0.5, "A", 1), FAILURE)
-    ended = now(answer)
-    assert (ended.content, ended.reasoning, ended.reasoning_seconds) == ("A long text", "Long thoughts", 4.5)
-    assert ended.reasoning_salvage is None and ended.salvage == ""
-
-
-def test_a_success_keeps_its_own(answer, claim, worker):
-    answering.hand_over(claim, thinking("Long thoughts", 3, 4.5, "A long text", 2))
-    assert answering.succeed(claimed(answer, worker), thinking("Short", 1, 0.5, "A", 1), None)
-    ended = now(answer)
-    assert (ended.content, ended.reasoning, ended.reasoning_salvage) == ("A", "Short", None)
-
-
-def test_a_late_worker_changes_nothing_of_it(answer, claim, worker):
-    answering.hand_over(claim, thinking("old"))
-    second = claimed(answer, worker)
-    assert answering.checkpoint({claim: thinking("late", 9)}) == {claim}
-    assert answering.checkpoint({second: thinking("new", 1)}) == set() and now(answer).reasoning == "new"
+    monkeypatch.setattr(live, "SEAL_MS", 60_000)
+    written_by(loop, claim, act, on_doubt=lambda: doubts.append(True))
+    assert [frame["text"] for frame in frames] == ["One"]
 
 
 def test_a_delta_that_may_not_be_sent_waits_and_takes_no_text_along(claim, loop, frames, monkeypatch):
@@ -342,78 +240,6 @@ def test_a_delta_that_may_not_be_sent_waits_and_takes_no_text_along(claim, loop,
     written = written_by(loop, claim, act)
     assert (written.reasoned.content, written.content, written.seqs) == ("One two", "One two", (2, 2))
     assert len(refused) == 4
-
-
-# --- rounds, and tries in vain ---
-
-
-def test_the_thoughts_of_all_rounds_are_kept_and_stand_apart(
-    asked_here, session, alice, worker, loop, settings, monkeypatch
-):
-    kit = Service("kit", title="Kit", description="For tests.")
-
-    @kit.tool(title="Look", timeout=5)
-    def look() -> str:
-        """Looks."""
-        return "noon"
-
-    offer(settings, monkeypatch, kit)
-    asking.change(session, services=["kit"])
-    answer = answer_of(ask(session, alice, model="openai/words-n3-think=2-tool=look"))
-    run_turn(loop, claimed(answer, worker))
-    ended = now(answer)
-    assert (ended.status, ended.reasoning) == ("success", "r0 r1\n\nr0 r1")
-    assert [call.reasoning_at for call in ended.tool_calls.all()] == [len("r0 r1")]
-
-
-@pytest.fixture
-def impatient(settings, monkeypatch):
-    monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.0)
-    settings.ASSISTANT_RETRIES = 2
-    settings.ASSISTANT_FALLBACK_MODELS = []
-
-
-BUSY = llm.ModelError("provider_error", "busy", is_transient=True)
-BROKEN = llm.ModelError("provider_error", "broken")
-
-
-def test_a_model_that_failed_while_it_thought_is_asked_again(answer, claim, says, loop, frames, impatient):
-    """Nothing of the answer was said. What was thought stays, once, apart from what is thought then."""
-    says([*THOUGHTS, BUSY], [llm.Reasoning("Once more."), llm.Text("Fine."), llm.Finish("stop")])
-    run_turn(loop, claim)
-    ended = now(answer)
-    assert (ended.status, ended.content) == ("success", "Fine.")
-    assert ended.reasoning == "First I look at it.\n\nOnce more."
-    told = [frame["text"] for frame in frames if frame["type"] == "message.reasoning_delta"]
-    assert "".join(told) == ended.reasoning
-
-
-def test_another_model_is_asked_where_one_only_thought(answer, claim, says, loop, impatient, settings):
-    settings.ASSISTANT_FALLBACK_MODELS = ["test/other"]
-    says([*THOUGHTS, BROKEN], [llm.Text("Fine."), llm.Finish("stop")])
-    run_turn(loop, claim)
-    ended = now(answer)
-    assert (ended.model, ended.content, ended.reasoning) == ("test/other", "Fine.", "First I look at it.")
-
-
-def test_a_model_that_was_heard_to_think_has_got_the_question(answer, claim, says, loop, impatient):
-    says([*THOUGHTS, BROKEN])
-    run_turn(loop, claim)
-    ended = now(answer)
-    assert (ended.status, ended.reasoning, ended.is_bounced) == ("error", "First I look at it.", False)
-
-
-def test_what_it_thought_until_it_broke_is_charged(answer, claim, says, loop, impatient):
-    says([llm.Reasoning("x" * 400), BROKEN])
-    run_turn(loop, claim)
-    assert UsageRecord.objects.get(message_id=answer.pk).completion_tokens == 100
-
-
-def test_what_a_dead_worker_s_model_thought_is_charged(answer, claim, worker):
-    answering.checkpoint({claim: thinking("x" * 400)})
-    kill(worker)
-    recovery.recover(now(answer))
-    assert UsageRecord.objects.get(message_id=answer.pk).completion_tokens == 100
 
 
 # --- who gets it, and who does not ---

@@ -35,20 +35,21 @@ def claim(answer, worker):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_comes_soon_after_a_delta_is_told_with_what_follows(claim, frames, loop, monkeypatch):
+@pytest.mark.parametrize(("take", "type_"), [("write", "message.delta"), ("reason", "message.reasoning_delta")])
+def test_what_comes_soon_after_a_delta_is_told_with_what_follows(claim, frames, loop, monkeypatch, take, type_):
     monkeypatch.setattr("assistant.answer.INTERVAL_SECONDS", 3600)
 
     def told():
-        return [frame["text"] for frame in frames if frame["type"] == "message.delta"]
+        return [frame["text"] for frame in frames if frame["type"] == type_]
 
     async def scenario():
         client = valkey.async_client()
         answer = Answer(claim, client, on_doubt=lambda: None)
-        answer.write("One")
+        getattr(answer, take)("One")
         while not told():
             await asyncio.sleep(0.01)
         for word in (" two", " three", " four"):
-            answer.write(word)
+            getattr(answer, take)(word)
             await asyncio.sleep(0.01)
         before = told()
         await answer.close()
