@@ -31,6 +31,7 @@ PROTOCOLS = {
     "mistral": "mistral/magistral-medium-latest~",
     "deepseek": "deepseek/deepseek-reasoner~",
     "openrouter": "openrouter/anthropic/claude-sonnet-4.5~",
+    "bedrock": "bedrock/converse/anthropic.claude-sonnet-4-5-20250929-v1:0~",
 }
 everywhere = pytest.mark.parametrize("protocol", PROTOCOLS)
 
@@ -218,8 +219,12 @@ def test_stop_closes_the_line_and_keeps_the_words(loop, protocols, session, alic
     sent = ask(session, alice, model=f"{PROTOCOLS[protocol]}words-n9-hold=5")
     answer = answer_of(sent)
 
+    def is_shown(_: ProtocolsProcess) -> bool:
+        text = live.read(answer.pk)
+        return text is not None and text.content.strip() == WORDS
+
     async def stop(turn):
-        await beside(protocols.wait_for, lambda it: it.held() == 1 and live.read(answer.pk) is not None)
+        await beside(protocols.wait_for, is_shown)
         await beside(asking.cancel, answer, alice)
         turn.stop(Stop.LOST)
 
