@@ -5,9 +5,7 @@ PostgreSQL refuses NUL in a text; no database takes half of a surrogate pair, wh
 
 from __future__ import annotations
 
-import math
 import re
-from typing import Any
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -31,16 +29,3 @@ def clean(text: str) -> str:
     """The same of a text that is whole: a trailing half is replaced too."""
     whole, half = storable(text)
     return whole + "\ufffd" if half else whole
-
-
-def clean_deeply(value: Any) -> Any:
-    """The same of all texts in what JSON can hold. A key becomes a text; a number that is none (NaN) becomes null."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, dict):
-        return {clean(str(name)): clean_deeply(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [clean_deeply(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

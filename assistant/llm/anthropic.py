@@ -10,7 +10,7 @@ from typing import Any
 
 from assistant.llm import endings
 from assistant.llm.calls import Fragments
-from assistant.llm.reader import Raw, RawUsage
+from assistant.llm.reader import Raw, RawUsage, listed, mapping, words
 from assistant.llm.refusal import ProviderError, error_in, is_error
 from assistant.llm.thinking import Unthinking
 from assistant.pieces import Finish, Kept, Reasoning, Source
@@ -36,21 +36,22 @@ class MessagesReader:
         if not isinstance(value, Mapping):
             raise ProviderError(f"the stream holds no object: {str(value)[:200]}", 502)
         index = value.get("index")
+        index = index if isinstance(index, int) else 0
         match value.get("type") or name:
             case "message_start":
-                yield from self._figures(_mapping(value.get("message")))
+                yield from self._figures(mapping(value.get("message")))
             case "content_block_start":
-                yield from self._block(index, _mapping(value.get("content_block")))
+                yield from self._block(index, mapping(value.get("content_block")))
             case "content_block_delta":
-                yield from self._delta(index, _mapping(value.get("delta")))
+                yield from self._delta(index, mapping(value.get("delta")))
             case "message_delta":
-                self._end_said(_mapping(value.get("delta")).get("stop_reason"))
+                self._end_said(mapping(value.get("delta")).get("stop_reason"))
                 yield from self._figures(value)
             case "message_stop":
                 self.is_done = True
             case "message":  # an answer that came as a whole
-                for number, block in enumerate(value.get("content") or ()):
-                    yield from self._block(number, _mapping(block))
+                for number, block in enumerate(listed(value.get("content"))):
+                    yield from self._block(number, mapping(block))
                 self._end_said(value.get("stop_reason"))
                 yield from self._figures(value)
 
@@ -69,7 +70,7 @@ class MessagesReader:
 
     def _figures(self, message: Mapping[str, Any]) -> Iterator[Raw]:
         """What `message_start` says of the prompt stays true where `message_delta` says it again only in part."""
-        told = {name: figure for name, figure in _mapping(message.get("usage")).items() if figure is not None}
+        told = {name: figure for name, figure in mapping(message.get("usage")).items() if figure is not None}
         if told:
             self._usage |= told
             yield RawUsage(dict(self._usage))
@@ -77,17 +78,17 @@ class MessagesReader:
     def _block(self, index: Any, block: Mapping[str, Any]) -> Iterator[Raw]:
         match block.get("type"):
             case "text":
-                for citation in block.get("citations") or ():
+                for citation in listed(block.get("citations")):
                     self._cite(citation)
-                if text := block.get("text"):
+                if text := words(block.get("text")):
                     yield from self._tags.split(text)
             case "thinking":
                 held = {"type": "thinking", "thinking": "", "signature": ""}
-                self._thinking[index] = held | {name: block[name] for name in held if block.get(name)}
-                if thought := block.get("thinking"):
+                self._thinking[index] = held | {name: words(block.get(name)) for name in held if name != "type"}
+                if thought := words(block.get("thinking")):
                     yield Reasoning(thought)
             case "redacted_thinking":
-                self._thinking[index] = {"type": "redacted_thinking", "data": block.get("data", "")}
+                self._thinking[index] = {"type": "redacted_thinking", "data": words(block.get("data"))}
             case "tool_use":
                 self._calls.add(index, block.get("id"), block.get("name"), block.get("input") or None)
 
@@ -111,7 +112,3 @@ class MessagesReader:
     def _cite(self, citation: Any) -> None:
         if isinstance(citation, Mapping) and isinstance(url := citation.get("url"), str):
             self._sources[url] = Source(url, str(citation.get("title") or ""))
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

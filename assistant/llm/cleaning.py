@@ -1,13 +1,16 @@
-"""All that a provider says becomes storable here, in one place, whichever lane read it. See `assistant.storable`."""
+"""All that a provider says becomes storable here, in one place, whichever lane read it. See `assistant.storable`.
+
+Not so what it wants back unchanged (`Kept`, a call's `extra`): that is stored in a form that holds anything.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from assistant.llm.endings import CONTEXT_LENGTH
-from assistant.pieces import Finish, Kept, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall
-from assistant.storable import clean, clean_deeply, storable
+from assistant.llm.endings import CONTEXT_LENGTH, ERROR
+from assistant.pieces import Finish, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall
+from assistant.storable import clean, storable
 
 
 class Cleaning:
@@ -33,15 +36,15 @@ class Cleaning:
                 return
             case ToolCall(id_, name, arguments, extra):
                 self.has_said = True
-                piece = ToolCall(clean(id_), clean(name), clean(arguments), clean_deeply(extra))
-            case Kept(fields):
-                piece = Kept(clean_deeply(fields))
+                piece = ToolCall(clean(id_), clean(name), clean(arguments), extra)
             case Source(url, title):
                 piece = Source(clean(url), clean(title))
             case Picture(type_):
                 piece = replace(piece, type=clean(type_))
             case Finish(reason):
                 yield from self.rest()
+                if reason == ERROR:
+                    raise ModelError("provider_error", "the provider ended the answer as failed", is_transient=True)
                 if reason == CONTEXT_LENGTH and not self.has_said:
                     raise ModelError(
                         "context_overflow", "the provider says that the context is full, and nothing else"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import json
 import urllib.request
 import weakref
 from collections.abc import Callable, Mapping
@@ -39,7 +40,7 @@ async def ask(request: Request, silence_seconds: float) -> aiohttp.ClientRespons
     url = _checked(request)
     headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"} | dict(request.headers)
     for _ in range(_MOST_REDIRECTS):
-        response = await _post(url, headers, orjson.dumps(request.body), silence_seconds)
+        response = await _post(url, headers, _dumped(request.body), silence_seconds)
         if response.status not in (301, 302, 307, 308) or "Location" not in response.headers:
             return response
         onward = url.join(URL(response.headers["Location"]))
@@ -48,6 +49,14 @@ async def ask(request: Request, silence_seconds: float) -> aiohttp.ClientRespons
             headers = {name: value for name, value in headers.items() if name.lower() in _FOR_ANYBODY}
         url = onward
     raise ProviderError(f"redirected more than {_MOST_REDIRECTS} times, at last to {url.origin()}", 502)
+
+
+def _dumped(body: Mapping[str, Any]) -> bytes:
+    """orjson refuses half of a character, which a provider may have sent and want back, or a tool's description hold."""
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        return json.dumps(body).encode()
 
 
 # What a host may be told that nobody has configured; a key isn't among it.
@@ -97,8 +106,13 @@ def _proxy_of(url: URL) -> str | None:
     if _is_this_machine(host) or _is_excepted(f"{host}:{url.port}"):
         return None
     proxies = urllib.request.getproxies_environment()
-    proxy = proxies.get(url.scheme) or proxies.get("all") or ""
-    return proxy if proxy.startswith(("http://", "https://")) else None  # aiohttp speaks no SOCKS
+    return proxies.get(url.scheme) or proxies.get("all")
+
+
+def is_reachable(request: Request) -> bool:
+    """Whether nothing stands between but proxies of HTTP: aiohttp speaks no SOCKS."""
+    proxy = _proxy_of(_checked(request))
+    return proxy is None or proxy.startswith(("http://", "https://"))
 
 
 def _is_excepted(host_and_port: str) -> bool:

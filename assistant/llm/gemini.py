@@ -10,7 +10,7 @@ from typing import Any
 
 from assistant.llm import endings
 from assistant.llm.calls import Fragments
-from assistant.llm.reader import Raw, RawUsage, encoded_picture
+from assistant.llm.reader import Raw, RawUsage, encoded_picture, listed, mapping
 from assistant.llm.refusal import ProviderError, error_in, is_error
 from assistant.llm.thinking import Unthinking
 from assistant.pieces import Finish, Kept, Reasoning, Source, Text
@@ -37,10 +37,10 @@ class GeminiReader:
             raise ProviderError(f"the stream holds no object: {str(value)[:200]}", 502)
         if isinstance(inner := value.get("response"), Mapping):  # Code Assist's envelope
             value = inner
-        if _mapping(value.get("promptFeedback")).get("blockReason"):
+        if mapping(value.get("promptFeedback")).get("blockReason"):
             self._ending, self._said = endings.CONTENT_FILTER, value["promptFeedback"]["blockReason"]
-        for candidate in (value.get("candidates") or ())[:1]:
-            yield from self._candidate(_mapping(candidate))
+        for candidate in listed(value.get("candidates"))[:1]:
+            yield from self._candidate(mapping(candidate))
         if isinstance(usage := value.get("usageMetadata"), Mapping):
             yield RawUsage(usage)
 
@@ -57,11 +57,11 @@ class GeminiReader:
         yield Finish(self._ending)
 
     def _candidate(self, candidate: Mapping[str, Any]) -> Iterator[Raw]:
-        for part in _mapping(candidate.get("content")).get("parts") or ():
-            yield from self._part(_mapping(part))
-        for chunk in _mapping(candidate.get("groundingMetadata")).get("groundingChunks") or ():
-            self._cite(_mapping(chunk).get("web") or _mapping(chunk).get("retrievedContext"))
-        for source in _mapping(candidate.get("citationMetadata")).get("citationSources") or ():
+        for part in listed(mapping(candidate.get("content")).get("parts")):
+            yield from self._part(mapping(part))
+        for chunk in listed(mapping(candidate.get("groundingMetadata")).get("groundingChunks")):
+            self._cite(mapping(chunk).get("web") or mapping(chunk).get("retrievedContext"))
+        for source in listed(mapping(candidate.get("citationMetadata")).get("citationSources")):
             self._cite(source)
         if found := endings.ending(candidate.get("finishReason")):
             self._ending, self._said = found, candidate.get("finishReason")
@@ -88,7 +88,3 @@ class GeminiReader:
     def _cite(self, source: Any) -> None:
         if isinstance(source, Mapping) and isinstance(url := source.get("uri"), str):
             self._sources[url] = Source(url, str(source.get("title") or ""))
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

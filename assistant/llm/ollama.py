@@ -10,7 +10,7 @@ from typing import Any
 
 from assistant.llm import endings
 from assistant.llm.calls import Fragments
-from assistant.llm.reader import Raw, RawUsage
+from assistant.llm.reader import Raw, RawUsage, listed
 from assistant.llm.refusal import ProviderError, error_in, is_error
 from assistant.llm.thinking import Unthinking
 from assistant.pieces import Finish, Kept, Reasoning
@@ -40,7 +40,7 @@ class OllamaReader:
             yield Reasoning(thinking)
         if isinstance(content := message.get("content") or message.get("response"), str) and content:
             yield from self._tags.split(content)
-        for call in message.get("tool_calls") or ():
+        for call in listed(message.get("tool_calls")):
             if isinstance(call, Mapping) and isinstance(function := call.get("function"), Mapping):
                 self._calls.add(None, call.get("id"), function.get("name"), function.get("arguments") or {})
         if value.get("done"):

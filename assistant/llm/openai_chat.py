@@ -11,7 +11,7 @@ from typing import Any
 from assistant.llm import endings
 from assistant.llm.calls import Fragments
 from assistant.llm.framing import DONE
-from assistant.llm.reader import Raw, RawUsage, picture
+from assistant.llm.reader import Raw, RawUsage, listed, picture
 from assistant.llm.refusal import ProviderError, error_in, is_error
 from assistant.llm.thinking import Unthinking
 from assistant.pieces import Finish, Kept, Reasoning, Source, Text
@@ -70,7 +70,7 @@ class ChatReader:
             self._ending, self._said = found, reason
 
     def _chunk(self, chunk: Mapping[str, Any]) -> Iterator[Raw]:
-        for choice in chunk.get("choices") or ():
+        for choice in listed(chunk.get("choices")):
             if isinstance(choice, Mapping) and self._is_ours(choice.get("index")):
                 yield from self._of_choice(choice)
         if isinstance(usage := chunk.get("usage") or _groq(chunk), Mapping):
@@ -101,14 +101,14 @@ class ChatReader:
         if isinstance(refusal := delta.get("refusal"), str) and refusal:
             self._has_refused = True
             yield Text(refusal)
-        for image in _list(delta.get("images")):
+        for image in listed(delta.get("images")):
             yield from self._image(image)
         self._note_sources(delta.get("annotations"))
         if isinstance(fields := delta.get("provider_specific_fields"), Mapping):
-            self._signatures += _list(fields.get("thought_signatures"))
+            self._signatures += listed(fields.get("thought_signatures"))
             self._note_sources([fields.get("citation")])  # Anthropic's, as litellm tells them
         fragments = delta.get("tool_calls")
-        fragments = [fragments] if isinstance(fragments, Mapping) else _list(fragments)
+        fragments = [fragments] if isinstance(fragments, Mapping) else listed(fragments)
         for number, fragment in enumerate(fragments):
             if isinstance(fragment, Mapping):
                 self._add(number if len(fragments) > 1 else None, fragment)
@@ -116,9 +116,9 @@ class ChatReader:
             self._calls.add(0, None, call.get("name"), call.get("arguments"))
 
     def _reasoning(self, delta: Mapping[str, Any]) -> Iterator[Reasoning]:
-        details = _list(delta.get("reasoning_details"))
+        details = listed(delta.get("reasoning_details"))
         self._details += details
-        self._blocks += _list(delta.get("thinking_blocks"))
+        self._blocks += listed(delta.get("thinking_blocks"))
         for field in _THOUGHTS:
             if text := _words(delta.get(field)):
                 self._thoughts_in = field
@@ -136,7 +136,7 @@ class ChatReader:
             return
         if isinstance(content, int | float) and not isinstance(content, bool):
             yield from self._tags.split(str(content))
-        for part in [content] if isinstance(content, Mapping) else _list(content):
+        for part in [content] if isinstance(content, Mapping) else listed(content):
             if isinstance(part, str):
                 yield from self._tags.split(part)
             elif isinstance(part, Mapping):
@@ -171,7 +171,7 @@ class ChatReader:
 
     def _note_sources(self, *lists: Any) -> None:
         """Annotations (OpenAI, OpenRouter), citations (Perplexity, xAI) and search results, each address once."""
-        for found in (one for several in lists for one in _list(several)):
+        for found in (one for several in lists for one in listed(several)):
             if isinstance(found, Mapping):
                 cited = found.get("url_citation")
                 cited = cited if isinstance(cited, Mapping) else found
@@ -195,10 +195,6 @@ class ChatReader:
 
 def _groq(chunk: Mapping[str, Any]) -> Any:
     return (chunk.get("x_groq") or {}).get("usage") if isinstance(chunk.get("x_groq"), Mapping) else None
-
-
-def _list(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list) else ()
 
 
 _WORDS_IN = ("text", "thinking", "reasoning", "content", "summary", "value", "refusal")

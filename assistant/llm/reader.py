@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,6 +34,21 @@ class Reader(Protocol):
 
     def end(self) -> Iterator[Raw]:
         """What is left when the answer has ended in order: calls, what to keep, and the reason, if there was one."""
+
+
+# What a field holds, where servers send what they like.
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
+
+
+def words(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 _DATA_URL = re.compile(r"data:(?P<type>[\w.+/-]+)?(;[\w=-]+)*?;base64,", re.ASCII)

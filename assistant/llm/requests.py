@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from assistant.llm import insides, responses
+from assistant.llm import connection, insides, responses
 from assistant.llm.anthropic import MessagesReader
 from assistant.llm.connection import Request
 from assistant.llm.gemini import GeminiReader
@@ -30,7 +30,8 @@ def request_of(question: Question) -> Request | None:
         return None
     target = insides.target_of(question.model)
     make = _MAKERS.get(target.provider, _openai)
-    return make(question, _configured(target))
+    request = make(question, _configured(target))
+    return request if request and connection.is_reachable(request) else None
 
 
 _MANY_MESSAGES, _MANY_LETTERS = 100, 300_000

@@ -11,7 +11,7 @@ from typing import Any
 from assistant.llm import endings
 from assistant.llm.calls import Fragments
 from assistant.llm.framing import DONE
-from assistant.llm.reader import Raw, RawUsage, encoded_picture
+from assistant.llm.reader import Raw, RawUsage, encoded_picture, listed, mapping, words
 from assistant.llm.refusal import ProviderError, error_in, is_error
 from assistant.llm.thinking import Unthinking
 from assistant.pieces import Finish, Kept, Reasoning, Source, Text
@@ -40,7 +40,7 @@ class ResponsesReader:
             return
         if not isinstance(value, Mapping):
             raise ProviderError(f"the stream holds no object: {str(value)[:200]}", 502)
-        kind = value.get("type") or name
+        kind = words(value.get("type")) or name
         if kind == "error" or (not kind and is_error(value)):
             raise error_in(value)
         if value.get("object") == "response" and not kind:  # an answer that came as a whole
@@ -48,10 +48,10 @@ class ResponsesReader:
             return
         match kind.removeprefix("response."):
             case "output_text.delta":
-                yield from self._tags.split(value.get("delta") or "")
+                yield from self._tags.split(words(value.get("delta")))
             case "refusal.delta":
                 self._has_refused = True
-                yield Text(value.get("delta") or "")
+                yield Text(words(value.get("delta")))
             case "reasoning_summary_text.delta" | "reasoning_text.delta":
                 yield from self._thought(value)
             case "output_text.annotation.added":
@@ -59,7 +59,7 @@ class ResponsesReader:
             case "output_item.done":
                 yield from self._item(value.get("item"))
             case "completed" | "incomplete" | "failed" | "cancelled":
-                yield from self._end(_mapping(value.get("response")))
+                yield from self._end(mapping(value.get("response")))
 
     def end(self) -> Iterator[Raw]:
         yield from self._tags.end()
@@ -76,11 +76,11 @@ class ResponsesReader:
         if self._summary not in (None, part):
             yield Reasoning("\n\n")
         self._summary = part
-        if thought := value.get("delta"):
+        if thought := words(value.get("delta")):
             yield Reasoning(thought)
 
     def _item(self, item: Any) -> Iterator[Raw]:
-        item = _mapping(item)
+        item = mapping(item)
         match item.get("type"):
             case "function_call":
                 kept = {"item_id": item.get("id")}
@@ -93,15 +93,15 @@ class ResponsesReader:
                     yield found
 
     def _whole(self, response: Mapping[str, Any]) -> Iterator[Raw]:
-        for item in map(_mapping, response.get("output") or ()):
-            for part in map(_mapping, item.get("summary") or ()):
-                yield Reasoning(part.get("text") or "")
-            for part in map(_mapping, item.get("content") or ()):
+        for item in map(mapping, listed(response.get("output"))):
+            for part in map(mapping, listed(item.get("summary"))):
+                yield Reasoning(words(part.get("text")))
+            for part in map(mapping, listed(item.get("content"))):
                 self._has_refused = self._has_refused or part.get("type") == "refusal"
-                for annotation in part.get("annotations") or ():
+                for annotation in listed(part.get("annotations")):
                     self._cite(annotation)
-                if words := part.get("text") or part.get("refusal"):
-                    yield from self._tags.split(words)
+                if text := words(part.get("text")) or words(part.get("refusal")):
+                    yield from self._tags.split(text)
             yield from self._item(item)
         yield from self._end(response)
 
@@ -112,7 +112,7 @@ class ResponsesReader:
             case "failed" | "cancelled":
                 raise error_in(response if response.get("error") else {"error": response.get("status")})
             case "incomplete":
-                reason = _mapping(response.get("incomplete_details")).get("reason")
+                reason = mapping(response.get("incomplete_details")).get("reason")
                 self._ending = endings.ending(reason) or endings.OTHER
             case _:
                 self._ending = endings.TOOL_CALLS if self._calls else endings.STOP
@@ -120,10 +120,6 @@ class ResponsesReader:
     def _cite(self, annotation: Any) -> None:
         if isinstance(annotation, Mapping) and isinstance(url := annotation.get("url"), str):
             self._sources[url] = Source(url, str(annotation.get("title") or ""))
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 # --- the request ---

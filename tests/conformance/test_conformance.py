@@ -13,8 +13,8 @@ import pytest
 from assistant import llm
 from assistant.failures import SENTENCES
 from tests.conformance import calls, chunks, endings, failures, framing, wire
-from tests.conformance.case import Case
-from tests.conformance.playing import Player
+from tests.conformance.case import Case, ended, said, sse
+from tests.conformance.playing import Answer, Player
 
 # litellm trips over its own libraries' warnings, which are errors in these tests.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -94,6 +94,21 @@ def test_what_a_server_sends_is_read_as_what_was_meant(case, lane, loop, player)
         assert case.is_transient in (None, came.error.is_transient)
         assert [word for word in case.words if word not in came.error.raw] == []
     assert len(player.requests) == case.requests
+
+
+def test_half_a_character_in_a_request_goes_out_as_it_came(lane, loop, player):
+    """In a tool's description, or in what a provider wants back."""
+    if lane == "litellm":
+        pytest.skip("litellm encodes by itself")
+    player.load(Answer(sse(said("Fine."), ended())))
+    stored = {"role": "assistant", "content": "Hm. \ud83d", "reasoning_content": "\x00"}
+
+    async def scenario() -> list[llm.Piece]:
+        async with aclosing(llm.stream("openai/m", [*QUESTION, stored, *QUESTION])) as pieces:
+            return [piece async for piece in pieces]
+
+    assert llm.Text("Fine.") in loop.run(scenario())
+    assert player.requests[0].body["messages"][1]["content"] == "Hm. \ud83d"
 
 
 def test_there_are_many_cases_and_each_has_a_name_of_its_own():
