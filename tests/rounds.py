@@ -47,11 +47,14 @@ def run_turn(
         client, database = valkey.async_client(), Database("test")
         turn = Turn(claim, database, client, on_doubt=lambda: None, on_sick=lambda: None, prompt=prompt)
         running = asyncio.create_task(turn.run())
-        if meanwhile:
-            await meanwhile(turn)
-        await asyncio.wait_for(running, 60)
-        await client.aclose()
-        database.close()
+        try:
+            if meanwhile:
+                await meanwhile(turn)
+            await asyncio.wait_for(running, 60)
+        finally:
+            running.cancel()  # else the turn of a test that failed goes on in those after it
+            await client.aclose()
+            database.close()
 
     loop.run(scenario())
 

@@ -224,7 +224,7 @@ def test_stop_closes_the_line_and_keeps_the_words(loop, protocols, session, alic
         return text is not None and text.content.strip() == WORDS
 
     async def stop(turn):
-        await beside(protocols.wait_for, is_shown)
+        await beside(protocols.wait_for, is_shown, 120.0)
         await beside(asking.cancel, answer, alice)
         turn.stop(Stop.LOST)
 
