@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from assistant import conf
-from assistant.llm import aside, by_litellm, caching, dialect, lane, money, requests
+from assistant.llm import aside, by_litellm, caching, dialect, lane, limits, money, requests
 from assistant.llm.cleaning import Cleaning
 from assistant.llm.errors import translated
 from assistant.llm.facts import count, keys_of, learn, limit, note_output_limit, output_limit, sees
@@ -56,7 +56,7 @@ async def stream(
     lines = dialect.adapted(model, messages, sees=sees(model))
     if caching.takes_marks(model):
         lines, tools = caching.with_cache_marks(lines, tools)
-    question = Question(model, lines, tools, parameters)
+    question = Question(model, lines, tools, limits.fitting(model, lines, tools, parameters))
     try:
         request = await _request_of(question) if conf.get("ASSISTANT_FAST_LANE") else None
         if request is None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from assistant import conf
-from assistant.llm import endings, insides, money
+from assistant.llm import endings, facts, insides, limits, money
 from assistant.llm.errors import MOST_FIELDS_REFUSED, unsupported_field, without
 from assistant.llm.library import library
 from assistant.llm.openai_chat import ChatReader
@@ -55,6 +55,11 @@ async def _opened(question: Question) -> Any:
             return await _asked(question, fields)
         except Exception as error:
             refusal = getattr(error, "body", None) or str(error)
+            if found := limits.lowered(fields, refusal):
+                fields, limit = found
+                if limit is not None:
+                    facts.note_output_limit(question.model, limit)
+                continue
             field = unsupported_field(getattr(error, "status_code", None), refusal, fields)
             if field is None:
                 raise

@@ -29,6 +29,7 @@ class Request:
     headers: Mapping[str, str]
     body: Mapping[str, Any]  # as it is sent
     reader: Callable[[], Reader]  # of what is answered
+    model: str = ""  # by litellm's id, for what is learnt of it on the way
 
 
 async def ask(request: Request, silence_seconds: float) -> aiohttp.ClientResponse:

@@ -194,9 +194,16 @@ def output_limit(model: str) -> int | None:
     return known or next(family, None) or _facts(model).writes  # the last: litellm's guess
 
 
+def named_output_limit(model: str) -> int | None:
+    """The one that `model`'s provider has named when it refused a higher one."""
+    return _output_limits.get(model)
+
+
 def note_output_limit(model: str, tokens: int) -> None:
     """The provider has refused a higher one, and named this."""
     if tokens > 0:
+        if len(_output_limits) >= MOST_KEPT:
+            _output_limits.clear()
         _output_limits[model] = tokens
 
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import aiohttp
 
-from assistant.llm import connection
+from assistant.llm import connection, facts, limits
 from assistant.llm.connection import Request
 from assistant.llm.errors import MOST_FIELDS_REFUSED, unsupported_field, without
 from assistant.llm.framing import Framing
@@ -36,7 +36,8 @@ close = connection.close
 async def stream(request: Request, silence_seconds: float) -> AsyncGenerator[Raw, None]:
     """Sends `request` and yields what comes, as it comes; a Finish only if the provider said why it stopped.
 
-    A server that says that it doesn't know a field of the request is asked again without it. Everything that arrived is
+    A server that says that it doesn't know a field of the request is asked again without it; one that names a lower limit
+    for the answer with that. Everything that arrived is
     yielded before an error is raised, if the caller awaits nothing else between two pieces. Closing the iterator, or
     cancelling the task that reads it, closes the connection at once. Raises ProviderError, WrongSetting;
     TimeoutError after `silence_seconds` without a byte; aiohttp.ClientError if the connection fails or breaks.
@@ -50,13 +51,24 @@ async def stream(request: Request, silence_seconds: float) -> AsyncGenerator[Raw
                     yield piece
             return
         except ProviderError as error:
-            field = None if has_said else unsupported_field(error.status_code, error.body, request.body)
-            if field is None:
+            other = None if has_said else _another(request, error)
+            if other is None:
                 raise
-            request = replace(request, body=without(request.body, field, error.body))
+            request = other
     async with aclosing(_once(request, silence_seconds)) as pieces:
         async for piece in pieces:
             yield piece
+
+
+def _another(request: Request, error: ProviderError) -> Request | None:
+    """What may be asked instead, where that makes no other question of it."""
+    if found := limits.lowered(request.body, error.body):
+        body, limit = found
+        if limit is not None:
+            facts.note_output_limit(request.model, limit)
+        return replace(request, body=body)
+    field = unsupported_field(error.status_code, error.body, request.body)
+    return None if field is None else replace(request, body=without(request.body, field, error.body))
 
 
 async def _once(request: Request, silence_seconds: float) -> AsyncGenerator[Raw, None]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from assistant.llm import connection, insides, responses
+from assistant.llm import connection, insides, limits, responses
 from assistant.llm.anthropic import MessagesReader
 from assistant.llm.connection import Request
 from assistant.llm.gemini import GeminiReader
@@ -31,7 +31,9 @@ def request_of(question: Question) -> Request | None:
     target = insides.target_of(question.model)
     make = _MAKERS.get(target.provider, _openai)
     request = make(question, _configured(target))
-    return request if request and connection.is_reachable(request) else None
+    if not request or not connection.is_reachable(request):
+        return None
+    return replace(request, model=question.model)
 
 
 _MANY_MESSAGES, _MANY_LETTERS = 100, 300_000
@@ -120,6 +122,7 @@ def _responses(question: Question, target: Target) -> Request | None:
 def _anthropic(question: Question, target: Target) -> Request:
     config = insides.config_of(target)
     options = insides.options_of(target, question.tools, question.parameters, has_usage=False)
+    options = limits.above_thinking(options)
     headers = insides.headers_of(config, target, options)
     body = insides.body_of(config, target, question.messages, options, headers)
     base = (target.base or "https://api.anthropic.com").rstrip("/")
