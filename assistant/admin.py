@@ -13,10 +13,11 @@ from django.contrib.auth.admin import UserAdmin
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
-from django.urls import path
+from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 
-from assistant import events, usage_pages
+from assistant import connecting, events, usage_pages
 from assistant.forms import Slowed
 from assistant.lifecycle import asking, people, recovery
 from assistant.lifecycle.refusal import Refused
@@ -332,11 +333,29 @@ class McpServerAdmin(admin.ModelAdmin):
     """MCP servers. Only superusers enter them: a command is run on the workers' machines, and `${NAME}` in a header sends
     what stands in the workers' environment, keys among it, to whatever address is given."""
 
-    list_display = ["name", "title", "url", "is_enabled", "approval", "problem"]
+    list_display = ["name", "title", "url", "is_enabled", "approval", "sign_in", "problem"]
+    list_select_related = ["grant"]
+    readonly_fields = ["sign_in", "problem"]
 
     @admin.display(description="away because")
     def problem(self, server: McpServer) -> str:
         return McpProblem.objects.filter(name=server.name).values_list("reason", flat=True).first() or ""
+
+    @admin.display(description="sign-in")
+    def sign_in(self, server: McpServer) -> str:
+        if not server.uses_oauth or not server.pk:
+            return ""
+        grant = getattr(server, "grant", None)
+        told, again = "not connected", "Connect"
+        if grant is not None and grant.is_usable:
+            told, again = f"connected by {grant.connected_by or 'somebody'}", "Connect again"
+        address = reverse("admin:assistant_mcpserver_connect", args=[server.pk])
+        return format_html('{} · <a href="{}">{}</a>', told, address, again)
+
+    def get_urls(self) -> list[Any]:
+        page = self.admin_site.admin_view(connecting.connect)
+        own = path("<int:server_id>/connect/", page, name="assistant_mcpserver_connect")
+        return [own, *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from assistant import usage_pages, views
+from assistant import connecting, usage_pages, views
 
 app_name = "assistant"
 
@@ -17,4 +17,5 @@ urlpatterns = [
     path("logout/", views.SignOut.as_view(), name="logout"),
     path("invite/<str:token>/", views.invite, name="invite"),
     path("shared/<str:token>/", views.shared, name="shared"),
+    path("mcp/oauth/callback", connecting.callback, name="mcp-callback"),
 ]

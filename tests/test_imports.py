@@ -13,9 +13,9 @@ SOURCES = [path for folder in ("assistant", "project") for path in sorted((ROOT 
 
 # Who takes requests, jobs or commands. Nobody else imports them.
 DOORS = {
-    "assistant.access", "assistant.admin", "assistant.api", "assistant.consumers", "assistant.forms",
-    "assistant.health", "assistant.management", "assistant.page_urls", "assistant.routing", "assistant.serving",
-    "assistant.supervisor", "assistant.tasks", "assistant.urls", "assistant.views", "assistant.web",
+    "assistant.access", "assistant.admin", "assistant.api", "assistant.connecting", "assistant.consumers",
+    "assistant.forms", "assistant.health", "assistant.management", "assistant.page_urls", "assistant.routing",
+    "assistant.serving", "assistant.supervisor", "assistant.tasks", "assistant.urls", "assistant.views", "assistant.web",
     "assistant.backpressure", "assistant.behind", "assistant.interruption", "assistant.rollcall", "assistant.telling",
     "assistant.bodies", "assistant.embedding_checks", "assistant.usage_pages", "assistant.uploads",
 }  # fmt: skip

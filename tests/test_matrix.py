@@ -109,6 +109,7 @@ PAGES = [
     ("get", "invite/<str:token>/", lambda r: f"/invite/{invitation(r).token}/", (200, 200, 200, 200, 200)),
     ("post", "invite/<str:token>/", lambda r: f"/invite/{invitation(r).token}/", (302, 302, 302, 302, 200)),
     ("get", "shared/<str:token>/", lambda r: f"/shared/{shared(r)}/", (200, 200, 200, 200, 200)),
+    ("get", "mcp/oauth/callback", lambda r: "/mcp/oauth/callback", (404, 404, 404, 404, 404)),
     ("get", "favicon.ico", lambda r: "/favicon.ico", (302, 302, 302, 302, 302)),
     ("get", "healthz", lambda r: "/healthz", (200, 200, 200, 200, 200)),
     ("get", "readyz", lambda r: "/readyz", (200, 200, 200, 200, 200)),

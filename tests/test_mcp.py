@@ -44,12 +44,10 @@ def depot(**changes):
 
 
 @contextmanager
-def serving():
+def serving(module="tests.mcp_server"):
     """The server over HTTP; yields its address and its process."""
     port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.mcp_server", str(port)], cwd=ROOT, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen([sys.executable, "-m", module, str(port)], cwd=ROOT, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 60
     while True:
         try:

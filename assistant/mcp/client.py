@@ -72,11 +72,12 @@ async def client_of(
     words: Words,
     hear: MessageHandlerFnT,
     elicit: ElicitationFnT,
+    auth: Any = None,
 ) -> AsyncIterator[Any]:
     """A connected `mcp.Client`. `hear` is awaited with each notification of the server's, `elicit` with its questions."""
     import mcp
 
-    async with _transport(configured, words) as transport:
+    async with _transport(configured, words, auth) as transport:
         client = mcp.Client(
             transport, cache=None, message_handler=hear, elicitation_callback=elicit, client_info=_who_we_are()
         )
@@ -85,7 +86,7 @@ async def client_of(
 
 
 @asynccontextmanager
-async def _transport(configured: Configured, words: Words) -> AsyncIterator[Any]:
+async def _transport(configured: Configured, words: Words, auth: Any) -> AsyncIterator[Any]:
     import httpx2
     import mcp
     from mcp.client.stdio import stdio_client
@@ -94,7 +95,7 @@ async def _transport(configured: Configured, words: Words) -> AsyncIterator[Any]
     if configured.url:
         silence = max(SILENCE_SECONDS, configured.timeout_seconds)
         limits = httpx2.Timeout(CONNECT_SECONDS, read=silence)
-        async with httpx2.AsyncClient(headers=dict(configured.headers), timeout=limits) as http:
+        async with httpx2.AsyncClient(headers=dict(configured.headers), timeout=limits, auth=auth) as http:
             yield streamable_http_client(configured.url, http_client=http, max_sse_event_size=LARGEST_EVENT_BYTES)
         return
     program, *arguments = configured.command

@@ -32,11 +32,14 @@ class Configured:
     env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     approval: str = ApprovalRule.ALWAYS
     timeout_seconds: float = 60.0
+    grant_id: int | None = None  # where somebody signs in for all
+    signed_in: str = ""  # when; another one is another connection
+    needs_sign_in: bool = False
 
 
 def servers() -> dict[str, Configured]:
     """All of them by name; the file's come first. Reads the database. Raises WrongTools."""
-    entered = {row.name: _of_row(row) for row in McpServer.objects.filter(is_enabled=True)}
+    entered = {row.name: _of_row(row) for row in McpServer.objects.filter(is_enabled=True).select_related("grant")}
     return entered | of_the_file()
 
 
@@ -76,6 +79,7 @@ def _of_entry(name: str, entry: dict[str, Any]) -> Configured:
 
 
 def _of_row(row: McpServer) -> Configured:
+    grant = getattr(row, "grant", None) if row.uses_oauth else None
     return Configured(
         name=row.name,
         title=row.title,
@@ -86,6 +90,9 @@ def _of_row(row: McpServer) -> Configured:
         env=_pairs(row.env),
         approval=row.approval,
         timeout_seconds=row.timeout_seconds,
+        grant_id=grant.pk if grant else None,
+        signed_in=str(grant.connected_at) if grant else "",
+        needs_sign_in=row.uses_oauth and not (grant and grant.is_usable),
     )
 
 

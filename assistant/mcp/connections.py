@@ -31,14 +31,20 @@ REST_SECONDS = 30.0  # after a failure, before it is tried again
 LISTED_SECONDS = 300.0  # what tools it has is asked again after that, or when it says that they have changed
 MOST_TOOLS = 128  # of one server
 
-STARTING, AWAY = "starting", "away"
+STARTING, AWAY, UNAUTHORIZED = "starting", "away", "unauthorized"
+
+_SAID = {
+    STARTING: "is still being started",
+    AWAY: "can't be reached",
+    UNAUTHORIZED: "has to be connected again by an administrator",
+}
 
 _connections: dict[str, _Connection] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A server whose tools can't be had now, and why: STARTING or AWAY."""
+    """A server whose tools can't be had now, and why: STARTING, AWAY, or UNAUTHORIZED (somebody has to sign in with it)."""
 
     name: str
     title: str
@@ -110,6 +116,7 @@ class _Connection:
         self._end = asyncio.Event()
         self._callers = Callers(configured.name)
         self._is_retired = False
+        self._bearer = self._new_bearer()
         self._beside: set[asyncio.Task[None]] = set()
 
     async def tools(self, patience_seconds: float) -> list[Offered]:
@@ -122,10 +129,10 @@ class _Connection:
             except TimeoutError:
                 if not self._callers:  # else it is busy, and what it is busy with would end with the connection
                     self._broke(client, TimeoutError(f"it did not list its tools within {LIST_SECONDS:g} seconds"))
-                    raise Away(AWAY) from None
+                    raise Away(self._why()) from None
             except Exception as error:
                 self._broke(client, error)
-                raise Away(AWAY) from None
+                raise Away(self._why()) from None
         return self._tools
 
     async def call(self, name: str, context: Context, arguments: Mapping[str, Any]) -> Result:
@@ -135,8 +142,7 @@ class _Connection:
         try:
             client = await self._client(PATIENCE_SECONDS)
         except Away as away:
-            sentence = "is still being started." if away.why == STARTING else "can't be reached."
-            raise ToolError(f"{self.configured.title} {sentence} The call was not made.") from None
+            raise ToolError(f"{self.configured.title} {_SAID[away.why]}. The call was not made.") from None
         try:
             with self._callers.calling(context):
                 answer = await client.call_tool(name, dict(arguments), progress_callback=_progress(context))
@@ -144,8 +150,9 @@ class _Connection:
         except Exception as error:
             if not await self._is_sound(client):
                 self._broke(client, error)
+                what = "broke" if self._why() == AWAY else _SAID[UNAUTHORIZED]
                 raise ToolError(
-                    f"The connection to {self.configured.title} broke. It is not known whether the call took effect."
+                    f"The connection to {self.configured.title} {what}. It is not known whether the call took effect."
                 ) from None
             raise ToolError(f"{self.configured.title} refused the call: {error}") from None
         finally:
@@ -187,9 +194,11 @@ class _Connection:
 
     async def _client(self, patience_seconds: float) -> Any:
         """The connected client. Who asks waits for a start until that is `patience_seconds` old. Raises Away."""
+        if self._why() == UNAUTHORIZED:
+            raise Away(UNAUTHORIZED)
         if self._ready is None:
             if self._is_retired or time.monotonic() - self._failed_at < REST_SECONDS:
-                raise Away(AWAY)
+                raise Away(self._why())
             self._start()
         ready = self._ready
         assert ready is not None
@@ -198,7 +207,7 @@ class _Connection:
         if not ready.done():
             raise Away(STARTING)
         if ready.cancelled():
-            raise Away(AWAY)
+            raise Away(self._why())
         return ready.result()
 
     def _start(self) -> None:
@@ -236,7 +245,18 @@ class _Connection:
                 self._ready = None
 
     def _connecting(self, words: Words) -> AbstractAsyncContextManager[Any]:
-        return client_of(self.configured, words, self._hear, self._callers.elicit)
+        return client_of(self.configured, words, self._hear, self._callers.elicit, self._bearer)
+
+    def _new_bearer(self) -> Any:
+        if self.configured.grant_id is None:
+            return None
+        from assistant.mcp.bearer import Bearer
+
+        return Bearer(self.configured.grant_id, self.database)
+
+    def _why(self) -> str:
+        is_refused = self.configured.needs_sign_in or (self._bearer is not None and self._bearer.is_refused)
+        return UNAUTHORIZED if is_refused else AWAY
 
     def _broke(self, client: Any, error: BaseException) -> None:
         """The connection that has this client is given up."""

@@ -1,6 +1,6 @@
 from assistant.models.attachment import Attachment, StoredFile
 from assistant.models.invitation import Invitation
-from assistant.models.mcp_server import McpProblem, McpServer
+from assistant.models.mcp_server import McpGrant, McpProblem, McpServer
 from assistant.models.message import Message, UnfinishedAnswer
 from assistant.models.participant import Participant, Removal
 from assistant.models.provider_state import ProviderState
@@ -19,6 +19,7 @@ __all__ = [
     "Budget",
     "ChatSession",
     "Invitation",
+    "McpGrant",
     "McpProblem",
     "McpServer",
     "Message",
