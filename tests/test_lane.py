@@ -1,11 +1,13 @@
-"""The fast lane yields what litellm yields, from the same provider, and loses nothing on the way."""
+"""The fast lane yields what litellm yields, from the same provider, and loses nothing on the way.
+
+Servers with manners of their own: `tests/conformance`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,17 +15,14 @@ import pytest
 
 from assistant import llm
 from assistant.llm import by_litellm as slow_lane
-from assistant.llm import connection, lane, money, requests
+from assistant.llm import connection, requests
 from assistant.llm.anthropic import MessagesReader
 from assistant.llm.gemini import GeminiReader
 from assistant.llm.ollama import OllamaReader
 from assistant.llm.openai_chat import ChatReader
 from assistant.llm.question import Question
-from assistant.llm.reader import RawUsage
-from assistant.llm.refusal import ProviderError
 from assistant.llm.responses import ResponsesReader
 from assistant.pieces import Finish, ModelError, Text, ToolCall, Usage
-from assistant.storable import storable
 from tests.provider import ProviderProcess, expected_text
 
 # litellm trips over its own libraries' warnings, which are errors in these tests.
@@ -202,14 +201,6 @@ def test_all_that_was_sent_before_the_connection_broke_is_yielded(provider, ask,
         assert text(pieces) == whole
 
 
-def test_a_stream_that_breaks_after_its_reason_is_whole(loop, ask, monkeypatch):
-    async def scenario():
-        async with serving(events(said("All."), finished("stop")), then="abort") as url:
-            return await pieces_from(url)
-
-    assert loop.run(scenario()) == [Text("All."), Finish("stop")]
-
-
 def test_stopping_closes_the_providers_connection(provider, loop):
     async def scenario():
         async with aclosing(llm.stream("openai/words-hold=3", QUESTION)) as stream:
@@ -234,105 +225,3 @@ def test_the_connection_is_used_again_and_a_dead_one_replaced(provider, loop, la
         return open_now
 
     assert loop.run(scenario()) == 1
-
-
-# --- servers with manners of their own ---
-
-
-def said(content: str) -> dict[str, Any]:
-    return {"choices": [{"index": 0, "delta": {"content": content}}]}
-
-
-def finished(reason: str) -> dict[str, Any]:
-    return {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
-
-
-def events(*chunks: dict[str, Any], line: str = "data: {}\n\n") -> bytes:
-    return "".join(line.replace("{}", json.dumps(chunk)) for chunk in chunks).encode()
-
-
-@asynccontextmanager
-async def serving(body: bytes, kind: str = "text/event-stream", then: str = "close") -> AsyncIterator[str]:
-    """A server that answers every request with `body`, and closes or aborts the connection."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        length = "Content-Length: 100000000\r\n" if then == "abort" else ""
-        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{length}Connection: close\r\n\r\n".encode() + body)
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/chat/completions"
-
-
-async def pieces_from(url: str) -> list[Any]:
-    request = lane.Request(url, {}, {"model": "m", "messages": []}, ChatReader)
-    async with aclosing(lane.stream(request, 5.0)) as stream:
-        return [piece async for piece in stream]
-
-
-WHOLE = [said("One"), said(" two"), finished("stop")]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        events(*WHOLE, line="data:{}\n\n") + b"data:[DONE]\n\n",
-        events(*WHOLE, line="data: {}\r\n\r\n") + b"data: [DONE]\r\n\r\n",
-        events(*WHOLE, line="data: {}\n"),
-        events(*WHOLE, line=": a comment\nevent: message\nid: 7\ndata: {}\n\n"),
-        events(*WHOLE).rstrip(b"\n"),
-        events({"choices": []}, *WHOLE) + b"data: [DONE]\n\n" + events(said("after the end")),
-    ],
-)
-def test_the_ways_to_write_an_event_are_all_understood(loop, body):
-    async def scenario():
-        async with serving(body) as url:
-            return await pieces_from(url)
-
-    assert loop.run(scenario()) == [Text("One"), Text(" two"), Finish("stop")]
-
-
-def test_a_character_that_is_cut_in_two_is_put_together_again(loop):
-    async def scenario():
-        async with serving(events(said("\ud83d"), said("\ude00"), finished("stop"))) as url:
-            return await pieces_from(url)
-
-    *halves, finish = loop.run(scenario())
-    assert finish == Finish("stop") and storable("".join(half.text for half in halves)) == ("😀", "")
-
-
-@pytest.mark.parametrize("told", [-1, 10**30, "7", 1.5, None, [], True])
-def test_odd_figures_cost_no_answer(told):
-    figures = money.figures("openai/x", {"prompt_tokens": told, "completion_tokens": 5, "total_tokens": told})
-    assert 0 <= figures["prompt_tokens"] < 2**31 and figures["completion_tokens"] == 5
-    assert 0 < figures["total_tokens"] < 2**31
-
-
-def test_an_answer_that_is_no_stream_is_understood(loop):
-    async def scenario():
-        choice = {"index": 0, "message": {"role": "assistant", "content": "Whole."}, "finish_reason": "stop"}
-        body = json.dumps({"choices": [choice], "usage": {"prompt_tokens": 2, "completion_tokens": 1}}).encode()
-        async with serving(body, "application/json") as url:
-            return await pieces_from(url)
-
-    assert loop.run(scenario()) == [
-        Text("Whole."), RawUsage({"prompt_tokens": 2, "completion_tokens": 1}), Finish("stop")
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'data: {"error": {"message": "no", "code": 429}}\n\n', b"data: 7\n\n", b"data: {\n\n",
-    ],
-)  # fmt: skip
-def test_what_is_no_answer_is_a_providers_error(loop, body):
-    async def scenario():
-        async with serving(body) as url:
-            with pytest.raises(ProviderError) as error:
-                await pieces_from(url)
-            return error.value.status_code
-
-    assert loop.run(scenario()) == (429 if b"429" in body else 502)
