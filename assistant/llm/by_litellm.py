@@ -10,7 +10,7 @@ from typing import Any
 
 from assistant import conf
 from assistant.llm import endings, facts, insides, limits, money
-from assistant.llm.errors import MOST_FIELDS_REFUSED, unsupported_field, without
+from assistant.llm.fields import MOST_FIELDS_REFUSED, unsupported_field, without
 from assistant.llm.library import library
 from assistant.llm.openai_chat import ChatReader
 from assistant.llm.question import Question

@@ -16,9 +16,8 @@ from dataclasses import replace
 
 import aiohttp
 
-from assistant.llm import connection, facts, limits
+from assistant.llm import connection, facts, fields, limits
 from assistant.llm.connection import Request
-from assistant.llm.errors import MOST_FIELDS_REFUSED, unsupported_field, without
 from assistant.llm.framing import Framing
 from assistant.llm.reader import Raw
 from assistant.llm.refusal import ProviderError, error_in
@@ -37,12 +36,13 @@ async def stream(request: Request, silence_seconds: float) -> AsyncGenerator[Raw
     """Sends `request` and yields what comes, as it comes; a Finish only if the provider said why it stopped.
 
     A server that says that it doesn't know a field of the request is asked again without it; one that names a lower limit
-    for the answer with that. Everything that arrived is
-    yielded before an error is raised, if the caller awaits nothing else between two pieces. Closing the iterator, or
-    cancelling the task that reads it, closes the connection at once. Raises ProviderError, WrongSetting;
-    TimeoutError after `silence_seconds` without a byte; aiohttp.ClientError if the connection fails or breaks.
+    for the answer with that. Everything that arrived is yielded before an error is raised, if the caller awaits nothing
+    else between two pieces. Closing the iterator, or cancelling the task that reads it, closes the connection at once.
+    Raises ProviderError, WrongSetting; TimeoutError after `silence_seconds` without a byte; aiohttp.ClientError if the
+    connection fails or breaks.
     """
-    for _ in range(MOST_FIELDS_REFUSED):
+    request = replace(request, body=fields.known(request.url, request.model, request.body))
+    for _ in range(fields.MOST_FIELDS_REFUSED):
         has_said = False
         try:
             async with aclosing(_once(request, silence_seconds)) as pieces:
@@ -67,8 +67,11 @@ def _another(request: Request, error: ProviderError) -> Request | None:
         if limit is not None:
             facts.note_output_limit(request.model, limit)
         return replace(request, body=body)
-    field = unsupported_field(error.status_code, error.body, request.body)
-    return None if field is None else replace(request, body=without(request.body, field, error.body))
+    field = fields.unsupported_field(error.status_code, error.body, request.body)
+    if field is None:
+        return None
+    fields.note(request.url, request.model, field, error.body)
+    return replace(request, body=fields.without(request.body, field, error.body))
 
 
 async def _once(request: Request, silence_seconds: float) -> AsyncGenerator[Raw, None]:

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
+from assistant.llm import fields
 from tests.conformance.playing import Player, playing
+
+
+@pytest.fixture(autouse=True)
+def _new_to_us() -> Iterator[None]:
+    """What one case taught about the server is not known in the next."""
+    fields.forget()
+    yield
+    fields.forget()
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from assistant import patience
+from assistant.llm import fields
 from assistant.models import ChatSession, ToolCall
 from assistant.tools import Service
 from assistant.wire import message_json
@@ -135,3 +136,15 @@ def test_a_wrong_setting_is_named_for_operators_alone(answered, monkeypatch, ses
     answer = answered(WORDS)
     assert "OPENAI_API_KEY" in answer.error_note and "OPENAI_API_KEY" not in answer.error_detail
     assert "administrator" in answer.error_detail and "again" not in answer.error_detail
+
+
+def test_a_field_that_a_server_refuses_is_left_out_of_later_questions_for_a_while(answered, player, monkeypatch):
+    refusal = as_json(error("Unrecognized request argument supplied: stream_options"), status=400)
+    assert answered(refusal, WORDS).status == "success"
+    assert ["stream_options" in request.body for request in player.requests] == [True, False]
+    assert answered(WORDS).status == "success"
+    assert ["stream_options" in request.body for request in player.requests] == [False]
+    monkeypatch.setattr(fields, "KNOWN_SECONDS", -1.0)
+    sent = {"model": "m", "stream_options": {}}
+    fields.note("http://old", "m", "stream_options", "unknown")
+    assert fields.known("http://old", "m", sent) == sent

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from assistant.llm import errors
+from assistant.llm import errors, fields
 from assistant.llm.said import said_in
 
 DATA = json.loads((Path(__file__).parent / "wordings.json").read_text())
@@ -61,7 +61,7 @@ FIELDS = (
 
 @rows("refused_fields", "status", "body", "field")
 def test_the_field_that_a_server_refuses_is_named(status, body, field):
-    assert errors.unsupported_field(status, body, FIELDS) == field
+    assert fields.unsupported_field(status, body, FIELDS) == field
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,14 @@ def test_the_field_that_a_server_refuses_is_named(status, body, field):
     ],
 )
 def test_an_error_about_something_else_names_no_field(status, body):
-    assert errors.unsupported_field(status, body, FIELDS) is None
+    assert fields.unsupported_field(status, body, FIELDS) is None
 
 
 def test_a_field_that_has_another_name_there_is_sent_by_that_name():
     body = {"model": "m", "max_tokens": 5}
     refusal = openai("Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead.")
-    assert errors.without(body, "max_tokens", refusal) == {"model": "m", "max_completion_tokens": 5}
-    assert errors.without(body, "max_tokens", openai("Unknown parameter: 'max_tokens'")) == {"model": "m"}
+    assert fields.without(body, "max_tokens", refusal) == {"model": "m", "max_completion_tokens": 5}
+    assert fields.without(body, "max_tokens", openai("Unknown parameter: 'max_tokens'")) == {"model": "m"}
 
 
 # --- the forms of errors ---
