@@ -6,6 +6,8 @@ import pytest
 
 from assistant import llm
 from assistant.llm import money
+from assistant.llm.reader import RawUsage
+from assistant.pieces import Finish, Text, Usage
 
 # litellm trips over its own libraries' warnings, which are errors in these tests.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -177,6 +179,26 @@ def test_a_call_that_was_cut_off_costs_what_was_read_and_what_came():
         CLAUDE, {"input_tokens": 1_000, "cache_read_input_tokens": 10_000, "output_tokens": 100}
     )
     assert llm.extended(CLAUDE, found, 7) == found, "what the provider has told is no less for that"
+
+
+def test_figures_that_come_with_every_piece_are_counted_at_the_beginning_and_at_the_end(monkeypatch):
+    counted = []
+    monkeypatch.setattr(money, "figures", lambda model, usage: counted.append(usage) or dict(usage))
+    counting = money.Counting(MINI)
+    raw = [piece for n in range(1, 100) for piece in (Text("x"), RawUsage({"eval_count": n}))]
+    told = [piece for one in [*raw, Finish("stop")] for piece in counting.counted(one)]
+    assert [piece.figures["eval_count"] for piece in told if isinstance(piece, Usage)] == [1, 99] and len(
+        counted
+    ) == 2
+    assert len(told) == 99 + 2 + 1 and told[-1] == Finish("stop") and list(counting.rest()) == []
+
+
+def test_figures_that_were_held_back_come_before_the_error():
+    counting = money.Counting(MINI)
+    for n in (1, 2):
+        list(counting.counted(RawUsage({"prompt_tokens": 10, "completion_tokens": n})))
+    (last,) = counting.rest()
+    assert last.figures["completion_tokens"] == 2
 
 
 # --- prices ---

@@ -19,7 +19,7 @@ from assistant.llm.errors import translated
 from assistant.llm.facts import count, keys_of, learn, limit, note_output_limit, output_limit, sees
 from assistant.llm.money import cost, extended, is_priced
 from assistant.llm.question import Question
-from assistant.llm.reader import RawUsage
+from assistant.llm.reader import Raw
 from assistant.llm.tokens import BYTES_PER_TOKEN, weight
 from assistant.llm.warming import preload
 from assistant.pieces import Finish, Kept, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall, Usage
@@ -50,7 +50,7 @@ async def stream(
     once. Raises ModelError, nothing else.
     """
     await learn(model)
-    cleaning = Cleaning()
+    cleaning, counting = Cleaning(), money.Counting(model)
     if not dialect.may_think(model, messages):
         parameters = dialect.without_thinking(parameters)
     lines = dialect.adapted(model, messages, sees=sees(model))
@@ -61,16 +61,19 @@ async def stream(
         request = await _request_of(question) if conf.get("ASSISTANT_FAST_LANE") else None
         if request is None:
             requests.check_settings(model)
-        source = _by_lane(model, request) if request else _by_litellm(question)
+        source = lane.stream(request, conf.get("ASSISTANT_TIMEOUT")) if request else _by_litellm(question)
         async with aclosing(source) as pieces:
-            async for piece in pieces:
-                for whole in cleaning.cleaned(piece):
-                    yield whole
-        for whole in cleaning.rest():
-            yield whole
+            async for raw in pieces:
+                for piece in counting.counted(raw):
+                    for whole in cleaning.cleaned(piece):
+                        yield whole
+        for piece in (*counting.rest(), *cleaning.rest()):
+            yield piece
     except (asyncio.CancelledError, GeneratorExit, ModelError):
         raise
     except Exception as error:
+        for piece in counting.rest():
+            yield piece
         raise translated(error) from error
 
 
@@ -81,16 +84,7 @@ async def _request_of(question: Question) -> lane.Request | None:
     return requests.request_of(question)
 
 
-async def _by_lane(model: str, request: lane.Request) -> AsyncGenerator[Piece, None]:
-    async with aclosing(lane.stream(request, conf.get("ASSISTANT_TIMEOUT"))) as pieces:
-        async for piece in pieces:
-            if not isinstance(piece, RawUsage):
-                yield piece
-            elif figures := money.figures(model, piece.figures):
-                yield Usage(figures)
-
-
-def _by_litellm(question: Question) -> AsyncGenerator[Piece, None]:
+def _by_litellm(question: Question) -> AsyncGenerator[Raw, None]:
     return aside.streamed(_provider(question.model), lambda: by_litellm.stream(question))
 
 

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from typing import TypeVar
 
 from assistant.llm.question import Question
-from assistant.pieces import Piece
+from assistant.llm.reader import Raw
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ _places: dict[str, asyncio.AbstractEventLoop] = {}
 _lock = threading.Lock()
 
 
-async def streamed(provider: str, source: Callable[[], AsyncGenerator[Piece, None]]) -> AsyncGenerator[Piece, None]:
+async def streamed(provider: str, source: Callable[[], AsyncGenerator[Raw, None]]) -> AsyncGenerator[Raw, None]:
     """The pieces of `source()`, which is read in `provider`'s place. Raises what it raises.
 
     Closing the iterator, or cancelling the task that reads it, closes the source at once, and waits a moment for it.
@@ -55,8 +55,8 @@ async def called(provider: str, work: Callable[[Question], T], question: Questio
 class _Reading:
     """One stream in another thread's loop, as seen from the running one."""
 
-    def __init__(self, place: asyncio.AbstractEventLoop, source: Callable[[], AsyncGenerator[Piece, None]]) -> None:
-        self.coming: asyncio.Queue[Piece | Exception | None] = asyncio.Queue()  # None: that was all
+    def __init__(self, place: asyncio.AbstractEventLoop, source: Callable[[], AsyncGenerator[Raw, None]]) -> None:
+        self.coming: asyncio.Queue[Raw | Exception | None] = asyncio.Queue()  # None: that was all
         self._home, self._place, self._source = asyncio.get_running_loop(), place, source
         self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None  # the place's

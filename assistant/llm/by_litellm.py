@@ -9,20 +9,19 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from assistant import conf
-from assistant.llm import endings, facts, insides, limits, money
+from assistant.llm import endings, facts, insides, limits
 from assistant.llm.fields import MOST_FIELDS_REFUSED, unsupported_field, without
 from assistant.llm.library import library
 from assistant.llm.openai_chat import ChatReader
 from assistant.llm.question import Question
-from assistant.llm.reader import Raw, RawUsage
-from assistant.pieces import Piece, Usage
+from assistant.llm.reader import Raw
 
 logger = logging.getLogger(__name__)
 
 LOOP_SHARE_SECONDS = 0.005
 
 
-async def stream(question: Question) -> AsyncGenerator[Piece, None]:
+async def stream(question: Question) -> AsyncGenerator[Raw, None]:
     """Asks by litellm, whose chunks are in OpenAI's form, and are read as such."""
     reader = ChatReader()
     yielded_at = time.monotonic()
@@ -31,16 +30,14 @@ async def stream(question: Question) -> AsyncGenerator[Piece, None]:
     try:
         async for chunk in response:
             for piece in reader.event("", _without_reason(chunk.model_dump(exclude_none=True))):
-                if counted := _counted(question.model, piece):
-                    yield counted
+                yield piece
             if time.monotonic() - yielded_at > LOOP_SHARE_SECONDS:
                 # Chunks that are already here are read without ever waiting: a fast model would starve the others.
                 await asyncio.sleep(0)
                 yielded_at = time.monotonic()
         reader.end_said(reasons.last)
         for piece in reader.end():
-            if counted := _counted(question.model, piece):
-                yield counted
+            yield piece
     finally:
         # Without this the provider goes on sending until the garbage collector comes by, which may be never.
         await _close(response)
@@ -77,13 +74,6 @@ async def _asked(question: Question, fields: dict[str, Any]) -> Any:
         max_retries=0,  # by default it sends a request up to three times; retrying is ours
         drop_params=True,
     )
-
-
-def _counted(model: str, piece: Raw) -> Piece | None:
-    if not isinstance(piece, RawUsage):
-        return piece
-    figures = money.figures(model, piece.figures)
-    return Usage(figures) if figures else None
 
 
 def _without_reason(chunk: dict[str, Any]) -> dict[str, Any]:

@@ -44,14 +44,15 @@ def fitting(
     model: str, lines: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """`parameters` (by litellm's names) with a limit where `model` wants one, and none that its provider has refused."""
-    known = facts.output_limit(model)
     if own := parameters.get("max_completion_tokens") or parameters.get("max_tokens"):
         named = facts.named_output_limit(model)
         if named is None or own <= named:
             return parameters
         return {name: min(value, named) if name in _NAMES else value for name, value in parameters.items()}
     provider = model.partition("/")[0]
-    if known is None or provider not in _WANTING or not (provider == "anthropic" or "claude" in model):
+    if provider not in _WANTING or not (provider == "anthropic" or "claude" in model):
+        return parameters
+    if (known := facts.output_limit(model)) is None:
         return parameters
     reads = facts.limit(model)
     room = known if reads is None else reads - round(_ROOM * weight([*lines, *tools])) // BYTES_PER_TOKEN

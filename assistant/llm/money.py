@@ -6,16 +6,20 @@ one's own machine; litellm's list. Otherwise nobody knows it, and it is None, wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 from assistant import catalogue, conf
 from assistant.llm import facts, insides, shown
+from assistant.llm.reader import Raw, RawUsage
 from assistant.llm.tokens import Tokens
+from assistant.pieces import Finish, Piece, Usage
 
 MOST_TOKENS = 2**31 - 1  # what a column holds
+COUNT_SECONDS = 1.0
 MOST_DOLLARS = 10**7  # for one call; what is above is no price
 _TICKS_PER_DOLLAR = 10**10  # xAI's unit (its documentation, "Cost tracking")
 
@@ -120,6 +124,33 @@ def is_priced(model: str) -> bool:
         or _provider(model) in _TELLING_PROVIDERS
         or _is_listed(model)
     )
+
+
+class Counting:
+    """Of one request: its figures as they are passed on.
+
+    The first ones at once, for the line may break; later ones once a second and at the end: some providers tell them with
+    every piece, and to count them takes longer than to read it.
+    """
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._held: RawUsage | None = None
+        self._told_at = float("-inf")
+
+    def counted(self, piece: Raw) -> Iterable[Piece]:
+        if isinstance(piece, RawUsage):
+            self._held = piece
+            return self.rest() if time.monotonic() - self._told_at >= COUNT_SECONDS else ()
+        return (*self.rest(), piece) if isinstance(piece, Finish) else (piece,)
+
+    def rest(self) -> Iterable[Piece]:
+        held, self._held = self._held, None
+        found = held and figures(self._model, held.figures)
+        if not found:
+            return ()
+        self._told_at = time.monotonic()
+        return (Usage(found),)
 
 
 # --- figures ---
