@@ -19,8 +19,8 @@ from assistant.models.message import Claim
 from assistant.patience import Source
 from assistant.pieces import ModelError, Text
 from assistant.storable import clean
+from assistant.window import NEAR
 
-NEAR = 0.85  # of the model's limit: an answer needs room too
 FIRST_SHARE, SECOND_SHARE = 0.5, 0.9  # of the older text, by the number of the try
 DEEPEST = 4  # halvings of a part that is itself too long for the model
 MOST_TOKENS, USUAL_TOKENS, TOKENS_SHARE = 8_000, 2_000, 8  # of a summary, with thoughts; of the limit a part

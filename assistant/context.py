@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BooleanField, Model, Prefetch, Q, prefetch_related_objects
+from django.db.models import BooleanField, Model
 from django.db.models.expressions import RawSQL
 
 from assistant import attached, conf, llm
@@ -20,6 +20,7 @@ from assistant.models.participant import display_name
 from assistant.models.session import Replies
 from assistant.models.summary import Summary
 from assistant.tools import registry
+from assistant.window import Reading, Window
 
 SEVERAL_PEOPLE = (
     "Several people talk with you here. Each of their messages begins with the name of its author and a colon, which "
@@ -28,6 +29,9 @@ SEVERAL_PEOPLE = (
 ONLY_WHEN_MENTIONED = "They also talk among themselves: you answer only the messages that mention you with an @."
 
 YOURS = "[No word of a person’s: the images that you have made in your answer.]"
+LEFT_OUT = (
+    "Of what was said here only the newest follows; what was said before is left out, for there was too much of it."
+)
 SUMMARISED = "What was said here before the messages below is summarised, because it was too long to be sent:"
 
 
@@ -42,14 +46,7 @@ class Prompt:
     user_context: Mapping[str, Any] = field(default_factory=dict)  # what the project says of them
     continuations: int = 0  # how often this answer went on in a fresh job
     unread: Sequence[StoredFile] = ()  # files that have to be read before it says what is in them
-
-
-# What is read of a message to tell it: not its HTML, which is longer than its text, and no more columns than needed, for
-# the first word waits until Django has written and read each of them.
-_TOLD = (
-    "session", "author", "role", "status", "position", "content", "reply_to", "taken_by", "taken_round", "rounds",
-    "pictures",
-)  # fmt: skip
+    is_cut: bool = False  # older messages are left out, for which no summary stands
 
 
 def _any_of_session(model: type[Model]) -> RawSQL:
@@ -68,11 +65,15 @@ _ASKED = (
 
 
 def quick_prompt_for(claim: Claim) -> Prompt | None:
-    """As `prompt_for`, or None where it takes more than a few queries: files are read, or the project is asked."""
+    """As `prompt_for`, or None where it takes more than a few queries: files, a long history, the project is asked."""
     if conf.get("ASSISTANT_USER_CONTEXT"):
         return None
     answer = _answer_of(claim)
-    return None if answer is None or answer.has_files else _prompt(answer)
+    if answer is None or answer.has_files:
+        return None
+    reading = _reading(answer)
+    window = reading.quick_window()
+    return None if window is None else _prompt(answer, reading, window)
 
 
 def prompt_for(claim: Claim, longest_result: int | None = None) -> Prompt | None:
@@ -80,12 +81,16 @@ def prompt_for(claim: Claim, longest_result: int | None = None) -> Prompt | None
 
     Each question before it with what joined it while it was answered and the newest answer that has text; then the
     question that it answers, and the rounds of tool calls that are done. Where several people have spoken, each question
-    begins with its author's name. Where older messages have been summarised, the summary stands for them.
+    begins with its author's name. Where older messages have been summarised, the summary stands for them. Where there is
+    more than the model can be told (see `assistant.window`), the oldest is left out.
 
     `longest_result`: characters of a tool's result that the model is told, where the whole would be too long for it.
     """
     answer = _answer_of(claim)
-    return None if answer is None else _prompt(answer, longest_result)
+    if answer is None:
+        return None
+    reading = _reading(answer, longest_result)
+    return _prompt(answer, reading, reading.window())
 
 
 def _answer_of(claim: Claim) -> Any:
@@ -93,20 +98,21 @@ def _answer_of(claim: Claim) -> Any:
     return one(held.annotate(has_files=_ANY_FILE, has_summary=_ANY_SUMMARY))
 
 
-def _prompt(answer: Any, longest_result: int | None = None) -> Prompt:
+def _reading(answer: Any, longest_result: int | None = None) -> Reading:
     summary = Summary.before(answer.session, answer.reply_to.position) if answer.has_summary else None
-    messages = history_before(answer, summary)
-    # Most answers have no calls, and the first word waits for each query.
-    prefetch_related_objects([m for m in (*messages, answer) if m.rounds], "tool_calls", "provider_states")
+    return Reading(answer, summary, answer.has_files, longest_result)
+
+
+def _prompt(answer: Any, reading: Reading, window: Window) -> Prompt:
+    summary, messages = reading.summary, window.messages
     files, unread = _files_of([*messages, answer], answer.model) if answer.has_files else ({}, [])
-    is_named = _speakers(answer, messages, summary) > 1
+    is_named = _is_shared(answer, messages, is_all=summary is None and not window.is_cut)
     services = tuple(answer.session.services)
     asker = answer.reply_to.author
     user_context = registry.user_context(asker, answer.session)
-    lines = _lines(
-        [*messages, answer], files, named=is_named, with_calls=bool(services), longest_result=longest_result
-    )
-    system = _system(answer, user_context, summary, is_named=is_named)
+    longest = reading.longest_result
+    lines = _lines([*messages, answer], files, named=is_named, with_calls=bool(services), longest_result=longest)
+    system = _system(answer, user_context, summary, is_named=is_named, is_cut=window.is_cut)
     prompt: list[ChatMessage] = [{"role": "system", "content": system}] if system else []
     return Prompt(
         answer.model,
@@ -118,42 +124,26 @@ def _prompt(answer: Any, longest_result: int | None = None) -> Prompt:
         user_context,
         answer.continuations,
         unread,
+        window.is_cut,
     )
 
 
 def _files_of(messages: list[Message], model: str) -> tuple[dict[Any, Any], list[StoredFile]]:
-    """What `model` is given of the files in `messages`, as `attached.parts_of` has it; and those to be read before."""
-    owners = [m for m in messages if not m.is_answer or m.pictures]
-    calls = [call for m in messages if m.rounds for call in m.tool_calls.all() if call.image_count]
-    prefetch_related_objects(owners, Prefetch("attachments", Attachment.objects.with_texts()))
-    prefetch_related_objects(calls, Prefetch("images", Attachment.objects.with_texts()))
+    """What `model` is given of the files in `messages`, as `attached.parts_of` has it; and those to be read before.
+
+    They come with their files, as `assistant.window` reads them.
+    """
     sees = attached.has_images(messages) and llm.sees(model)
     return attached.parts_of(messages, sees=sees), attached.unread(messages)
 
 
-def history_before(answer: Message, summary: Summary | None) -> list[Message]:
-    """What was said up to the question that `answer` answers and with it, in order, of several answers the newest.
-
-    Without what `summary` stands for.
-    """
-    question = answer.reply_to
-    assert question is not None
-    relevant = Q(position__lte=question.position) | Q(taken_by__reply_to=question)
-    if summary is not None:
-        until = summary.until_position
-        relevant &= Q(taken_by=None, position__gt=until) | Q(taken_by__position__gt=until)
-    before = answer.session.messages.filter(relevant).select_related("author").only(*_TOLD)
-    said = before.filter(status__in=(Status.SUCCESS, Status.ERROR, Status.CANCELLED)).current()
-    kept = [m for m in said if m.is_answer or m.status == Status.SUCCESS]
-    return _newest_answers(_in_order(kept, answer))
-
-
-def _speakers(answer: Message, messages: list[Message], summary: Summary | None) -> int:
-    """How many people have spoken, in what is summarised too."""
-    if summary is None:
-        return len({m.author_id for m in messages if not m.is_answer})
-    asked = answer.session.messages.filter(role=Author.USER, status=Status.SUCCESS)
-    return asked.order_by().values("author").distinct().count()
+def _is_shared(answer: Message, messages: list[Message], *, is_all: bool) -> bool:
+    """Whether several people have spoken, in what is not told as well."""
+    if len({m.author_id for m in messages if not m.is_answer}) > 1:
+        return True
+    assert answer.reply_to is not None
+    said = answer.session.messages.filter(role=Author.USER, status=Status.SUCCESS)
+    return not is_all and said.exclude(author=answer.reply_to.author_id).exists()
 
 
 def spoken(message: Message) -> str:
@@ -198,7 +188,9 @@ def _lines(
     return lines
 
 
-def _system(answer: Message, user_context: Mapping[str, Any], summary: Summary | None, *, is_named: bool) -> str:
+def _system(
+    answer: Message, user_context: Mapping[str, Any], summary: Summary | None, *, is_named: bool, is_cut: bool
+) -> str:
     """One system message, for some providers take only one: the installation's, the session's, who is speaking."""
     parts = [
         conf.get("ASSISTANT_SYSTEM_PROMPT"),
@@ -207,25 +199,9 @@ def _system(answer: Message, user_context: Mapping[str, Any], summary: Summary |
         ONLY_WHEN_MENTIONED if is_named and answer.session.replies == Replies.MENTION else "",
         str(user_context.get("about", "")),
         f"{SUMMARISED}\n\n{summary.content}" if summary else "",
+        LEFT_OUT if is_cut else "",
     ]
     return "\n\n".join(part for part in parts if part)
-
-
-def _in_order(messages: list[Message], answer: Message) -> list[Message]:
-    """By position, but what an answer took along stands between that answer and its question."""
-    taken_at = {m.pk: m.position for m in [*messages, answer] if m.is_answer}
-
-    def place(message: Message) -> tuple[float, int, Any]:
-        taken = taken_at.get(message.taken_by_id) if message.taken_by_id else None
-        return (message.position if taken is None else taken - 0.5, message.position, message.pk)
-
-    return sorted(messages, key=place)
-
-
-def _newest_answers(messages: list[Message]) -> list[Message]:
-    """Drops answers without text and pictures, and of several answers to one question all but the newest."""
-    answered = {m.reply_to_id: m.pk for m in messages if m.is_answer and (m.pictures or not is_blank(m.content))}
-    return [m for m in messages if not m.is_answer or answered.get(m.reply_to_id) == m.pk]
 
 
 def _line(message: Message, files: Mapping[Any, Any], *, named: bool) -> ChatMessage:

@@ -35,6 +35,7 @@ class Inquiry:
         self._claim, self._database, self._show = claim, database, show
         self._patience: Patience | None = None
         self._user_id: int | None = None
+        self._has_caught_up = False
 
     @property
     def asked(self) -> Asked | None:
@@ -54,11 +55,15 @@ class Inquiry:
     ) -> AsyncGenerator[Piece, None]:
         """What a model answers to `prompt`. Raises ModelError.
 
-        Where the prompt is too long, older history is summarised first, or after the refusal, at most twice.
+        Where the prompt is too long, older history is summarised first, or after the refusal, at most twice; so it is where
+        the prompt leaves some out.
         """
         if self._patience is None:
             self._patience = Patience(prompt.model, self._ask_once)
         self._user_id = prompt.user_id
+        if prompt.is_cut and not self._has_caught_up:
+            self._has_caught_up = True  # once in a turn, whatever comes of it
+            prompt = await self._caught_up(prompt)
         if await compaction.is_near_limit(self._patience.model, prompt.messages):
             prompt = await self._shorter(prompt, 0) or prompt
         for tries in (0, 1, 2):
@@ -95,21 +100,26 @@ class Inquiry:
 
     async def _shorter(self, prompt: context.Prompt, tries: int) -> context.Prompt | None:
         """A prompt that says the same in fewer words, or None if there is nothing to leave out."""
-        assert self._patience is not None
-        await self._show(SUMMARISING)
-        share = (compaction.FIRST_SHARE, compaction.SECOND_SHARE)[tries]
-        try:
-            is_shorter = await compaction.compact(
-                self._claim, self._patience.model, self._ask_once, self._database, share
-            )
-        except ModelError as error:  # then the answer fails with what the provider said of the whole
-            logger.warning("No summary for answer %s: %s", self._claim.message_id, redacted(error.raw))
-            is_shorter = False
+        is_shorter = await self._has_summarised((compaction.FIRST_SHARE, compaction.SECOND_SHARE)[tries])
         if any(message["role"] == "tool" for message in prompt.messages):
             is_shorter = True
             self.longest_result = SHORT_RESULTS[tries]
-        if not is_shorter:
-            return None
+        return await self._prompt_anew() if is_shorter else None
+
+    async def _caught_up(self, prompt: context.Prompt) -> context.Prompt:
+        """A prompt that leaves nothing out for which no summary stands, if there can be one."""
+        return (await self._has_summarised(compaction.FIRST_SHARE) and await self._prompt_anew()) or prompt
+
+    async def _has_summarised(self, share: float) -> bool:
+        assert self._patience is not None
+        await self._show(SUMMARISING)
+        try:
+            return await compaction.compact(self._claim, self._patience.model, self._ask_once, self._database, share)
+        except ModelError as error:  # then the answer fails with what the provider says of the whole, or does without
+            logger.warning("No summary for answer %s: %s", self._claim.message_id, redacted(error.raw))
+            return False
+
+    async def _prompt_anew(self) -> context.Prompt | None:
         return await self._database.call(context.prompt_for, self._claim, self.longest_result)
 
     def _ask_once(
