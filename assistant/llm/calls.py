@@ -90,7 +90,7 @@ class Fragments:
             for arguments in _apart(_plain(call.arguments)):
                 id_ = call.id if call.id and call.id not in ids else f"call_{uuid.uuid4().hex[:24]}"
                 ids.add(id_)
-                found.append(ToolCall(id_, call.name, arguments, call.extra))
+                found.append(ToolCall(id_, call.name.strip(), arguments, call.extra))
         return found
 
 

@@ -21,6 +21,7 @@ from assistant.llm.settings import WrongSetting, check_address
 
 _KEPT_OPEN_SECONDS = 60.0
 _MOST_REDIRECTS = 5
+_LONGEST_HEADER = 64 * 1024  # what stands before a provider writes its policies into headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,8 @@ def _session() -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_OPEN_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
             trace_configs=[_noting_reuse()],
         )
         _sessions[loop] = session

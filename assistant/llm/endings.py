@@ -34,6 +34,15 @@ _WORDS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 _BY_WORD = {word: ending for ending, words in _WORDS.items() for word in words}
 
+# Of a word that isn't among them, in this order.
+_BY_PART = (
+    ("error", ERROR), ("fail", ERROR), ("abort", ERROR), ("exception", ERROR), ("unavailable", ERROR),
+    ("context", CONTEXT_LENGTH),
+    ("filter", CONTENT_FILTER), ("safety", CONTENT_FILTER), ("moderat", CONTENT_FILTER), ("sensitive", CONTENT_FILTER),
+    ("blocked", CONTENT_FILTER), ("refus", REFUSAL), ("length", LENGTH), ("max_", LENGTH), ("limit", LENGTH),
+    ("timeout", LENGTH), ("budget", LENGTH),
+)  # fmt: skip
+
 
 def ending(said: object) -> str | None:
     """What a provider's word for the end means; None: it said none. A word that nobody knows is `other`."""
@@ -44,4 +53,4 @@ def ending(said: object) -> str | None:
         return None
     if word in ("null", "none", "finish_reason_unspecified", "incomplete"):
         return None if word in ("null", "none") else OTHER
-    return _BY_WORD.get(word, OTHER)
+    return _BY_WORD.get(word) or next((ending for part, ending in _BY_PART if part in word), OTHER)

@@ -21,7 +21,8 @@ from assistant.llm.refusal import ProviderError
 LONGEST_EVENT_BYTES = 16 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_WORDS = 20_000
-_SIGNS_OF_LIFE = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
+SIGNS_OF_LIFE = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
+_PINGS = frozenset(name.encode() for name in SIGNS_OF_LIFE)
 _FIELDS = (b"event", b"id", b"retry")
 
 Event = tuple[str, Any]  # the name in `event:`, or ""; the JSON value, or DONE
@@ -108,11 +109,15 @@ class Framing:
 
     def _data_line(self, data: bytes) -> Iterator[Event]:
         """An event's end is a blank line; many servers leave it out, so what is whole by itself is one event."""
+        while data.startswith(b"data:"):  # written by one proxy and again by the next
+            data = data[5:].lstrip()
         if self._data:
             self._held(self._data, data)
-        elif data == b"[DONE]":
+        elif data.strip(b'"').upper() == b"[DONE]":
             self.has_begun = True
             yield self._name, DONE
+        elif data.strip(b"[]").lower() in _PINGS:
+            return
         elif (value := _loaded(data, self._charset)) is not None:
             yield from self._values(value)
         elif data and data != b"null":
@@ -122,7 +127,7 @@ class Framing:
         name, self._name = self._name, ""
         lines, self._data = self._data, []
         self._lines_bytes -= sum(map(len, lines)) + len(lines)
-        if not lines or name in _SIGNS_OF_LIFE:
+        if not lines or name in SIGNS_OF_LIFE:
             return
         data = b"\n".join(lines)
         if (value := _loaded(data, self._charset)) is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from assistant.llm import endings
 from assistant.llm.calls import Fragments
-from assistant.llm.framing import DONE
+from assistant.llm.framing import DONE, SIGNS_OF_LIFE
 from assistant.llm.reader import Raw, RawUsage, listed, picture
 from assistant.llm.refusal import ProviderError, error_in, is_error
 from assistant.llm.thinking import Unthinking
@@ -24,9 +24,11 @@ class ChatReader:
         self.is_done = False
         self._ending: str | None = None
         self._said: object = None
-        self._choice: Any = None  # the index of the one choice that is read
+        self._choice: Any = _NONE  # the index of the one choice that is read
         self._has_refused = False
         self._has_streamed = False
+        self._is_reason_proof = True  # no server that gives one with each chunk
+        self._other: Any = None  # the first thing that is no chunk of an answer
         self._calls = Fragments()
         self._tags = Unthinking()
         self._thoughts: list[str] = []
@@ -38,7 +40,7 @@ class ChatReader:
 
     @property
     def is_finished(self) -> bool:
-        return self._ending is not None
+        return self._ending is not None and self._is_reason_proof
 
     def event(self, name: str, value: Any) -> Iterator[Raw]:
         if self.is_done:
@@ -58,6 +60,8 @@ class ChatReader:
         if self._ending == endings.ERROR:
             raise ProviderError(f"the provider ended the answer with {self._said!r}", 502)
         if self._ending is None:
+            if self._other is not None and self._choice is _NONE:
+                raise ProviderError(f"this is no answer of a model: {str(self._other)[:500]}", 502, self._other)
             return
         yield from self._calls.whole()
         if kept := self._kept():
@@ -70,26 +74,34 @@ class ChatReader:
             self._ending, self._said = found, reason
 
     def _chunk(self, chunk: Mapping[str, Any]) -> Iterator[Raw]:
-        for choice in listed(chunk.get("choices")):
+        for choice in _choices(chunk.get("choices")):
             if isinstance(choice, Mapping) and self._is_ours(choice.get("index")):
                 yield from self._of_choice(choice)
+        if "choices" not in chunk and "usage" not in chunk and chunk.get("type") not in SIGNS_OF_LIFE:
+            self._other = self._other or chunk
         if isinstance(usage := chunk.get("usage") or _groq(chunk), Mapping):
             yield RawUsage(usage)
         self._note_sources(chunk.get("citations"), chunk.get("search_results"))
 
     def _is_ours(self, index: Any) -> bool:
-        if self._choice is None:
+        index = int(index) if isinstance(index, str) and index.isdecimal() else index
+        if self._choice in (_NONE, None):
             self._choice = index
         return index is None or index == self._choice
 
     def _of_choice(self, choice: Mapping[str, Any]) -> Iterator[Raw]:
         delta, message = choice.get("delta"), choice.get("message")
-        if isinstance(delta, Mapping) and delta:
+        pieces = self._delta(delta) if isinstance(delta, Mapping) else self._content(delta)
+        for piece in pieces:
             self._has_streamed = True
-            yield from self._delta(delta)
-        elif isinstance(message, Mapping) and not self._has_streamed:  # no stream; or what was streamed, once more
-            yield from self._delta(message)
-        elif isinstance(text := choice.get("text"), str):  # the older completions' protocol
+            self._is_reason_proof = self._is_reason_proof and self._ending is None
+            yield piece
+        if isinstance(message, Mapping):  # no stream; or what was streamed, once more
+            if not self._has_streamed and not self._calls:
+                yield from self._delta(message)
+            elif not self._calls:
+                self._add_all(message.get("tool_calls"))
+        elif not delta and isinstance(text := choice.get("text"), str):  # the older completions' protocol
             yield from self._tags.split(text)
         self.end_said(choice.get("finish_reason"))
         if isinstance(usage := choice.get("usage"), Mapping):  # Moonshot's place for it
@@ -107,11 +119,7 @@ class ChatReader:
         if isinstance(fields := delta.get("provider_specific_fields"), Mapping):
             self._signatures += listed(fields.get("thought_signatures"))
             self._note_sources([fields.get("citation")])  # Anthropic's, as litellm tells them
-        fragments = delta.get("tool_calls")
-        fragments = [fragments] if isinstance(fragments, Mapping) else listed(fragments)
-        for number, fragment in enumerate(fragments):
-            if isinstance(fragment, Mapping):
-                self._add(number if len(fragments) > 1 else None, fragment)
+        self._add_all(delta.get("tool_calls"))
         if isinstance(call := delta.get("function_call"), Mapping):  # before there were tools
             self._calls.add(0, None, call.get("name"), call.get("arguments"))
 
@@ -160,6 +168,12 @@ class ChatReader:
             if found := picture(inner.get("url") if isinstance(inner, Mapping) else inner):
                 yield found
 
+    def _add_all(self, fragments: Any) -> None:
+        fragments = [fragments] if isinstance(fragments, Mapping) else listed(fragments)
+        for number, fragment in enumerate(fragments):
+            if isinstance(fragment, Mapping):
+                self._add(number if len(fragments) > 1 else None, fragment)
+
     def _add(self, number: int | None, fragment: Mapping[str, Any]) -> None:
         function = fragment.get("function")
         function = function if isinstance(function, Mapping) else fragment
@@ -167,7 +181,8 @@ class ChatReader:
         index = fragment.get("index")
         if index is None and not fragment.get("id") and not function.get("name"):
             index = number
-        self._calls.add(index, fragment.get("id"), function.get("name"), function.get("arguments"), extra)
+        arguments = next((function[name] for name in _ARGUMENTS_IN if name in function), None)
+        self._calls.add(index, fragment.get("id"), function.get("name"), arguments, extra)
 
     def _note_sources(self, *lists: Any) -> None:
         """Annotations (OpenAI, OpenRouter), citations (Perplexity, xAI) and search results, each address once."""
@@ -191,6 +206,17 @@ class ChatReader:
         if self._thoughts_in:
             kept[self._thoughts_in] = "".join(self._thoughts)
         return kept
+
+
+_NONE = object()
+_ARGUMENTS_IN = ("arguments", "parameters", "input")
+
+
+def _choices(value: Any) -> Sequence[Any]:
+    """Some send the one choice without its list, some an object by index."""
+    if isinstance(value, Mapping):
+        return [value] if "delta" in value or "message" in value else list(value.values())
+    return listed(value)
 
 
 def _groq(chunk: Mapping[str, Any]) -> Any:

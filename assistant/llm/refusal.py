@@ -26,7 +26,7 @@ class ProviderError(Exception):
 
 # What an answer's parts have in one protocol or another: what has one of them and a "message" is no error.
 _PARTS = ("choices", "candidates", "content", "usage", "usageMetadata", "done", "promptFeedback", "response", "delta")
-_ERRORS = ("errors", "detail", "message", "msg", "error_message", "error_msg", "error_code", "error_type")
+_ERRORS = ("errors", "detail", "message", "msg", "Message", "error_message", "error_msg", "error_code", "error_type")
 
 
 def is_error(value: Any) -> bool:
@@ -39,6 +39,8 @@ def is_error(value: Any) -> bool:
         return True  # MiniMax, with status 200
     if any(value.get(name) is not None for name in _PARTS):
         return False
+    if value.get("success") is False:
+        return True
     return any(isinstance(value.get(name), str | list | int) and value[name] for name in _ERRORS)
 
 

@@ -18,7 +18,8 @@ CODES: dict[str, frozenset[str]] = {
             "contextlengthexceeded", "contextwindowexceeded", "contextwindowexceedederror", "contextlimitexceeded",
             "modelcontextwindowexceeded", "contextoverflow", "maxcontextlengthexceeded", "exceedcontextsizeerror",
             "inputtoolong", "prompttoolong", "requesttoolarge", "stringabovemaxlength", "inputtokenlimitexceeded",
-            "tokenlimitexceeded", "contextlengtherror", "zhipu1261",
+            "tokenlimitexceeded", "contextlengtherror", "tokenslimitreached",
+            "modelmaxprompttokensexceeded", "zhipu1261",
         }
     ),
     "out_of_credit": frozenset(
@@ -133,8 +134,12 @@ OVERFLOW = _any(
     r"too many (?:input |prompt )?tokens(?!\s*per)",  # Cohere, Bedrock
     r"total number of tokens[^.]{0,80}(?:cannot|must not|can't) exceed",  # Cohere
     r"token limit exceeded|exceeds? (?:the )?(?:input |total )?token limit",  # proxies
-    r"(?:input|prompt|request) (?:length|size|tokens?)[^.]{0,60}exceed\w*"
-    r"[^.]{0,60}(?:context|max\w* (?:input|length|tokens)|\d+ tokens)",
+    r"(?:input|prompt|request) (?:length|size|tokens?)[^.]{0,60}exceed\w*[^.]{0,60}(?:context|max|limit|window|\d+ tokens)",
+    r"(?<!max_)(?<!_output_)tokens?\b[^.]{0,40} exceed\w* [^.]{0,40}(?:context|limit|max|window)",  # Volcengine
+    r"(?:context|conversation|messages?|request|content|history|prompt tokens?) (?:is |are |was )?too (?:long|large)",
+    r"exceed\w* (?:the )?max(?:imum)? (?:number of )?tokens|max tokens[^.]{0,20} exceeded",  # Databricks, Snowflake
+    r"(?:prompt_tokens|input length)[^.]{0,20} (?:must|should) be|max_seq_len",  # SiliconFlow
+    r"only supports? (?:up to )?[\d,]+ tokens|context shift is disabled",  # llama.cpp
     r"(?:maximum|max) (?:allowed )?(?:input|prompt) (?:length|size|tokens?)[^.]{0,20}(?:is|of|exceeded)",  # Databricks
     r"exceeds? (?:the )?maximum (?:allowed )?input (?:length|tokens|size)",  # Databricks, Baseten
     r"input length (?:exceeds|is greater than|and `?max_tokens`? exceed)",  # Ollama, Anthropic
@@ -151,6 +156,7 @@ OVERFLOW = _any(
 # Sounds like it, and isn't: an output limit, a field of its own.
 NOT_OVERFLOW = _any(
     r"max(?:_completion|_output)?_tokens\W{0,3} (?:is )?too (?:large|high|big)(?!.*context)",
+    r"max(?:_completion|_output|_new)?_tokens\b[^.]{0,60}exceed(?!.*(?:context|input|prompt))",
     r"range of max_tokens should be",
     r"maximum allowed number of output tokens",
     r"supports at most \d+ (?:completion|output) tokens",

@@ -468,4 +468,49 @@ CASES: list[Case] = [
         text="\n",
         **ONE,
     ),
+    case(
+        "parameters in the arguments' place",
+        sse(
+            delta(
+                tool_calls=[
+                    {
+                        "index": 0,
+                        "id": "c1",
+                        "type": "function",
+                        "function": {"name": "weather", "parameters": {"city": "Paris"}},
+                    }
+                ]
+            ),
+            END,
+        ),
+        calls=(("weather", '{"city": "Paris"}'),),
+        finish="tool_calls",
+        litellm_reads_otherwise=TYPED,
+    ),
+    case(
+        "one call without its list",
+        sse(delta(tool_calls=call(0, "c1", "weather", PARIS)), END),
+        **ONE,
+        litellm_reads_otherwise=TYPED,
+    ),
+    case(
+        "the calls in the message alone, beside a delta of nothing",
+        sse(
+            said("I look."),
+            {
+                "choices": [
+                    {
+                        "index": 0,
+                        "delta": {"content": ""},
+                        "message": {"content": "I look.", "tool_calls": [call(0, "c1", "weather", PARIS)]},
+                        "finish_reason": "tool_calls",
+                    }
+                ]
+            },
+        ),
+        text="I look.",
+        **ONE,
+        litellm_reads_otherwise="it reads `delta` alone",
+    ),
+    case("blanks around a name", sse(asked(call(0, "c1", " weather\n", PARIS)), END), **ONE),
 ]

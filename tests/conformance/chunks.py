@@ -98,6 +98,43 @@ CASES: list[Case] = [
         sse(also(said("One two"), service_tier="default", system_fingerprint=None, x={"y": [1]}), END),
         **TWO,
     ),
+    case(
+        "one choice without its list",
+        sse(chunk(choices={"index": 0, "delta": {"content": "One two"}}), END),
+        **TWO,
+        litellm_reads_otherwise=TYPED,
+    ),
+    case(
+        "choices by number",
+        sse(chunk(choices={"0": {"delta": {"content": "One two"}}}), END),
+        **TWO,
+        litellm_reads_otherwise=TYPED,
+    ),
+    case(
+        "delta as a text",
+        sse(chunk(choices=[{"index": 0, "delta": "One two"}]), END),
+        **TWO,
+        litellm_reads_otherwise=TYPED,
+    ),
+    case(
+        "an index as a text and as a number, of a choice",
+        sse(delta("0", content="One"), said(" two"), END),
+        **TWO,
+        litellm_reads_otherwise=TYPED,
+    ),
+    case(
+        "the reason on each chunk",
+        sse(ended("stop", content="One"), ended("stop", content=" two")),
+        **TWO,
+        litellm_reads_otherwise="it ends at the reason",
+    ),
+    case(
+        "the reason on each chunk, and cut",
+        Answer(sse(ended("stop", content="One"), ended("stop", content=" two"), done=False), end="short"),
+        text="One two",
+        error="provider_error",
+        litellm_reads_otherwise="it ends at the reason",
+    ),
     # --- figures ---
     case(
         "usage in each chunk",

@@ -7,14 +7,23 @@ from tests.conformance.case import Case, asked, call, case, delta, ended, said, 
 MEANT = {
     "stop": ("stop", "STOP", "end_turn", "stop_sequence", "eos", "eos_token", "COMPLETE", "completed", "Stop"),
     "tool_calls": ("tool_calls", "tool_use", "function_call"),
-    "length": ("length", "max_tokens", "MAX_TOKENS", "model_length", "max_output_tokens"),
+    "length": ("length", "max_tokens", "MAX_TOKENS", "model_length", "max_output_tokens", "token_limit_hit", "timeout"),
     "context_length": ("model_context_window_exceeded",),
     "content_filter": ("content_filter", "SAFETY", "RECITATION", "sensitive", "PROHIBITED_CONTENT", "guardrail_intervened"),
     "refusal": ("refusal",),
     "pause": ("pause_turn",),
     "other": ("something_new", "OTHER", "FINISH_REASON_UNSPECIFIED"),
 }  # fmt: skip
-FAILED = ("error", "abort", "network_error", "insufficient_system_resource", "MALFORMED_FUNCTION_CALL", "ERROR")
+FAILED = (
+    "upstream_error",
+    "engine_failure",
+    "error",
+    "abort",
+    "network_error",
+    "insufficient_system_resource",
+    "MALFORMED_FUNCTION_CALL",
+    "ERROR",
+)
 WHOLE_CALL = asked(call(0, "c1", "weather", '{"city":"Paris"}'))
 PARIS = (("weather", '{"city":"Paris"}'),)
 

@@ -27,6 +27,8 @@ FORMS: dict[str, Any] = {
     "errors as texts": {"errors": [SAID]},
     "base_resp": {"base_resp": {"status_code": 1024, "status_msg": SAID}, "choices": None},
     "error_msg": {"error_code": 336000, "error_msg": SAID},
+    "success: false": {"success": False, "info": {"message": SAID}},
+    "Message": {"Message": SAID},
     "status: error": {"status": "error", "msg": SAID},
     "error beside choices": {"error": {"message": SAID}} | ended("error", content=""),
 }  # fmt: skip

@@ -81,6 +81,20 @@ CASES: list[Case] = [
         text="x" * 15_000_000,
         finish="stop",
     ),
+    case(
+        "[done]",
+        sse(*WHOLE, done=False) + b"data: [done]\n\n" + sse(said(" three")),
+        **TWO,
+        litellm_reads_otherwise=NO_LINES,
+    ),
+    case("[DONE] as JSON", sse(*WHOLE, done=False) + b'data: "[DONE]"\n\n', **TWO, litellm_reads_otherwise=NO_LINES),
+    case("data: twice", sse(*WHOLE, form="data: data: {}\n\n"), **TWO, litellm_reads_otherwise=NO_LINES),
+    case(
+        "a ping in words",
+        b"data: ping\n\ndata: [heartbeat]\n\n" + sse(*WHOLE),
+        **TWO,
+        litellm_reads_otherwise=NO_LINES,
+    ),
     # --- no event stream ---
     case(
         "a whole completion, as JSON",
@@ -175,4 +189,19 @@ CASES: list[Case] = [
         "comments alone", b": x\n\n: y\n\n", error="provider_error", is_transient=True, litellm_reads_otherwise=SILENT
     ),
     case("figures alone", sse(used(5, 0)), finish=None, usage=(5, 0)),
+    case(
+        "JSON that is no answer",
+        as_json({"hello": "world"}),
+        error="provider_error",
+        is_transient=True,
+        words=("world",),
+        litellm_reads_otherwise=NOT_A_STREAM,
+    ),
+    case(
+        "events that are no answer",
+        sse({"hello": "world"}),
+        error="provider_error",
+        words=("world",),
+        litellm_reads_otherwise=SILENT,
+    ),
 ]

@@ -62,6 +62,12 @@ CASES: list[Case] = [
         litellm_reads_otherwise="it leaves the half event out, and says nothing",
     ),
     case("nothing but headers, and closed", Answer(b"", end="short"), error="provider_error", is_transient=True),
+    case(
+        "a header of 30 KB",
+        Answer(BODY, headers=(("Content-Security-Policy", "x" * 30_000),)),
+        **TWO,
+        litellm_reads_otherwise="its client takes 8 KB",
+    ),
     # --- redirects: the request is sent again as it was ---
     case("307", moved(307, "/elsewhere/v1/chat/completions"), Answer(BODY), **TWO, requests=2),
     case("308 to a whole address", moved(308, "{url}/elsewhere"), Answer(BODY), **TWO, requests=2),
