@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from assistant.failures import SENTENCES
+from assistant.failures import CUTS, SENTENCES
 from tests.provider import ProviderProcess, expected_text
 
 from .people import Person, tagged
@@ -84,7 +84,8 @@ def test_a_failure_is_told_and_a_retry_answers(alice: Person, script: str, code:
         answer = alice.asked(session, "Why?")
         failed = viewer.wait_for_end(answer)
         assert (failed["status"], failed["content"]) == ("error", partial)
-        assert failed["error"] == {"code": code, "detail": SENTENCES[code], "bounced": not kept}
+        detail = CUTS["length"] if "finish=length" in script else SENTENCES[code]
+        assert failed["error"] == {"code": code, "detail": detail, "bounced": not kept}
         assert viewer.view.endings[answer].text == partial, "the partial text was to be shown before the error"
         stored = alice.message(answer)
         assert (stored["error"], stored["content"], stored["alive"]) == (failed["error"], partial, False)
