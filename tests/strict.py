@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +17,7 @@ Line = dict[str, Any]
 
 LINE_FIELDS = {"role", "content", "tool_calls", "tool_call_id"}
 CALL_FIELDS = {"id", "type", "function"}
-THINKING_FIELDS = ("thinking_blocks", "reasoning_content", "reasoning_details", "reasoning_items")
+THINKING_FIELDS = ("thinking_blocks", "reasoning", "reasoning_content", "reasoning_details", "reasoning_items")
 
 
 def anybody(lines: Sequence[Line]) -> None:
@@ -156,6 +156,3 @@ def responses(lines: Sequence[Line], *, issued: Sequence[Line]) -> None:
         assert not set(line) & {"thinking_blocks", "reasoning_content", "reasoning_details"}
         if items := line.get("reasoning_items"):
             assert items == own[line["tool_calls"][0]["id"]]["reasoning_items"]
-
-
-Check = Callable[..., None]

@@ -164,6 +164,8 @@ def test_a_steering_message_joins_the_running_answer_behind_its_tools_results(
         )
     told = provider.requests(model)[-1]["body"]["messages"]
     # The scripted model asks for the tool once more after each message of a person's.
-    assert [line["role"] for line in told] == ["system", "user", "assistant", "tool", "user", "assistant", "tool"]
-    assert told[4]["content"] == "bob: In Tokyo, please."
+    assert [line["role"] for line in told] == [
+        "system", "user", "assistant", "tool", "assistant", "user", "assistant", "tool",
+    ]  # fmt: skip
+    assert told[5]["content"] == "bob: In Tokyo, please."
     assert [m["role"] for m in alice.messages(session)].count("assistant") == 1, "it has no answer of its own"

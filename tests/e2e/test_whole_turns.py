@@ -340,8 +340,8 @@ def a_message_that_rides_along(stage: Stage) -> None:
     assert (ended["status"], ended["content"]) == ("success", expected_text("words-n4"))
     assert stage.alice.message(rides)["status"] == "success"
     last = stage.told(model)[-1]["messages"]
-    assert [m["role"] for m in last] == ["user", "assistant", "tool", "user", "assistant", "tool"], last
-    assert [m["content"] for m in last].index("Mind the gap.") == 3
+    assert [m["role"] for m in last] == ["user", "assistant", "tool", "assistant", "user", "assistant", "tool"], last
+    assert [m["content"] for m in last].index("Mind the gap.") == 4
     # The scripted model asks again once somebody has spoken.
     assert [(c["name"], c["status"]) for c in ended["tool_calls"]] == [("look", "success")] * 2
     assert stage.runs()["look up"] == 2, "no round that is done is done again"
