@@ -160,7 +160,20 @@ def test_an_answer_that_is_given_up_tells_what_it_has_cost(session, alice, worke
     spend(claimed(answer, worker))
     kill(worker)
     assert recovery.recover(now(answer)) == "abandoned"
-    assert now(answer).usage["calls"] == 2 and now(answer).usage["cost"] == 0.25
+    found = now(answer).usage
+    assert found["calls"] == 2 and found["cost"] > 0.25 and not found["has_unknown_cost"]
+
+
+def test_a_call_that_died_with_its_worker_costs_what_its_model_usually_does(session, alice, worker, used):
+    used(alice, 1_000, "2.0", completion_tokens=1_000)
+    used(alice, 5_000)  # of this one nobody knew the price
+    answer = answer_of(ask(session, alice, "q" * 400, model="test/model"))
+    claim = claimed(answer, worker)
+    answering.checkpoint({claim: answering.Written("a" * 80, 1)})
+    kill(worker)
+    recovery.recover(now(answer))
+    row = UsageRecord.objects.get(error_code="interrupted")
+    assert float(row.cost) == pytest.approx((100 + 20) * 2.0 / 2_000) and row.is_estimate
 
 
 def test_a_worker_that_died_while_tools_ran_was_calling_no_model(session, alice, worker, spend):

@@ -22,6 +22,7 @@ from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
 from assistant.models.usage import Budget, UsageRecord
 
+USUAL_DAYS = 7
 LETTERS_PER_TOKEN = 4  # what English has on average: for calls whose figures never came
 
 
@@ -93,17 +94,26 @@ def record_lost(message: Message) -> None:
     read = before.aggregate(letters=Sum(Length("content")))["letters"] or 0
     recorded = UsageRecord.objects.filter(message=message, attempt=message.attempt)
     told = recorded.aggregate(tokens=Sum("completion_tokens"))["tokens"] or 0
-    letters = len(message.content) + len(message.reasoning)
+    written = max(0, (len(message.content) + len(message.reasoning)) // LETTERS_PER_TOKEN - told)
     call = Call(
         message.pk,
         message.attempt,
         message.model,
         read // LETTERS_PER_TOKEN,
-        max(0, letters // LETTERS_PER_TOKEN - told),
+        written,
+        _usual_cost(message.model, read // LETTERS_PER_TOKEN + written),
         is_estimate=True,
         error_code="interrupted",
     )
     _row(call, message).save(force_insert=True)
+
+
+def _usual_cost(model: str, tokens: int) -> float | None:
+    """What so many tokens of `model` have cost lately: whoever recovers an answer may know no prices."""
+    since = timezone.localdate() - timedelta(days=USUAL_DAYS)
+    lately = UsageRecord.objects.filter(day__gte=since, model=model, cost__isnull=False)
+    sums = lately.aggregate(cost=Sum("cost"), tokens=Sum("prompt_tokens") + Sum("completion_tokens"))
+    return float(sums["cost"]) / sums["tokens"] * tokens if sums["tokens"] else None
 
 
 # --- totals ---
