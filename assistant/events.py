@@ -245,6 +245,11 @@ def stop_turn(group: str, message_id: UUID, attempt: int) -> None:
     transaction.on_commit(lambda: _run(_send(group, event)))
 
 
+def errand(group: str, event: dict[str, Any]) -> None:
+    """Has a worker do something, see `assistant.errands`. At once: it belongs to no transaction."""
+    _run(_send(group, {"type": "errand", **event}))
+
+
 # --- sending ---
 
 

@@ -29,6 +29,7 @@ from django.db.models.functions import Now
 
 from assistant import conf, context, events, llm, queue, slot, valkey
 from assistant.database import Database
+from assistant.errands import Errands
 from assistant.lifecycle import answering, recovery
 from assistant.mcp import connections
 from assistant.models.message import Claim
@@ -136,6 +137,7 @@ class Runner:
         self._lease = Database("lease", threads=1)  # a heartbeat must not queue behind the turns' work
         self._client = valkey.async_client()
         self._titles = Titles(self._database)
+        self._errands = Errands(self._database, self._client)
         events.send_from(self._loop)
         try:
             await self._lease.call_once(self._register)
@@ -154,6 +156,7 @@ class Runner:
         self._ready.set_result(None)
         await self._drain_asked.wait()
         await self._hand_over_turns()
+        await self._errands.close()
         await connections.close()
         await self._titles.close()
         await _cancelled(side)
@@ -330,6 +333,8 @@ class Runner:
                 for claim, turn in self._turns.items():
                     if str(claim.message_id) == event["message_id"] and claim.attempt <= event["attempt"]:
                         turn.stop(Stop.LOST)
+            elif event["type"] == "errand":
+                self._errands.start(event)
 
     async def _hand_over_turns(self) -> None:
         """Returns when there is no turn and, admission having been stopped, can't be one any more.

@@ -31,7 +31,7 @@ from assistant.tools.offer import Offer, offered
 logger = logging.getLogger(__name__)
 
 OBEY_SECONDS = 10.0
-CALL_PATIENCE_SECONDS = 60.0  # for the start of a server whose call is to be run
+NOTHING = Offer()  # as long as nobody has looked
 
 
 class Stop(enum.Enum):
@@ -88,7 +88,7 @@ class Turn:
         self._beside = Beside(claim, database)
         self._first_prompt = prompt  # if it is made elsewhere
         self._prompt: context.Prompt | None = None
-        self._offer = Offer()
+        self._offer = NOTHING
         self._missing: list[dict[str, str]] = []  # as it is noted
         self._stop: Stop | None = None
         self._talk = asyncio.create_task(self._converse(), name=f"turn {claim.message_id}")
@@ -255,8 +255,8 @@ class Turn:
         prompt = self._prompt or await self._database.call(context.prompt_for, self.claim)
         if prompt is None or not await self._database.call(rounds.begin_calls, self.claim, ready):
             return False
-        if not self._offer.tools:  # the round is an earlier attempt's: what it called is worth waiting for
-            self._offer = await offered(prompt.services, self._database, patience_seconds=CALL_PATIENCE_SECONDS)
+        if self._offer is NOTHING:  # the round is an earlier attempt's: what it called is worth waiting for
+            self._offer = await offered(prompt.services, self._database, called=[call.name for call in ready])
         known = calls.context_of(self.claim, prompt)
         ends_at = self.began + conf.get("ASSISTANT_DEADLINE")
         bench = calls.Bench(self.claim, self._offer, known, self._database, ends_at)

@@ -129,6 +129,23 @@ async def hire(ctx: Context) -> str:
     return "Hired."
 
 
+@server.resource("depot://list", title="The list", description="What there is.", mime_type="text/plain")
+def what_there_is() -> str:
+    return "Two crates."
+
+
+@server.resource("depot://yard.png", mime_type="image/png")
+def yard() -> bytes:
+    drawn = io.BytesIO()
+    Image.new("RGB", (40, 30)).save(drawn, "PNG")
+    return drawn.getvalue()
+
+
+@server.resource("depot://broken")
+def broken() -> str:
+    raise RuntimeError("lost")
+
+
 class Wish(BaseModel):
     seats: int = Field(ge=1, le=9, title="Seats", description="Side by side.")
     window: bool = Field(False, title="At the window")

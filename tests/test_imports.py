@@ -22,10 +22,10 @@ DOORS = {
 # What stands beside a door and may be imported by other doors.
 CORE = {
     "assistant.answer", "assistant.catalogue", "assistant.conf", "assistant.context", "assistant.database",
-    "assistant.demo", "assistant.events", "assistant.failures", "assistant.lifecycle", "assistant.live",
-    "assistant.llm", "assistant.markup", "assistant.mentions", "assistant.models", "assistant.pieces",
+    "assistant.demo", "assistant.errands", "assistant.events", "assistant.failures", "assistant.lifecycle",
+    "assistant.live", "assistant.llm", "assistant.markup", "assistant.mentions", "assistant.models", "assistant.pieces",
     "assistant.presence", "assistant.queue", "assistant.runner", "assistant.sidebar", "assistant.slot",
-    "assistant.sniff", "assistant.snapshot", "assistant.turn", "assistant.valkey", "assistant.wire",
+    "assistant.sealing", "assistant.sniff", "assistant.snapshot", "assistant.turn", "assistant.valkey", "assistant.wire",
     "assistant.apart", "assistant.export", "assistant.search", "assistant.titles",
     "assistant.attached", "assistant.extraction", "assistant.metering", "assistant.plots", "assistant.rates",
     "assistant.usage_plots", "assistant.history", "assistant.inquiry", "assistant.mcp", "assistant.tools",

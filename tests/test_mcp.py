@@ -98,11 +98,12 @@ def noted():
 
 
 @pytest.fixture
-def offered(loop, patiently, noted):
+def offered(loop, patiently, noted, monkeypatch):
     """`offered(*servers)`: their tools by name, and the titles and reasons of those that are missing."""
 
     def look(*servers, patience=60, **options):
-        found = loop.run(connections.offered(servers, noted, patience_seconds=patience, **options))
+        monkeypatch.setattr(connections, "PATIENCE_SECONDS", patience)
+        found = loop.run(connections.offered(servers, noted, **options))
         return found[0], [(server.title, server.why) for server in found[1]]
 
     return look
@@ -203,6 +204,17 @@ def test_a_server_that_starts_slowly_is_there_for_a_later_question(offered, talk
     assert talk(server, "add", a=1, b=1).text == "2"
     assert connections._connections["slow"]._holder is holder, "it is the start that was begun first"
     until(loop, lambda: noted.noted == [("slow", "")])
+
+
+def test_a_call_waits_longer_for_its_server_than_a_question(offered, tmp_path, monkeypatch):
+    monkeypatch.setattr(connections, "CALL_PATIENCE_SECONDS", 60)
+    called, other = (
+        depot(name=name, env=(("DEPOT_OPENS", str(tmp_path / name)),)) for name in ("called", "uncalled")
+    )
+    assert offered(called, other, patience=0.1) == ({}, [("Depot", "starting")] * 2)
+    (tmp_path / "called").touch()
+    tools, missing = offered(called, other, patience=0.1, called=["called__add"])
+    assert "called__add" in tools and missing == [("Depot", "starting")], "for the other one it does not wait"
 
 
 def test_a_start_that_takes_too_long_is_given_up(offered, tmp_path, monkeypatch, noted):

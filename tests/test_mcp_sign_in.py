@@ -139,12 +139,13 @@ def test_a_token_that_has_expired_is_renewed_by_one_of_many(connected, call, tel
     assert McpGrant.objects.get().renewing_until is None and call() == ["Open."]
 
 
-def test_a_token_that_expires_under_an_open_connection_is_renewed(connected, loop, tell):
+def test_a_token_that_expires_under_an_open_connection_is_renewed(connected, loop, tell, monkeypatch):
+    monkeypatch.setattr(connections, "PATIENCE_SECONDS", 60)
     database = Database("test")
     wanted = configured.servers()["vault"]
 
     async def scenario():
-        tools, _ = await connections.offered([wanted], database, patience_seconds=60)
+        tools, _ = await connections.offered([wanted], database)
         context = Context(uuid4(), uuid4(), uuid4(), None, {})
         await asyncio.to_thread(tell, "expire")
         again = await tools["vault__open_vault"].run(context, {})

@@ -11,11 +11,11 @@ from django.utils.http import content_disposition_header
 from ninja import File, Router, Status
 from ninja.files import UploadedFile
 
-from assistant import wire
+from assistant import conf, errands, wire
 from assistant.api import schemas
 from assistant.api.authentication import user_of
 from assistant.api.rooms import WRITERS, session_for
-from assistant.lifecycle import attaching
+from assistant.lifecycle import attaching, refusal
 from assistant.lifecycle.refusal import Refused
 from assistant.models import Attachment, ChatSession
 from assistant.models.attachment import storage
@@ -42,6 +42,29 @@ def upload(request: HttpRequest, session_id: UUID, file: File[UploadedFile]) -> 
 )
 def upload_before(request: HttpRequest, file: File[UploadedFile]) -> Any:
     return _uploaded(request, file, None)
+
+
+@router.get(
+    "/sessions/{session_id}/resources",
+    response=schemas.Resources,
+    summary="What the session's MCP servers have to read, to be attached",
+)
+def list_resources(request: HttpRequest, session_id: UUID) -> Any:
+    session = session_for(request, session_id, *WRITERS)
+    detail = "You have looked often enough for a moment. Go on in {seconds} s."
+    refusal.check_rate(f"resources:{user_of(request).pk}", conf.get("ASSISTANT_UPLOAD_RATE"), detail)
+    return errands.resources_of(session)
+
+
+@router.post(
+    "/sessions/{session_id}/resources",
+    response={201: schemas.Attachment},
+    summary="Attach one of them, as if it had been uploaded; send the attachment's id with a message",
+)
+def attach_resource(request: HttpRequest, session_id: UUID, chosen: schemas.ChosenResource) -> Any:
+    session = session_for(request, session_id, *WRITERS)
+    made = errands.attach_resource(session, user_of(request), chosen.server, chosen.uri)
+    return Status(201, wire.attachment_json(Attachment.objects.shown().get(pk=made)))
 
 
 def _uploaded(request: HttpRequest, file: UploadedFile, session: ChatSession | None) -> Any:

@@ -136,6 +136,7 @@ class Service(Schema):
     name: str
     title: str
     description: str
+    is_server: bool = Field(description="Of an MCP server: which tools it has, only the workers know.")
     tools: list[ToolKind]
 
 
@@ -176,6 +177,28 @@ class Attachment(Schema):
 class Source(Schema):
     url: str
     title: str
+
+
+class Resource(Schema):
+    """Something that an MCP server has to read."""
+
+    server: str
+    server_title: str
+    uri: str
+    name: str
+    description: str
+    type: str
+    size: int | None
+
+
+class Resources(Schema):
+    resources: list[Resource]
+    missing: list[Missing]
+
+
+class ChosenResource(Input):
+    server: Text = Field(max_length=24)
+    uri: Text = Field(min_length=1, max_length=4_000)
 
 
 class Usage(Schema):

@@ -57,7 +57,8 @@ def _call_for(request: HttpRequest, call_id: UUID) -> ToolCall:
 
 def _shown_server(server: configured.Configured) -> dict[str, Any]:
     """Which tools it has, only the workers know, who talk to it."""
-    return {"name": server.name, "title": server.title, "description": server.description, "tools": []}
+    shown = {"name": server.name, "title": server.title, "description": server.description}
+    return shown | {"is_server": True, "tools": []}
 
 
 def _shown(service: Any) -> dict[str, Any]:
@@ -66,5 +67,6 @@ def _shown(service: Any) -> dict[str, Any]:
         "name": service.name,
         "title": service.title,
         "description": service.description,
+        "is_server": False,
         "tools": [{"name": tool.name, "title": tool.title, "needs_approval": tool.needs_approval} for tool in tools],
     }

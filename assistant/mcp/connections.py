@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 START_SECONDS = 180.0  # for a server to say what tools it has: a first npx or uvx downloads it before
 PATIENCE_SECONDS = 3.0  # of a start, for which an answer waits
+CALL_PATIENCE_SECONDS = 60.0  # where a call waits to be run
 LIST_SECONDS = 10.0  # for a server that is there to say again what tools it has
 REST_SECONDS = 30.0  # after a failure, before it is tried again
 LISTED_SECONDS = 300.0  # what tools it has is asked again after that, or when it says that they have changed
@@ -55,17 +56,18 @@ async def offered(
     wanted: Iterable[Configured],
     database: Database,
     taken: Collection[str] = (),
-    patience_seconds: float | None = None,
+    called: Collection[str] = (),
 ) -> tuple[dict[str, Offered], list[Missing]]:
     """The tools of these servers by name, none of them in `taken`; and the servers whose tools can't be had now.
 
-    It takes `patience_seconds` at most for servers that are being started (PATIENCE_SECONDS unless told otherwise), and
-    LIST_SECONDS for others.
+    For servers that are being started it waits until their start is PATIENCE_SECONDS old, for those of the tools that are
+    `called` until it is CALL_PATIENCE_SECONDS old; for others LIST_SECONDS at most.
     """
-    patience = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
 
     async def of_one(configured: Configured) -> list[Offered] | Missing:
         try:
+            is_called = any(name.startswith(f"{configured.name}__") for name in called)
+            patience = CALL_PATIENCE_SECONDS if is_called else PATIENCE_SECONDS
             return await _connection(configured, database).tools(patience)
         except Away as away:
             return Missing(configured.name, configured.title, away.why)
@@ -73,6 +75,11 @@ async def offered(
     found = await asyncio.gather(*(of_one(configured) for configured in wanted))
     tools = [tool for some in found if isinstance(some, list) for tool in some]
     return names.apart(tools, taken), [one for one in found if isinstance(one, Missing)]
+
+
+async def connected(configured: Configured, database: Database) -> Any:
+    """The `mcp.Client` of one server. Raises Away."""
+    return await _connection(configured, database)._client(PATIENCE_SECONDS)
 
 
 async def close() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from assistant.database import Database
@@ -18,13 +18,13 @@ class Offer:
     missing: Sequence[Missing] = ()  # servers whose tools can't be had now: it costs these, not the turn
 
 
-async def offered(names: Sequence[str], database: Database, patience_seconds: float | None = None) -> Offer:
-    """What these services offer. It waits a moment, or `patience_seconds` at most, for servers that are being started."""
+async def offered(names: Sequence[str], database: Database, called: Collection[str] = ()) -> Offer:
+    """What these services offer. It waits a moment for servers that are being started, longer for those `called`."""
     ours = registry.offered(names)
     others = registry.undeclared(names)
     if not others:
         return Offer(ours)
     servers = await database.call(configured.servers)
     wanted = [servers[name] for name in others if name in servers]
-    theirs, missing = await connections.offered(wanted, database, taken=ours, patience_seconds=patience_seconds)
+    theirs, missing = await connections.offered(wanted, database, taken=ours, called=called)
     return Offer(theirs | ours, missing)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +33,11 @@ def product(provider: ProviderProcess, counts: Path) -> Iterator[Product]:
     tools = {
         "ASSISTANT_TOOLS": f"{modules},tests.e2e.counting_tools",
         "ASSISTANT_SERVICES": "clock,calculator,counting",
+        "ASSISTANT_MCP": str(counts.with_name("mcp.json")),
     }
+    depot = {"command": sys.executable, "args": ["-m", "tests.mcp_server"], "title": "Depot", "approval": "never"}
+    slow = depot | {"title": "Slow", "env": {"DEPOT_OPENS": str(counts.with_name("opens"))}}
+    counts.with_name("mcp.json").write_text(json.dumps({"mcpServers": {"depot": depot, "slow": slow}}))
     with running(provider, COUNT_FILE=str(counts), **tools) as process:
         yield process
 
@@ -168,6 +174,36 @@ def test_a_form_that_a_tool_puts_before_people(provider: ProviderProcess, alice:
     call.locator("summary").click()
     expect(call).to_contain_text("{'seats': 3, 'class': '2', 'extras': ['dog'], 'window': True}, paid: decline.")
     look(page, "9-answered")
+    assert window.complaints == []
+
+
+def test_a_server_s_images_and_what_it_has_to_read(provider: ProviderProcess, alice: Person, window: Window) -> None:
+    session = alice.new_session(tagged("words-tool=depot__look:color:teal"))
+    alice.http.patch(f"/api/sessions/{session}", json={"services": ["depot", "slow"]})
+    for _ in range(20):  # until the worker that answers has the server; each has its own
+        ended = alice.wait_for_end(alice.asked(session, "What does it look like?"))
+        if ended["tool_calls"][0]["images"]:
+            break
+    page = window.open(f"/s/{session}/")
+    answer = page.locator(".message.is-answer").last
+    expect(answer.locator("[data-part=missing]")).to_have_text(
+        "Without the tools of Slow: it was still starting. Ask again in a moment to have them."
+    )
+    image = answer.locator(".tool-call .attachment img")
+    expect(image).to_be_visible()
+    assert image.evaluate("async (image) => (await image.decode(), image.naturalWidth)") == 40
+    look(page, "10-missing-and-image")
+
+    page.get_by_role("button", name="Attach from a server").click()
+    sheet = page.locator("#resources-sheet")
+    expect(sheet).to_contain_text("Without Slow: it was still starting.")
+    look(page, "11-resources")
+    sheet.get_by_role("button", name="The list").click()
+    expect(sheet).to_be_hidden()
+    expect(page.locator("[data-files]")).to_contain_text("The list")
+    page.get_by_role("textbox", name="Message").fill("What is there?")
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.locator(".message.is-question").last.locator(".attachment")).to_contain_text("The list")
     assert window.complaints == []
 
 

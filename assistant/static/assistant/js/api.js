@@ -106,6 +106,8 @@ export const api = {
   },
   /** `id` null: for a session that does not exist yet. */
   upload: (id, file, options) => upload(id ? `sessions/${at(id)}/attachments` : "attachments", file, options),
+  resources: (id) => call("GET", `sessions/${at(id)}/resources`),
+  attachResource: (id, server, uri) => call("POST", `sessions/${at(id)}/resources`, { server, uri }),
   attachment: (id) => call("GET", `attachments/${at(id)}`),
   takeBack: (id) => call("DELETE", `attachments/${at(id)}`),
   usage: (id) => call("GET", `sessions/${at(id)}/usage`),

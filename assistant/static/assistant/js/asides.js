@@ -13,7 +13,7 @@ const WHY = {
   stalled: "said nothing",
 };
 
-const WHY_NOT = {
+export const WHY_NOT = {
   starting: "it was still starting. Ask again in a moment to have them",
   away: "it could not be reached",
   unauthorized: "an administrator has to connect it again",

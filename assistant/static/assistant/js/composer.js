@@ -93,6 +93,11 @@ export function showComposer({ drafts, sessionId = null, maxLength, send, typing
       refresh();
     },
     setRunning: (isRunning) => stopButton && setHidden(stopButton, !isRunning),
+    /** Takes a file that the server has already. */
+    attach(made) {
+      uploads?.putBack([made]);
+      field.focus();
+    },
     /** Puts a text back to be edited. False if another one is being written. */
     offer(text, attachments = []) {
       if (field.value.trim() || uploads?.items.length) return false;

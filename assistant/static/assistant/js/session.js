@@ -19,6 +19,7 @@ import { storage } from "./storage.js";
 import { setText } from "./parts.js";
 import { showPeople } from "./people.js";
 import { keepRead } from "./reading.js";
+import { showResources } from "./resources.js";
 import { showQueue } from "./queue.js";
 import { showSettings } from "./settings.js";
 import { showShell } from "./shell.js";
@@ -100,6 +101,7 @@ const messages = showMessages({
 showQueue({ store, sessionId, putBack: composer.offer });
 showSessionUsage({ sessionId });
 showSettings({ store, sessionId });
+showResources({ store, sessionId, attach: composer.attach });
 showPeople({ store, sessionId });
 showConnection({ store });
 keepRead({ store, sessionId });
