@@ -81,7 +81,7 @@ def test_it_brings_the_stuck_on_and_prints_one_line_for_each(written, orphan, jo
         [line] = [line for line in lines if line.startswith(str(message.pk))]
         assert f"session={message.session_id} {status}" in line and reason in line and line.endswith(": recovered")
         assert now(message).status == "pending" and now(message).is_alive() and str(message.pk) in jobs()
-    assert now(orphan).best_text == "half a"
+    assert now(orphan).best()[0] == "half a"
     assert now(written).status == "processing" and cleanup() == ["0 stuck messages handled."]
 
 

@@ -266,6 +266,7 @@ TOLD = {
     "message.created": True,
     "message.updated": True,
     "message.delta": True,
+    "message.reasoning_delta": False,
     "message.reset": True,
     "message.tool_calls": True,
     "message.tool_status": False,
@@ -283,7 +284,7 @@ def test_of_what_is_told_only_what_was_said_reaches_readers(room, worker):
     answer = answer_of(ask(room.session, room.cast["owner"]))
     fields = {
         "message": wire.message_json(answer), "session": wire.session_json(room.session, None, running=False),
-        "message_id": str(answer.pk), "version": 1, "tool_calls": [],
+        "message_id": str(answer.pk), "version": 1, "tool_calls": [], "attempt": 1, "seq": 0, "content": "", "html": [],
     }  # fmt: skip
     passed = {type_ for type_ in TOLD if public.frame(events.encode(type_, **fields), "token")}
     assert passed == {type_ for type_, reaches in TOLD.items() if reaches}
