@@ -139,11 +139,12 @@ def _files_of(messages: list[Message], model: str) -> tuple[dict[Any, Any], list
 
 def _is_shared(answer: Message, messages: list[Message], *, is_all: bool) -> bool:
     """Whether several people have spoken, in what is not told as well."""
-    if len({m.author_id for m in messages if not m.is_answer}) > 1:
-        return True
+    several = len({m.author_id for m in messages if not m.is_answer}) > 1
+    if several or is_all:
+        return several
     assert answer.reply_to is not None
     said = answer.session.messages.filter(role=Author.USER, status=Status.SUCCESS)
-    return not is_all and said.exclude(author=answer.reply_to.author_id).exists()
+    return said.exclude(author=answer.reply_to.author_id).exists()
 
 
 def spoken(message: Message) -> str:

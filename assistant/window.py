@@ -17,13 +17,14 @@ from django.db.models import Prefetch, Q, prefetch_related_objects
 from assistant import conf, llm
 from assistant.blank import is_blank
 from assistant.models.attachment import Attachment
-from assistant.models.message import Author, Message, MessageQuerySet, Status
+from assistant.models.message import Message, MessageQuerySet, Status
 from assistant.models.summary import Summary
 
 NEAR = 0.85  # of the model's limit: an answer needs room too
 LETTERS_PER_TOKEN = 4  # of what is told; what has fewer comes too near to the limit, and is summarised then
 SURE = 100_000  # letters that are read whatever the model: then nobody has to know its limit
 PAGES = (100, 300, 600)  # messages
+SHORT = 60  # positions: of some thirty questions and their answers
 AT_ONCE = 50  # messages whose calls and files are read together; these may be long
 IMAGE_LETTERS = 4_000
 
@@ -69,8 +70,8 @@ class Reading:
         said, most, last = _Said(self), SURE, None
         pages = (*PAGES, *(sum(PAGES) for _ in range(self.times - 1)))
         for size in pages:
-            page = list(_page(self.answer, self.summary, last)[: size + 1])
-            for message in self._with_all(page[:size], is_first=last is None):
+            page, has_more = self._page(last, size)
+            for message in self._with_all(page, is_first=last is None):
                 said.take(message)
                 if said.letters > most and said.has_question:
                     if is_quick:
@@ -78,12 +79,23 @@ class Reading:
                     most = max(SURE, room_of(self.answer.model)) * self.times
                     if said.letters > most:
                         return said.window(without=message)
-            if len(page) <= size:
+            if not has_more:
                 return said.window()
             if is_quick:
                 return None
-            last = page[size - 1]
+            last = page[-1]
         return said.window(is_cut=True)
+
+    def _page(self, last: Message | None, size: int) -> tuple[list[Message], bool]:
+        """What was said before `last`, newest first, up to `size`; and whether there is more.
+
+        Of a short session all: to write an ORDER BY Django looks at each column, which takes longer than to sort them here.
+        """
+        said = _before(self.answer, self.summary, last)
+        if last is None and self.answer.position - (self.summary.until_position if self.summary else 0) <= SHORT:
+            return sorted(said, key=lambda m: (m.position, m.pk), reverse=True), False
+        page = list(said.order_by("-position", "-pk")[: size + 1])
+        return page[:size], len(page) > size
 
     def _with_all(self, page: list[Message], *, is_first: bool) -> Iterator[Message]:
         """The messages, with their calls, what models want back with those, and files. Most have none: no query then."""
@@ -101,8 +113,8 @@ def room_of(model: str) -> int:
     return int(NEAR * LETTERS_PER_TOKEN * (llm.limit(model) or conf.get("ASSISTANT_HISTORY_TOKENS")))
 
 
-def _page(answer: Message, summary: Summary | None, last: Message | None) -> MessageQuerySet:
-    """What was said before `last`, newest first."""
+def _before(answer: Message, summary: Summary | None, last: Message | None) -> MessageQuerySet:
+    """What was said before `last`, or all; what is left of it in a prompt is for `_Said` to say."""
     question = answer.reply_to
     assert question is not None
     relevant = Q(position__lte=question.position) | Q(taken_by__reply_to=question)
@@ -112,8 +124,7 @@ def _page(answer: Message, summary: Summary | None, last: Message | None) -> Mes
     if last is not None:
         relevant &= Q(position__lt=last.position) | Q(position=last.position, pk__lt=last.pk)
     before = answer.session.messages.filter(relevant).select_related("author").only(*_TOLD)
-    ended = Q(status=Status.SUCCESS) | Q(role=Author.ASSISTANT, status__in=(Status.ERROR, Status.CANCELLED))
-    return before.filter(ended).current().order_by("-position", "-pk")
+    return before.filter(status__in=(Status.SUCCESS, Status.ERROR, Status.CANCELLED)).current()
 
 
 def _prefetch_files(messages: list[Message]) -> None:
@@ -143,6 +154,8 @@ class _Said:
             if message.reply_to_id in self._answered or not (message.pictures or not is_blank(message.content)):
                 return
             self._answered.add(message.reply_to_id)
+        elif message.status != Status.SUCCESS:
+            return  # withdrawn
         elif message == self._question:
             self.has_question = True
             self.letters += self._size(self._reading.answer)  # what it has done so far is told too

@@ -66,6 +66,7 @@ def made(monkeypatch):
 def small_pages(monkeypatch):
     monkeypatch.setattr(window, "PAGES", (4, 8))
     monkeypatch.setattr(window, "AT_ONCE", 3)
+    monkeypatch.setattr(window, "SHORT", 0)
 
 
 def contents(prompt):
@@ -130,6 +131,17 @@ def test_where_nobody_knows_the_limit_a_setting_says_how_much(told, claim, monke
     assert contents(context.prompt_for(claim())) == ["alice:", "a4", "alice:"]
 
 
+def test_a_short_session_is_read_at_once_however_often_it_was_answered(session, told, claim, monkeypatch):
+    told(5)
+    question = session.messages.get(content__startswith="q4")
+    Message.objects.bulk_create(
+        Message(session=session, role=Author.ASSISTANT, reply_to=question, status=Status.SUCCESS, position=11,
+                content=f"again{number}") for number in range(150)
+    )  # fmt: skip
+    prompt = context.quick_prompt_for(claim())
+    assert contents(prompt)[-2:] == ["again149", "alice:"] and len(contents(prompt)) == 11
+
+
 def test_a_short_history_asks_nobody_for_the_limit(told, claim, monkeypatch):
     told(20)
     monkeypatch.setattr(llm, "limit", None)
@@ -161,6 +173,15 @@ def test_of_several_answers_the_newest_with_text_is_told_wherever_a_page_ends(
 
 
 # --- what is left out is summarised ---
+
+
+def test_after_failures_of_every_kind_the_next_question_is_told_as_any(session, alice, asked_here, asked):
+    """One bounces, one is cut, one says nothing: strict templates refused each later question of such a session."""
+    for model in ("openai/status=503", "openai/words-n4-cut=2", "openai/empty", "openai/words"):
+        asked(model, f"And {model}?")
+    body = bodies(asked_here)[-1]
+    check_request(body)
+    assert "503" not in str(body["messages"]) and "cut=2" in str(body["messages"])
 
 
 @pytest.fixture
