@@ -18,7 +18,7 @@ from assistant.database import Database
 from assistant.lifecycle import titling
 from assistant.metering import metered
 from assistant.models.message import Claim
-from assistant.storable import clean
+from assistant.storable import storable
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class Titles:
 
 def cleaned(reply: str) -> str:
     """A model's reply as a title: one short line, without the quotes and labels that models like to add."""
-    text = re.sub(r"<think>.*?(</think>|\Z)", "", clean(reply), flags=re.DOTALL)
+    text = re.sub(r"<think>.*?(</think>|\Z)", "", storable(reply)[0], flags=re.DOTALL)
     title = titling.shortened(text)
     title = re.sub(r"^(title|titel|titre)\s*:\s*", "", title, flags=re.IGNORECASE)
     return title.strip("\"'`*_“”„«» ").rstrip(".").strip()
