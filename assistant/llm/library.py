@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from assistant import catalogue, demo
+from assistant.processes import without_collections
 
 
 @functools.cache
@@ -20,7 +21,8 @@ def library() -> Any:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # otherwise the import fetches a file, and waits
     # litellm ends a stream that repeats a chunk 100 times, "to stop loops". A long ruler in a table is no loop.
     os.environ.setdefault("REPEATED_STREAMING_CHUNK_LIMIT", "100000")
-    import litellm
+    with without_collections():
+        import litellm
 
     class Demo(litellm.CustomLLM):
         async def astreaming(self, model: str, messages: list[Any], *args: Any, **kwargs: Any) -> AsyncIterator[Any]:

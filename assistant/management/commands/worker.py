@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import connections
 
-from assistant import conf, llm, markup
+from assistant import conf, llm, markup, processes
 from assistant.supervisor import Supervisor
 
 
@@ -13,7 +13,8 @@ class Command(BaseCommand):
     help = "Runs the workers: ASSISTANT_WORKERS django-q2 clusters of one worker process each, watched and replaced."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        markup.warm()
-        llm.preload()
+        with processes.without_collections():
+            markup.warm()
+            llm.preload()
         connections.close_all()  # children must not share a connection
         Supervisor(conf.get("ASSISTANT_WORKERS")).run()
