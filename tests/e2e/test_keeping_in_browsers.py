@@ -29,8 +29,10 @@ def windows(product: Product, browser: Browser, people: tuple[Person, Person]) -
 
 
 @pytest.fixture
-def window(windows: tuple[Window, Window]) -> Window:
-    return windows[0]
+def window(product: Product, browser: Browser, people: tuple[Person, Person]) -> Iterator[Window]:
+    with Window.opened(browser, product.url, "alice") as one:
+        yield one
+        assert one.complaints == []
 
 
 def opened(window: Window, session: str, hash_: str = "") -> Page:

@@ -7,8 +7,9 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, WebSocketRoute, expect, sync_playwright
 
 WAIT_MS = 30_000
 ARGUMENTS = [
@@ -24,7 +25,9 @@ addEventListener("securitypolicyviolation", (event) =>
 
 
 def executable() -> str | None:
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    """Chromium, best without the window that it draws around the page also where nobody sees it."""
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 @contextlib.contextmanager
@@ -37,11 +40,16 @@ def chromium(*arguments: str) -> Iterator[Browser]:
         browser.close()
 
 
+_rested: dict[tuple[Browser, str, str, str], BrowserContext] = {}  # contexts that a person's next window takes
+_cookies: dict[tuple[str, str], list[Any]] = {}  # of who has signed in: by the product's URL and the name
+
+
 class Window:
     """A page of one person, and everything that its console complained about."""
 
     def __init__(self, context: BrowserContext, url: str) -> None:
         self.context, self.url = context, url
+        self.is_spoilt = False  # set it where something was done to the context that can't be undone
         self.complaints: list[str] = []
         self.page = context.new_page()
         self.page.set_default_timeout(WAIT_MS)
@@ -52,17 +60,51 @@ class Window:
     @classmethod
     @contextlib.contextmanager
     def opened(cls, browser: Browser, url: str, name: str = "", **options: Any) -> Iterator[Window]:
-        """A window of its own cookies and storage, signed in as `name` (whose password is the tests' one)."""
-        context = browser.new_context(**options)
+        """A window of its own cookies and storage, signed in as `name` (whose password is the tests' one).
+
+        What a person's window had loaded is kept for their next one: a browser that has never seen the product starts a
+        process, fetches and compiles everything, and that is half of what such a test costs.
+        """
+        key = (browser, url, name, repr(options))
+        context = _rested.pop(key, None) or browser.new_context(**options)
         window = cls(context, url)
         if name:
-            window.sign_in(name)
+            window.come_in(name)
         yield window
-        context.close()
+        if name and window.is_clean():
+            _rested[key] = context
+        else:
+            context.close()
+
+    def is_clean(self) -> bool:
+        """Leaves the context as if nobody had used it, but for its cookies and what it has loaded, if that can be done."""
+        if self.is_spoilt:
+            return False
+        self.context.set_offline(False)
+        self.context.clear_permissions()
+        for page in self.context.pages[1:]:
+            page.close()
+        try:
+            self.page.unroute_all(behavior="ignoreErrors")
+            self.open("/healthz")  # a page of the product, for the storage is its, but without scripts
+            self.page.evaluate("localStorage.clear()")
+            self.page.close()
+        except Error:  # the page, or the product, is gone
+            return False
+        return True
 
     def open(self, path: str) -> Page:
         self.page.goto(self.url + path)
         return self.page
+
+    def come_in(self, name: str) -> None:
+        """Signed in, at the page where one arrives. Each signs in once for a product: to check a password takes long."""
+        self.context.add_cookies(_cookies.get((self.url, name), []))
+        self.open("/")
+        if urlsplit(self.page.url).path == "/login/":  # the first time, or what was kept holds no longer
+            self.sign_in(name)
+            _cookies[self.url, name] = self.context.cookies()
+        expect(self.page.get_by_label("Message", exact=True)).to_be_visible()
 
     def sign_in(self, name: str) -> None:
         self.open("/login/")
