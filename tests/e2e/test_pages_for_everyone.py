@@ -51,6 +51,15 @@ def signed_in(product: Product, cast: list[Person], browser: Browser) -> Iterato
     yield str(path)
 
 
+def test_the_set_up_page_can_be_used_by_everyone(product: Product, browser: Browser) -> None:
+    """The first test of the file: nobody has an account yet."""
+    with Window.opened(browser, product.url, viewport=NARROW) as window:
+        window.open("/")
+        expect(window.page.get_by_role("heading", name="Make the first account")).to_be_visible()
+        assert problems_of(window.page) == []
+        assert window.complaints == []
+
+
 @pytest.mark.parametrize("name", STATES)
 def test_everyone_can_use_the_page(
     name: str, signed_in: str, cast: list[Person], product: Product, provider: ProviderProcess, browser: Browser
@@ -76,14 +85,6 @@ def test_everyone_can_use_the_page(
         # What can't be sent is tried again by itself, and may be refused again while the page is looked at.
         expected = "404|422|503" if name == "session_unsent" else "404|422"
         assert [text for text in window.complaints if not re.search(f"status of ({expected})", text)] == []
-
-
-def test_the_set_up_page_can_be_used_by_everyone(provider: ProviderProcess, browser: Browser) -> None:
-    with running(provider) as empty, Window.opened(browser, empty.url, viewport=NARROW) as window:
-        window.open("/")
-        expect(window.page.get_by_role("heading", name="Make the first account")).to_be_visible()
-        assert problems_of(window.page) == []
-        assert window.complaints == []
 
 
 def problems_of(page: Page) -> list[str]:

@@ -165,8 +165,8 @@ def test_people_talk_among_themselves_until_somebody_mentions_the_assistant(
     one.expect_answer(expected_text("words-n9"), 1)
     told = [line["content"] for line in provider.requests(model)[-1]["body"]["messages"][1:]]
     assert told == [
-        "bob: Shall we ask?", "alice: Yes, @assistant go, and @bob", expected_text("words-n9"),
-        "bob: While it writes: nobody waits", "bob: Thanks, @Assistant",
+        "bob: Shall we ask?\n\nalice: Yes, @assistant go, and @bob", expected_text("words-n9"),
+        "bob: While it writes: nobody waits\n\nbob: Thanks, @Assistant",
     ]  # fmt: skip
 
 
