@@ -18,6 +18,8 @@ from typing import Any
 
 from django.apps import AppConfig
 
+from assistant.mcp import connections
+
 MORTAL = (
     "assistant.attached:prepare",
     "assistant.attached:_keep",
@@ -51,6 +53,9 @@ class Mortal(AppConfig):
     name = "tests.e2e.mortal"
 
     def ready(self) -> None:
+        # On a machine with much to do a server of tools starts for longer than an answer waits for it; that an answer then
+        # does without is tested elsewhere.
+        connections.PATIENCE_SECONDS = connections.CALL_PATIENCE_SECONDS
         for path in MORTAL:
             module, _, inside = path.partition(":")
             *within, attribute = inside.split(".")
