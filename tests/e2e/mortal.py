@@ -18,8 +18,6 @@ from typing import Any
 
 from django.apps import AppConfig
 
-from assistant.mcp import connections
-
 MORTAL = (
     "assistant.attached:prepare",
     "assistant.attached:_keep",
@@ -53,6 +51,8 @@ class Mortal(AppConfig):
     name = "tests.e2e.mortal"
 
     def ready(self) -> None:
+        from assistant.mcp import connections  # there are models now
+
         # On a machine with much to do a server of tools starts for longer than an answer waits for it; that an answer then
         # does without is tested elsewhere.
         connections.PATIENCE_SECONDS = connections.CALL_PATIENCE_SECONDS
