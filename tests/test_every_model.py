@@ -128,6 +128,12 @@ def test_thoughts_are_no_part_of_the_answer(turn, protocol):
 
 
 @everywhere
+def test_thoughts_and_a_temperature_go_together(turn, protocol):
+    answer = turn(protocol, "words-n5-think=3", reasoning_effort="low", temperature=0.5, top_p=0.9)
+    assert (answer.status, answer.content) == ("success", WORDS), answer.error_note
+
+
+@everywhere
 def test_a_tool_is_called_and_its_result_told(turn, protocol, weather):
     answer = turn(protocol, "tool=weather:city:Paris-results", tools=True)
     assert weather == ["Paris"] and calls(answer) == [("weather", "success")], answer.error_note

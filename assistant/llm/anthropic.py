@@ -24,6 +24,7 @@ class MessagesReader:
         self._calls = Fragments()
         self._tags = Unthinking()
         self._thinking: dict[Any, dict[str, Any]] = {}  # blocks by index, as they have to come back
+        self._thoughts: dict[Any, list[str]] = {}  # what their deltas have brought
         self._sources: dict[str, Source] = {}
 
     @property
@@ -61,6 +62,9 @@ class MessagesReader:
         if self._ending is None:
             return
         yield from self._calls.whole()
+        for index, thoughts in self._thoughts.items():
+            held = self._thinking[index]
+            held["thinking"] = "".join([held.get("thinking", ""), *thoughts])
         if blocks := [block for _, block in sorted(self._thinking.items())]:
             yield Kept({"thinking_blocks": blocks})
         yield Finish(self._ending)
@@ -97,8 +101,8 @@ class MessagesReader:
             case {"type": "text_delta", "text": str(text)} if text:
                 yield from self._tags.split(text)
             case {"type": "thinking_delta", "thinking": str(thought)}:
-                block = self._thinking.setdefault(index, {"type": "thinking", "thinking": "", "signature": ""})
-                block["thinking"] += thought
+                self._thinking.setdefault(index, {"type": "thinking", "thinking": "", "signature": ""})
+                self._thoughts.setdefault(index, []).append(thought)
                 if thought:
                     yield Reasoning(thought)
             case {"type": "signature_delta", "signature": str(signature)}:

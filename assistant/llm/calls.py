@@ -11,6 +11,8 @@ from typing import Any
 
 from assistant.pieces import ToolCall
 
+MOST_CALLS = 256  # of one answer; who asks for more has lost its way
+
 
 @dataclass(slots=True)
 class _Call:
@@ -56,7 +58,8 @@ class Fragments:
             return
         if call is None or _begins_another(call, id_, name):
             call = _Call()
-            self._calls.append(call)
+            if len(self._calls) < MOST_CALLS:
+                self._calls.append(call)
         if index is not None:
             self._by_index[index] = call
         call.id = call.id or id_

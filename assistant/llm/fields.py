@@ -23,7 +23,7 @@ _REFUSED = re.compile(
     r"|extra[_ ](?:inputs?|fields?|parameters?|forbidden)|forbidden|invalid (?:parameter|argument|field|property)"
     r"|no such (?:parameter|field)|only the default|only 1 is allowed|is deprecated"
     r"|not a (?:valid|known) (?:parameter|field)"
-    r"|additional propert",
+    r"|additional propert|may only be set to|cannot both be specified|must be unset|or unset",
     re.IGNORECASE,
 )
 _REFUSING_STATUSES = frozenset({200, 400, 404, 405, 422, 500, 501})

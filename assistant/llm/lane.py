@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -18,10 +18,11 @@ import aiohttp
 
 from assistant.llm import connection, facts, fields, limits
 from assistant.llm.connection import Request
-from assistant.llm.framing import Framing
-from assistant.llm.reader import Raw
+from assistant.llm.framing import DONE, Event, Framing
+from assistant.llm.reader import Raw, Reader
 from assistant.llm.refusal import ProviderError, error_in
 from assistant.llm.said import words_of_page
+from assistant.pieces import Finish
 
 __all__ = ["Request", "close", "stream"]
 
@@ -84,23 +85,33 @@ async def _once(request: Request, silence_seconds: float) -> AsyncGenerator[Raw,
             # What has arrived is taken as a whole each time, so nothing is unread when the connection breaks, and
             # waiting for the next bytes always lets the other turns run.
             while not reader.is_done and (data := await response.content.readany()):
-                for event in framing.feed(data):
-                    for piece in reader.event(*event):
-                        yield piece
+                for piece in _read(reader, framing.feed(data)):
+                    yield piece
         except (TimeoutError, aiohttp.ClientError):
             if not reader.is_finished:  # otherwise only figures are missing
                 raise
         if not reader.is_done:
-            for event in framing.end():
-                for piece in reader.event(*event):
-                    yield piece
+            for piece in _read(reader, framing.end()):
+                yield piece
+        has_ended = False
         for piece in reader.end():
+            has_ended = has_ended or isinstance(piece, Finish)
             yield piece
-        if not reader.is_finished and (framing.words or not framing.has_begun):
+        if not has_ended and (framing.words or not framing.has_begun):
             words = words_of_page(framing.words) or "it is empty"
             raise ProviderError(f"this is no answer of a model: {words[:500]}", 502, words)
         with contextlib.suppress(TimeoutError, aiohttp.ClientError):
             await asyncio.wait_for(response.content.readany(), _LAST_BYTE_SECONDS)
+
+
+def _read(reader: Reader, events: Iterable[Event]) -> Iterator[Raw]:
+    """Events as pieces. `[DONE]` is OpenAI's last word; gateways say it in every protocol."""
+    for name, value in events:
+        if value is DONE:
+            reader.is_done = True
+        if reader.is_done:
+            return
+        yield from reader.event(name, value)
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> ProviderError:

@@ -68,6 +68,22 @@ def above_thinking(options: Mapping[str, Any]) -> dict[str, Any]:
     return dict(options)
 
 
+def sampling_that_fits(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Anthropic's `options` without what it refuses beside thinking (a temperature but 1, a `top_p` below 0.95, `top_k`),
+    and with either a temperature or a `top_p`. Source: its guide "Extended thinking"."""
+    fitting = dict(options)
+    thinking = options.get("thinking")
+    if isinstance(thinking, Mapping) and thinking.get("type") not in (None, "disabled"):
+        fitting.pop("top_k", None)
+        if fitting.get("temperature") != 1:
+            fitting.pop("temperature", None)
+        if (fitting.get("top_p") or 0) < 0.95:
+            fitting.pop("top_p", None)
+    if fitting.get("temperature") is not None:
+        fitting.pop("top_p", None)
+    return fitting
+
+
 def lowered(body: Mapping[str, Any], refusal: Any) -> tuple[dict[str, Any], int | None] | None:
     """A request's `body` (or litellm's parameters) with the limit that its `refusal` names, and, if that is one of the
     model's whatever the prompt, that limit. None: it is refused for something else."""

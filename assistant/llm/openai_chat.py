@@ -235,19 +235,31 @@ def _words(value: Any) -> str:
     return "".join(map(_words, value)) if isinstance(value, list) else ""
 
 
+_GROWING = ("text", "summary", "thinking", "data")
+
+
 def _joined(parts: Sequence[Any]) -> list[Any]:
     """Fragments of one block in a row (the same type, index and id), put together: their texts appended."""
     whole: list[Any] = []
+    texts: list[dict[str, list[str]]] = []  # of each of `whole`, what is appended at the end, once
     for part in parts:
         before = whole[-1] if whole else None
-        if isinstance(part, Mapping) and isinstance(before, dict) and _is_same_block(before, part):
-            for name, value in part.items():
-                appended = isinstance(value, str) and name in ("text", "summary", "thinking", "data")
-                before[name] = (
-                    (before.get(name) or "") + value if appended else before.get(name) if value is None else value
-                )
-        else:
-            whole.append(dict(part) if isinstance(part, Mapping) else part)
+        if not isinstance(part, Mapping):
+            whole.append(part)
+            texts.append({})
+            continue
+        if not isinstance(before, dict) or not _is_same_block(before, part):
+            before = {}
+            whole.append(before)
+            texts.append({})
+        for name, value in part.items():
+            if isinstance(value, str) and name in _GROWING:
+                texts[-1].setdefault(name, []).append(value)
+            if value is not None or name not in before:
+                before[name] = value
+    for block, grown in zip(whole, texts, strict=True):
+        for name, pieces in grown.items():
+            block[name] = "".join(pieces)
     return whole
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from assistant.llm import endings
 from assistant.llm.calls import Fragments
-from assistant.llm.framing import DONE
 from assistant.llm.reader import Raw, RawUsage, encoded_picture, listed, mapping, words
 from assistant.llm.refusal import ProviderError, error_in, is_error
 from assistant.llm.thinking import Unthinking
@@ -25,6 +24,7 @@ class ResponsesReader:
         self.is_done = False
         self._ending: str | None = None
         self._has_refused = False
+        self._is_streamed = False
         self._summary: Any = None  # the part of the thoughts that is being read
         self._calls = Fragments()
         self._tags = Unthinking()
@@ -36,8 +36,6 @@ class ResponsesReader:
         return self._ending is not None
 
     def event(self, name: str, value: Any) -> Iterator[Raw]:
-        if value is DONE:
-            return
         if not isinstance(value, Mapping):
             raise ProviderError(f"the stream holds no object: {str(value)[:200]}", 502)
         kind = words(value.get("type")) or name
@@ -48,18 +46,22 @@ class ResponsesReader:
             return
         match kind.removeprefix("response."):
             case "output_text.delta":
+                self._is_streamed = True
                 yield from self._tags.split(words(value.get("delta")))
             case "refusal.delta":
-                self._has_refused = True
+                self._has_refused = self._is_streamed = True
                 yield Text(words(value.get("delta")))
             case "reasoning_summary_text.delta" | "reasoning_text.delta":
                 yield from self._thought(value)
             case "output_text.annotation.added":
                 self._cite(value.get("annotation"))
             case "output_item.done":
+                self._is_streamed = True
                 yield from self._item(value.get("item"))
             case "completed" | "incomplete" | "failed" | "cancelled":
-                yield from self._end(mapping(value.get("response")))
+                response = mapping(value.get("response"))
+                # Some gateways send the answer with its end alone.
+                yield from self._end(response) if self._is_streamed else self._whole(response)
 
     def end(self) -> Iterator[Raw]:
         yield from self._tags.end()
