@@ -44,6 +44,8 @@ def label(model: str) -> str:
 def offers(model: str) -> bool:
     if "*" in model:
         return False  # a pattern is no model
+    if ".." in model or any(letter.isspace() or not letter.isprintable() for letter in model):
+        return False  # no provider has such a name; of some it becomes a part of their address
     return any(
         model == entry.id or (entry.id.endswith("*") and model.startswith(entry.id[:-1]) and model != entry.id[:-1])
         for entry in entries()

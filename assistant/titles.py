@@ -92,4 +92,6 @@ def cleaned(reply: str) -> str:
     text = re.sub(r"<think>.*?(</think>|\Z)", "", storable(reply)[0], flags=re.DOTALL)
     title = titling.shortened(text)
     title = re.sub(r"^(title|titel|titre)\s*:\s*", "", title, flags=re.IGNORECASE)
+    # No controls, and nothing that turns the line around; a joiner holds a picture of several letters together.
+    title = "".join(letter for letter in title if letter.isprintable() or letter == "\u200d")
     return title.strip("\"'`*_“”„«» ").rstrip(".").strip()

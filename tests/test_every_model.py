@@ -129,7 +129,9 @@ def test_thoughts_are_no_part_of_the_answer(turn, protocol):
 
 @everywhere
 def test_thoughts_and_a_temperature_go_together(turn, protocol):
-    answer = turn(protocol, "words-n5-think=3", reasoning_effort="low", temperature=0.5, top_p=0.9)
+    # OpenAI's own models refuse a temperature altogether: they are asked again without.
+    breaks = protocol == "responses"
+    answer = turn(protocol, "words-n5-think=3", breaks=breaks, reasoning_effort="low", temperature=0.5, top_p=0.9)
     assert (answer.status, answer.content) == ("success", WORDS), answer.error_note
 
 

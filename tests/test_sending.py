@@ -4,6 +4,7 @@ import pytest
 from django.db import transaction
 from django_q.models import OrmQ
 
+from assistant import catalogue
 from assistant.lifecycle import asking
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Message
@@ -183,3 +184,9 @@ def test_a_stale_copy_of_the_session_overwrites_nothing(session, alice):
 def test_a_finished_question_tells_when_and_its_answer_waits(session, alice):
     answer = answer_of(ask(session, alice))
     assert (answer.status, answer.attempt, answer.started_at, answer.finished_at) == (Status.PENDING, 0, None, None)
+
+
+@pytest.mark.parametrize("model", ["openai/a b", "openai/a\nb", "gemini/../x", "openai/", "openai/x*"])
+def test_a_name_that_no_model_has_is_not_offered_behind_a_pattern(settings, model):
+    settings.ASSISTANT_MODELS = [("All", "openai/*"), ("More", "gemini/*")]
+    assert not catalogue.offers(model) and catalogue.offers("openai/gpt-5")

@@ -163,6 +163,8 @@ def test_nobody_is_asked_where_nobody_is_to_be(session, alice, worker, settings)
         ("\n\n", ""),
         ("„Ärger“", "Ärger"),
         ("a\x00b", "ab"),
+        ("\u202eevil\u202c \x1b[31mred\x07", "evil [31mred"),
+        ("A 👩\u200d💻", "A 👩\u200d💻"),
         ("Fun \ud83d\ude00 \ud83d", "Fun 😀"),
     ],
 )

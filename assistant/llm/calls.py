@@ -11,7 +11,7 @@ from typing import Any
 
 from assistant.pieces import ToolCall
 
-MOST_CALLS = 256  # of one answer; who asks for more has lost its way
+MOST_CALLS = 64  # of one answer, twice what is run; who asks for more has lost its way
 
 
 @dataclass(slots=True)

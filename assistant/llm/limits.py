@@ -43,7 +43,9 @@ _BESIDE = (
 def fitting(
     model: str, lines: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """`parameters` (by litellm's names) with a limit where `model` wants one, and none that its provider has refused."""
+    """`parameters` (by litellm's names) with a limit where `model` wants one, and none that its provider refuses."""
+    if "claude" in model:
+        parameters = _sampling_of_claude(parameters)
     if own := parameters.get("max_completion_tokens") or parameters.get("max_tokens"):
         named = facts.named_output_limit(model)
         if named is None or own <= named:
@@ -68,12 +70,11 @@ def above_thinking(options: Mapping[str, Any]) -> dict[str, Any]:
     return dict(options)
 
 
-def sampling_that_fits(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Anthropic's `options` without what it refuses beside thinking (a temperature but 1, a `top_p` below 0.95, `top_k`),
-    and with either a temperature or a `top_p`. Source: its guide "Extended thinking"."""
-    fitting = dict(options)
-    thinking = options.get("thinking")
-    if isinstance(thinking, Mapping) and thinking.get("type") not in (None, "disabled"):
+def _sampling_of_claude(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what Claude refuses beside thinking (a temperature but 1, a `top_p` below 0.95, `top_k`), and with either a
+    temperature or a `top_p`. Source: Anthropic's guide "Extended thinking"."""
+    fitting = dict(parameters)
+    if parameters.get("thinking") or parameters.get("reasoning_effort") not in (None, "none", "disable"):
         fitting.pop("top_k", None)
         if fitting.get("temperature") != 1:
             fitting.pop("temperature", None)

@@ -122,7 +122,7 @@ def _responses(question: Question, target: Target) -> Request | None:
 def _anthropic(question: Question, target: Target) -> Request:
     config = insides.config_of(target)
     options = insides.options_of(target, question.tools, question.parameters, has_usage=False)
-    options = limits.sampling_that_fits(limits.above_thinking(options))
+    options = limits.above_thinking(options)
     headers = insides.headers_of(config, target, options)
     body = insides.body_of(config, target, question.messages, options, headers)
     base = (target.base or "https://api.anthropic.com").rstrip("/")
