@@ -49,15 +49,10 @@ async def stream(
     is the caller's affair. Closing the iterator, or cancelling the task that reads it, closes the provider's connection at
     once. Raises ModelError, nothing else.
     """
-    await learn(model)
     cleaning, counting = Cleaning(), money.Counting(model)
-    if not dialect.may_think(model, messages):
-        parameters = dialect.without_thinking(parameters)
-    lines = dialect.adapted(model, messages, sees=sees(model))
-    if caching.takes_marks(model):
-        lines, tools = caching.with_cache_marks(lines, tools)
-    question = Question(model, lines, tools, limits.fitting(model, lines, tools, parameters))
     try:
+        await learn(model)
+        question = _question(model, messages, tools, parameters)
         request = await _request_of(question) if conf.get("ASSISTANT_FAST_LANE") else None
         if request is None:
             requests.check_settings(model)
@@ -75,6 +70,17 @@ async def stream(
         for piece in counting.rest():
             yield piece
         raise translated(error) from error
+
+
+def _question(
+    model: str, messages: list[dict[str, Any]], tools: Sequence[dict[str, Any]], parameters: Mapping[str, Any]
+) -> Question:
+    if not dialect.may_think(model, messages):
+        parameters = dialect.without_thinking(parameters)
+    lines = dialect.adapted(model, messages, sees=sees(model))
+    if caching.takes_marks(model):
+        lines, tools = caching.with_cache_marks(lines, tools)
+    return Question(model, lines, tools, limits.fitting(model, lines, tools, parameters))
 
 
 async def _request_of(question: Question) -> lane.Request | None:

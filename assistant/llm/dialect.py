@@ -69,9 +69,8 @@ def _in_turn(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
         last = lines[-1]["role"] if lines else ""
         if last == "tool" and line["role"] == "user":
             lines.append({"role": "assistant", "content": READ})
-        if (
-            last == line["role"] != "tool"
-        ):  # where the last one is the assistant's, it has no calls: their results follow
+        if last == line["role"] != "tool":
+            # Where the last one is the assistant's, it has no calls: their results follow.
             lines[-1] = _merged(lines[-1], line)
             continue
         if not last and line["role"] != "user":
@@ -121,9 +120,8 @@ def _text(content: Any) -> str:
 # --- what some take and others don't ---
 
 
-_GEMMA_WITH_SYSTEM = re.compile(
-    r"gemma[-:]?[4-9](?![\d.]*b)"
-)  # a generation, not a size: gemma-4-31b, but not medgemma-4b
+# A generation, not a size: gemma-4-31b, but not medgemma-4b.
+_GEMMA_WITH_SYSTEM = re.compile(r"gemma[-:]?[4-9](?![\d.]*b)")
 
 
 def _wants_no_system(model: str) -> bool:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import html
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from assistant.llm import wordings
 
 LONGEST_WORDS = 4_000
+LONGEST_PAGE = 20_000  # characters of one that are looked at
 DEEPEST = 8
 _WORDS = (
     "message", "msg", "detail", "error", "errors", "error_message", "error_msg", "errormessage", "status_msg",
@@ -26,7 +28,9 @@ _CODES = (
     "code", "type", "status", "reason", "error_code", "error_type", "errorcode", "err_code", "status_code", "http_code",
     "http_status_code", "__type",
 )  # fmt: skip
-_TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+# Each looks at a letter once, whatever stands there: this runs on the loop, and strangers write the pages.
+_PROGRAM = re.compile(r"<(/?)(script|style)\b[^<>]*>", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*>")
 _SPACE = re.compile(r"\s+")
 
 
@@ -55,8 +59,24 @@ def said_in(body: Any) -> Said:
 
 
 def words_of_page(page: str) -> str:
-    """A page's text, without its markup."""
-    return _SPACE.sub(" ", html.unescape(_TAG.sub(" ", page))).strip()
+    """The text of a page's first LONGEST_PAGE characters, without its markup."""
+    text = _TAG.sub(" ", _without_programs(page[:LONGEST_PAGE]))
+    with suppress(ValueError):  # `&#1111...;` with more digits than Python reads
+        text = html.unescape(text)
+    return _SPACE.sub(" ", text).strip()
+
+
+def _without_programs(page: str) -> str:
+    """Without what stands in <script> and <style>. One that doesn't end goes on to the page's end, as in a browser."""
+    kept, start, inside = [], 0, ""
+    for tag in _PROGRAM.finditer(page):
+        closes, name = tag[1], tag[2].lower()
+        if not inside and not closes:
+            kept.append(page[start : tag.start()])
+            inside = name
+        elif inside == name and closes:
+            inside, start = "", tag.end()
+    return " ".join(kept if inside else [*kept, page[start:]])
 
 
 def _as_text(body: Any) -> str:
@@ -101,7 +121,7 @@ def _gather_field(name: str, value: Any, said: Said, deepest: int, vendor: str) 
 
 def _note_code(value: str | int, said: Said, vendor: str) -> None:
     text = str(value).strip()
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit() and len(text) <= 4):
         said.codes.add(wordings.plain(text))
     elif vendor or len(text) == 4:
         said.codes.add(f"{vendor or 'zhipu'}{text}")

@@ -29,19 +29,23 @@ def check_address(address: str | None, usual_name: str) -> None:
     if not address:
         return
     name = _name_of(address, usual_name)
-    parts = urlsplit(address)
-    if "@" in address.partition("?")[0]:
+    shown = "" if "@" in address else f": {address[:200]!r}"  # a name and a password may stand before it
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise WrongSetting(f"{name} is no address{shown}.") from None
+    if "@" in parts.netloc:
         raise WrongSetting(f"{name} holds a name or a password (before an @). A key is set by itself.")
     if any(letter <= " " for letter in address):
-        raise WrongSetting(f"{name} holds a blank or a line end: {address[:200]!r}.")
+        raise WrongSetting(f"{name} holds a blank or a line end{shown}.")
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise WrongSetting(f"{name} has no http:// or https:// in front, or no host: {address[:200]!r}.")
+        raise WrongSetting(f"{name} has no http:// or https:// in front, or no host{shown}.")
     try:
         is_right = bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_right = False
     if not is_right:
-        raise WrongSetting(f"{name} has no host, or a port that is none: {address[:200]!r}.")
+        raise WrongSetting(f"{name} has no host, or a port that is none{shown}.")
 
 
 def _name_of(value: str, usual_name: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from assistant import llm
 from assistant.llm import errors
+from assistant.llm.settings import WrongSetting, check_address
 from tests.conformance.case import ended, said, sse
 from tests.conformance.playing import Answer, Player, playing
 
@@ -72,6 +73,29 @@ def test_a_password_in_an_address_is_named_and_not_told(configured, loop, addres
     configured.setenv("OPENAI_API_BASE", address)
     error = failure(loop)
     assert "OPENAI_API_BASE" in error.raw and "secret" not in error.raw and not error.is_transient
+
+
+@pytest.mark.parametrize(
+    "path", ["/models/gemini-1.0-pro@001:streamGenerateContent", "/run/@cf/meta/llama", "/?a=b@c"]
+)
+def test_an_at_in_the_path_of_an_address_is_no_password(path):
+    check_address(f"http://127.0.0.1:9{path}", "IT")
+
+
+@pytest.mark.parametrize("address", ["http://me:sec/ret@127.0.0.1/", "http://[me:secret@127.0.0.1", "me:secret@x y"])
+def test_a_password_is_not_told_wherever_it_ends_up(address):
+    with pytest.raises(WrongSetting) as raised:
+        check_address(address, "IT")
+    assert "IT" in str(raised.value) and "ret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("broken", ["learn", "dialect.adapted", "caching.takes_marks", "limits.fitting"])
+def test_what_fails_before_a_request_is_made_is_an_error_like_any_other(monkeypatch, loop, broken):
+    def fails(*_: Any, **__: Any) -> Any:
+        raise KeyError("odd")
+
+    monkeypatch.setattr(f"assistant.llm.{broken}", fails)
+    assert failure(loop).code == "provider_error"
 
 
 def test_an_address_where_nobody_answers_is_told_and_asked_again(configured, loop):

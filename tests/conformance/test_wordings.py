@@ -8,12 +8,14 @@ and how servers say that they don't know a field.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from assistant.llm import errors, fields
+from assistant.llm import errors, fields, said
 from assistant.llm.said import said_in
 
 DATA = json.loads((Path(__file__).parent / "wordings.json").read_text())
@@ -105,3 +107,48 @@ def test_a_field_that_has_another_name_there_is_sent_by_that_name():
 )  # fmt: skip
 def test_the_words_of_an_error_are_found_in_each_of_its_forms(body):
     assert "the words" in said_in(body).text
+
+
+class Watched:
+    """A pattern that notes how much text it is given."""
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        self._pattern = pattern
+        self.lengths: list[int] = []
+
+    def sub(self, by: str, text: str) -> str:
+        self.lengths.append(len(text))
+        return self._pattern.sub(by, text)
+
+    def finditer(self, text: str) -> Iterator[re.Match[str]]:
+        self.lengths.append(len(text))
+        return self._pattern.finditer(text)
+
+
+@pytest.mark.parametrize("page", ["<" * 1_000_000, "<script " * 100_000, "<p>the words" + " </p" * 100_000])
+@pytest.mark.parametrize("name", ["_TAG", "_PROGRAM"])
+def test_of_a_page_however_long_its_beginning_is_looked_at(monkeypatch, page, name):
+    monkeypatch.setattr(said, name, watched := Watched(getattr(said, name)))
+    assert len(said_in({"error": {"message": page}}).text) <= said.LONGEST_WORDS
+    assert len(watched.lengths) == 1 and watched.lengths[0] <= said.LONGEST_PAGE
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        (
+            "<p>1 < 2 <b>and</b> so",
+            "1 < 2 and so",
+        ),  # a tag begins at its own `<`: nothing is looked at again and again
+        ("<script>if (a<b) c()</script >one<STYLE>p {}</sTyle><script/>two</script> three", "one three"),
+        ("<script>a()</style></script>one<style>p {", "one"),
+        ("<p>&#" + "1" * 5_000 + ";", "&#" + "1" * 5_000 + ";"),
+    ],
+)
+def test_of_a_page_its_words_are_told(page, words):
+    assert said.words_of_page(page) == words
+
+
+@pytest.mark.parametrize("code", ["\u00b2", "4" * 5_000, 40_000, "\u0664\u0660\u0661"])
+def test_a_code_that_only_looks_like_a_number_is_no_status(code):
+    assert said_in({"error": {"message": "the words", "code": code}}).status is None
