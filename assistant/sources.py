@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +11,9 @@ from assistant.pieces import Source
 MOST = 100  # of one answer
 LONGEST_TITLE = 200
 LONGEST_URL = 2_000
+
+# A name in front of an @ may look like another site; what else stands here is in no host that a browser takes.
+_NO_HOST = re.compile(r"[@<>%^|\\]")
 
 
 class Sources:
@@ -29,7 +33,7 @@ class Sources:
         if known := self._by_url.get(url):
             self.is_new = self.is_new or bool(title and not known["title"])
             known["title"] = known["title"] or title
-        elif len(self._by_url) < MOST and _is_linkable(url):
+        elif len(self._by_url) < MOST and is_linkable(url):
             self._by_url[url] = {"url": url, "title": title, "round": number}
             self.is_new = True
 
@@ -39,12 +43,13 @@ def _one_line(title: str) -> str:
     return shown if len(shown) <= LONGEST_TITLE else f"{shown[: LONGEST_TITLE - 1]}…"
 
 
-def _is_linkable(url: str) -> bool:
+def is_linkable(url: str, longest: int = LONGEST_URL) -> bool:
     """Whether a person may be sent there: no script, no file, and no name in front that looks like another site's."""
-    if len(url) > LONGEST_URL or not url.isprintable() or " " in url:
+    if len(url) > longest or not url.isprintable() or " " in url:
         return False
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
-    except ValueError:
+        is_site = bool(parts.hostname) and not _NO_HOST.search(parts.netloc) and parts.port != 0
+    except ValueError:  # of a port too
         return False
+    return is_site and parts.scheme in ("http", "https")

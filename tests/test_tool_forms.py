@@ -105,6 +105,11 @@ def test_what_does_not_fit_is_refused_with_a_sentence(given):
         {"type": "object", "properties": {"a": {"enum": []}}},
         {"type": "object", "properties": {"a": True}},
         {"type": "object", "properties": {"": {"type": "string"}}},
+        {"type": "object", "properties": {"a": {"enum": ["one", "t\x00wo"]}}},
+        {
+            "type": "object",
+            "properties": {"a": {"type": "array", "items": {"anyOf": [{"const": "\ud83d", "title": "?"}]}}},
+        },
         {"type": "object", "properties": {f"f{n}": {"type": "string"} for n in range(31)}},
     ],
 )
@@ -114,8 +119,13 @@ def test_what_is_no_form_is_not_put_before_people(schema):
 
 
 @pytest.mark.parametrize(
-    "url", ["javascript:alert(1)", "/settings", "https://", "http://[", "https://x/" + "y" * 5000]
-)
+    "url",
+    [
+        "javascript:alert(1)", "/settings", "https://", "http://[", "https://x/" + "y" * 5000, "https://exa mple.com",
+        "https://a:99999/", "https://a:b/", "https://a:0/", "https://%zz/", "http://a<b>/", "https://bank.example@evil.example/",
+        "https://a/\x00", "https://a/\ud83d",
+    ],
+)  # fmt: skip
 def test_only_pages_of_the_web_are_opened(url):
     with pytest.raises(Unusable):
         link_of("?", url)

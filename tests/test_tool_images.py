@@ -125,9 +125,11 @@ def test_readers_by_a_link_see_no_image_of_a_tool(claim, call, session, alice):
 def test_what_is_no_image_or_too_much_is_left_out_and_said(claim, call, settings):
     settings.ASSISTANT_ATTACHMENT_MAX_MB = 0.001
     many = [Image(png(), "Fine")] * (found_images.MOST - 1)
-    settled = settle(claim, call, Image(b"x" * 2_000, "Big"), Image(png_that_claims(20_000, 20_000), "Bomb"), *many)
+    settled = settle(
+        claim, call, Image(b"x" * 2_000, "B\x00ig \ud83d"), Image(png_that_claims(20_000, 20_000), "Bomb"), *many
+    )
     assert settled.image_count == found_images.MOST - 2 == Attachment.objects.count()
-    assert "[Big was left out: an image may have 0.001 MB.]" in settled.result
+    assert "[Big \ufffd was left out: an image may have 0.001 MB.]" in settled.result
     assert "[Bomb was left out: it has too many pixels.]" in settled.result
     assert f"[Further images were left out: {found_images.MOST} are kept of one result.]" in settled.result
 

@@ -17,6 +17,7 @@ from assistant.models.attachment import IMAGES, Attachment, StoredFile, random_k
 from assistant.models.message import Claim, Message
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
+from assistant.storable import clean
 from assistant.tools.declare import Image
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def keep(claim: Claim, call: ToolCall, images: Sequence[Image]) -> tuple[int, st
     kept, notes = 0, []
     for image in images[:MOST]:
         if problem := _keep(claim, call, image, kept):
-            notes.append(f"\n[{image.name} was left out: {problem}]")
+            notes.append(f"\n[{clean(image.name)} was left out: {problem}]")
         else:
             kept += 1
     if len(images) > MOST:

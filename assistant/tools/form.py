@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
+from assistant.sources import is_linkable
 from assistant.storable import clean
 
 LONGEST_MESSAGE = 4_000
@@ -66,13 +67,9 @@ def form_of(message: str, schema: Mapping[str, Any]) -> Form:
 
 def link_of(message: str, url: str) -> Form:
     """Raises Unusable."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = None
-    if parts is None or parts.scheme not in ("https", "http") or not parts.hostname or len(url) > LONGEST_MESSAGE:
-        raise Unusable("A page to open has an address that begins with https:// or http://.")
-    return Form(_words(message, LONGEST_MESSAGE), url=clean(url))
+    if not is_linkable(url, LONGEST_MESSAGE):
+        raise Unusable("A page to open has an address that begins with https:// or http:// and the name of a site.")
+    return Form(_words(message, LONGEST_MESSAGE), url=url)
 
 
 def _field(name: str, schema: Any, *, is_required: bool) -> Field:
@@ -124,6 +121,8 @@ def _options(name: str, schema: Mapping[str, Any]) -> list[dict[str, str]]:
         pairs = [(value, titles[n] if n < len(titles) else None) for n, value in enumerate(values)]
     if not 0 < len(pairs) <= MOST_OPTIONS or not all(isinstance(value, str) for value, _ in pairs):
         raise Unusable(f"The field {name[:40]!r} needs 1 to {MOST_OPTIONS} options, all of them texts.")
+    if any(clean(str(value)) != value for value, _ in pairs):  # a tool is given back what it offered, or nothing
+        raise Unusable(f"The field {name[:40]!r} has an option that can't be stored.")
     return [{"value": str(value), "title": _words(title or value)} for value, title in pairs]
 
 

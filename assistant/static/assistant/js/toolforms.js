@@ -1,6 +1,7 @@
 /** What a running tool asks people: fields to fill in, or a page to open. Drawn once, so that nobody's typing is lost. */
 
 import { clone, part, setHidden, setText } from "./parts.js";
+import { hostOf } from "./sources.js";
 
 const TYPES = { email: "email", uri: "url", date: "date", "date-time": "datetime-local" };
 
@@ -20,10 +21,11 @@ function fill(form, call, number) {
   setText(part(form, "form-message"), message);
   part(form, "form-fields").replaceChildren(...fields.map((field, index) => drawField(field, `form-${call.id}-${index}`)));
   const link = part(form, "form-link");
-  setHidden(link, !url);
-  if (url) {
+  const host = hostOf(url);
+  setHidden(link, !host);
+  if (host) {
     link.href = url;
-    setText(link, `Open ${new URL(url).host} in a new tab`);
+    setText(link, `Open ${host} in a new tab`);
     link.title = url;
   }
   setText(part(form, "form-send"), url ? "I have opened it" : "Send");
