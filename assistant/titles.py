@@ -89,8 +89,7 @@ class Titles:
 
 def cleaned(reply: str) -> str:
     """A model's reply as a title: one short line, without the quotes and labels that models like to add."""
-    text = re.sub(r"<think>.*?(</think>|\Z)", "", storable(reply)[0], flags=re.DOTALL)
-    title = titling.shortened(text)
+    title = titling.shortened(storable(reply)[0])
     title = re.sub(r"^(title|titel|titre)\s*:\s*", "", title, flags=re.IGNORECASE)
     # No controls, and nothing that turns the line around; a joiner holds a picture of several letters together.
     title = "".join(letter for letter in title if letter.isprintable() or letter == "\u200d")

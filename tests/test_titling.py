@@ -158,8 +158,6 @@ def test_nobody_is_asked_where_nobody_is_to_be(session, alice, worker, settings)
     [
         ('"Leases and workers."', "Leases and workers"),
         ("Title: **Leases**\n\nHope this helps!", "Leases"),
-        ("<think>Hm, what\nwould fit?</think>\nLeases", "Leases"),
-        ("<think>never ends", ""),
         ("\n\n", ""),
         ("„Ärger“", "Ärger"),
         ("a\x00b", "ab"),

@@ -23,6 +23,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='message',
             name='sources',
-            field=models.JSONField(blank=True, help_text='An answer: where what it says comes from: [{"url", "title"}].', null=True),
+            field=models.JSONField(blank=True, help_text='An answer: where what it says comes from: [{"url", "title", "round"}].', null=True),
         ),
     ]

@@ -202,7 +202,7 @@ class Message(models.Model):
     )
     tried = models.JSONField(null=True, blank=True, help_text='Models asked in vain: [{"model", "code", "seconds"}].')
     sources = models.JSONField(
-        null=True, blank=True, help_text='An answer: where what it says comes from: [{"url", "title"}].'
+        null=True, blank=True, help_text='An answer: where what it says comes from: [{"url", "title", "round"}].'
     )
     pictures = models.PositiveSmallIntegerField(default=0, help_text="An answer: how many its model made.")
     usage = models.JSONField(null=True, blank=True)
