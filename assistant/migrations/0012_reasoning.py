@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='message',
             name='reasoning',
-            field=models.TextField(blank=True, help_text='What the model thought; a million characters at most.'),
+            field=models.TextField(blank=True, db_default='', default='', help_text='What the model thought; a million characters at most.'),
         ),
         migrations.AddField(
             model_name='message',
@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='message',
             name='reasoning_seq',
-            field=models.PositiveIntegerField(default=0, help_text='The same of `reasoning`.'),
+            field=models.PositiveIntegerField(db_default=0, default=0, help_text='The same of `reasoning`.'),
         ),
         migrations.AddField(
             model_name='message',
@@ -37,11 +37,11 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='toolcall',
             name='reasoning_at',
-            field=models.PositiveIntegerField(default=0, help_text='The same of its reasoning.'),
+            field=models.PositiveIntegerField(db_default=0, default=0, help_text='The same of its reasoning.'),
         ),
         migrations.AddField(
             model_name='toolcall',
             name='reasoning_seconds',
-            field=models.FloatField(default=0.0, help_text='How long was thought before it.'),
+            field=models.FloatField(db_default=0.0, default=0.0, help_text='How long was thought before it.'),
         ),
     ]

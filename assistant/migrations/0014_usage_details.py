@@ -8,17 +8,17 @@ class Migration(migrations.Migration):
         migrations.AddField(
             "usagerecord",
             "cached_tokens",
-            models.PositiveIntegerField(default=0, help_text="Of the prompt: read from the provider's cache."),
+            models.PositiveIntegerField(db_default=0, default=0, help_text="Of the prompt: read from the provider's cache."),
         ),
         migrations.AddField(
             "usagerecord",
             "cache_write_tokens",
-            models.PositiveIntegerField(default=0, help_text="Of the prompt: put into its cache."),
+            models.PositiveIntegerField(db_default=0, default=0, help_text="Of the prompt: put into its cache."),
         ),
         migrations.AddField(
             "usagerecord",
             "reasoning_tokens",
-            models.PositiveIntegerField(default=0, help_text="Of what was written: thinking."),
+            models.PositiveIntegerField(db_default=0, default=0, help_text="Of what was written: thinking."),
         ),
         migrations.AddField(
             "message",
@@ -26,6 +26,8 @@ class Migration(migrations.Migration):
             models.CharField(
                 blank=True,
                 choices=[("limit", "Limit")],
+                db_default="",
+                default="",
                 help_text="A whole answer: what it ends at before its end.",
                 max_length=10,
             ),

@@ -13,12 +13,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='attachment',
             name='round',
-            field=models.PositiveIntegerField(default=0, help_text='Of a picture that a model made: in which round of its answer, from 1.'),
+            field=models.PositiveIntegerField(db_default=0, default=0, help_text='Of a picture that a model made: in which round of its answer, from 1.'),
         ),
         migrations.AddField(
             model_name='message',
             name='pictures',
-            field=models.PositiveSmallIntegerField(default=0, help_text='An answer: how many its model made.'),
+            field=models.PositiveSmallIntegerField(db_default=0, default=0, help_text='An answer: how many its model made.'),
         ),
         migrations.AddField(
             model_name='message',

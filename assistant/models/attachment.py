@@ -110,7 +110,7 @@ class Attachment(models.Model):
     name = models.CharField(max_length=200)
     position = models.PositiveSmallIntegerField(default=0, help_text="Its place in the message.")
     round = models.PositiveIntegerField(
-        default=0, help_text="Of a picture that a model made: in which round of its answer, from 1."
+        default=0, db_default=0, help_text="Of a picture that a model made: in which round of its answer, from 1."
     )
     free_since = models.DateTimeField(
         null=True, blank=True, default=timezone.now, help_text="Since when it belongs to no message."

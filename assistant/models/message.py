@@ -165,7 +165,9 @@ class Message(models.Model):
     salvage = models.TextField(
         blank=True, help_text="The longest text of earlier attempts: kept if no later attempt does better."
     )
-    reasoning = models.TextField(blank=True, help_text="What the model thought; a million characters at most.")
+    reasoning = models.TextField(
+        blank=True, default="", db_default="", help_text="What the model thought; a million characters at most."
+    )
     reasoning_seconds = models.FloatField(null=True, blank=True)
     reasoning_tokens = models.PositiveIntegerField(
         null=True, blank=True, help_text="Of all its requests, as far as the provider has told them."
@@ -183,7 +185,7 @@ class Message(models.Model):
         default=0, help_text="How often text that had been shown was begun anew: after a death, or a hand-over."
     )
     seq = models.PositiveIntegerField(default=0, help_text="Deltas of this attempt that `content` holds.")
-    reasoning_seq = models.PositiveIntegerField(default=0, help_text="The same of `reasoning`.")
+    reasoning_seq = models.PositiveIntegerField(default=0, db_default=0, help_text="The same of `reasoning`.")
     worker = models.ForeignKey(
         WorkerProcess, null=True, blank=True, on_delete=models.SET_NULL, related_name="messages"
     )
@@ -204,13 +206,20 @@ class Message(models.Model):
     sources = models.JSONField(
         null=True, blank=True, help_text='An answer: where what it says comes from: [{"url", "title", "round"}].'
     )
-    pictures = models.PositiveSmallIntegerField(default=0, help_text="An answer: how many its model made.")
+    pictures = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="An answer: how many its model made."
+    )
     usage = models.JSONField(null=True, blank=True)
     missing = models.JSONField(
         null=True, blank=True, help_text='An answer: servers without whose tools it is written: [{"title", "why"}].'
     )
     cut = models.CharField(
-        max_length=10, choices=Cut, blank=True, help_text="A whole answer: what it ends at before its end."
+        max_length=10,
+        choices=Cut,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="A whole answer: what it ends at before its end.",
     )
     stopped_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"

@@ -50,8 +50,8 @@ class ToolCall(models.Model):
     round = models.PositiveIntegerField(help_text="Which round of the answer asked for it, from 1.")
     place = models.PositiveIntegerField(help_text="Its place among the calls of its round, from 0.")
     at = models.PositiveIntegerField(help_text="Characters of the answer's text that were written before it.")
-    reasoning_at = models.PositiveIntegerField(default=0, help_text="The same of its reasoning.")
-    reasoning_seconds = models.FloatField(default=0.0, help_text="How long was thought before it.")
+    reasoning_at = models.PositiveIntegerField(default=0, db_default=0, help_text="The same of its reasoning.")
+    reasoning_seconds = models.FloatField(default=0.0, db_default=0.0, help_text="How long was thought before it.")
 
     call_id = models.TextField(help_text="The provider's id for it.")
     name = models.TextField(help_text="As the model wrote it; there may be no such tool.")

@@ -30,9 +30,15 @@ class UsageRecord(models.Model):
     model = models.CharField(max_length=200)
     prompt_tokens = models.PositiveIntegerField(default=0)
     completion_tokens = models.PositiveIntegerField(default=0)
-    cached_tokens = models.PositiveIntegerField(default=0, help_text="Of the prompt: read from the provider's cache.")
-    cache_write_tokens = models.PositiveIntegerField(default=0, help_text="Of the prompt: put into its cache.")
-    reasoning_tokens = models.PositiveIntegerField(default=0, help_text="Of what was written: thinking.")
+    cached_tokens = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Of the prompt: read from the provider's cache."
+    )
+    cache_write_tokens = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Of the prompt: put into its cache."
+    )
+    reasoning_tokens = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Of what was written: thinking."
+    )
     cost = models.DecimalField(
         max_digits=16, decimal_places=8, null=True, blank=True, help_text="US dollars; empty: the price is not known."
     )
