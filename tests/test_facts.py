@@ -391,3 +391,50 @@ def test_a_stream_that_is_left_is_closed_over_there(loop, by):
 
     loop.run(scenario())
     assert closed == [True]
+
+
+def read_aside(loop: Any, source: Any) -> list[Any]:
+    async def scenario() -> list[Any]:
+        async with asyncio.timeout(30), aclosing(aside.streamed("test", lambda: source)) as pieces:
+            return [piece async for piece in pieces]
+
+    return loop.run(scenario())  # type: ignore[no-any-return]
+
+
+def test_a_source_that_is_cancelled_from_inside_ends_the_reading(loop):
+    with pytest.raises(RuntimeError, match="broken off"):
+        read_aside(loop, _pieces(Text("a"), error=asyncio.CancelledError()))  # type: ignore[arg-type]
+
+
+def test_what_blocks_for_longer_than_a_silence_may_last_is_a_timeout(loop, blocked, monkeypatch, settings):
+    settings.ASSISTANT_TIMEOUT = 0.05
+    monkeypatch.setattr(aside, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(aside, "PATIENCE_SECONDS", 0.05)
+
+    async def scenario() -> None:
+        async with aclosing(llm.stream("demo/assistant", QUESTION)) as pieces:
+            async for _ in pieces:
+                pass
+
+    with pytest.raises(ModelError) as caught:
+        loop.run(scenario())
+    assert caught.value.code == "timeout" and not blocked.is_set()
+
+
+def test_a_source_that_works_on_one_piece_is_waited_for(loop, monkeypatch, settings):
+    """Bytes may come without one: the arguments of a call are told when they are whole."""
+    settings.ASSISTANT_TIMEOUT = 0.01
+    asked: list[bool] = []
+    is_turning = aside._Reading._is_turning
+
+    async def noted(reading: Any) -> bool:
+        asked.append(await is_turning(reading))
+        return asked[-1]
+
+    async def slow() -> Any:
+        while len(asked) < 3:
+            await asyncio.sleep(0.001)
+        yield Text("whole")
+
+    monkeypatch.setattr(aside._Reading, "_is_turning", noted)
+    assert read_aside(loop, slow()) == [Text("whole")]
