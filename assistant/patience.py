@@ -18,7 +18,7 @@ from typing import Any
 
 from assistant import conf, llm
 from assistant.blank import is_blank
-from assistant.pieces import Finish, Kept, ModelError, Picture, Piece, Text, ToolCall
+from assistant.pieces import Finish, Kept, ModelError, Picture, Piece, Text, ToolCall, Usage
 
 STALLED = "stalled"  # an empty answer after the results of tools
 FIRST_PAUSE_SECONDS = 1.0
@@ -69,6 +69,12 @@ class Switch:
     code: str
 
 
+def models_of(model: str) -> frozenset[str]:
+    """Whom a turn with `model` may ask, as it is set up now."""
+    others = (*conf.get("ASSISTANT_FALLBACK_MODELS"), conf.get("ASSISTANT_ESCALATION_MODEL"))
+    return frozenset(filter(None, (model, *others)))
+
+
 class Patience:
     """Of one turn. A model that took over keeps the rest of the turn.
 
@@ -98,7 +104,8 @@ class Patience:
             request = _Request(self.model, self._source)
             async with aclosing(request.pieces(messages, tools, parameters)) as pieces:
                 async for piece in pieces:
-                    self.is_heard = True
+                    # Some tell what the prompt has cost before they look at it.
+                    self.is_heard = self.is_heard or not isinstance(piece, Usage)
                     yield piece
             code = request.code(is_after_tools=is_after_tools)
             step = self._after(request, code, retries) if code else None

@@ -12,13 +12,15 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch, Q, prefetch_related_objects
+from django.db.models import Prefetch, Q, QuerySet, prefetch_related_objects
 
 from assistant import conf, llm
 from assistant.blank import is_blank
 from assistant.models.attachment import Attachment
 from assistant.models.message import Message, MessageQuerySet, Status
+from assistant.models.provider_state import ProviderState
 from assistant.models.summary import Summary
+from assistant.patience import models_of
 
 NEAR = 0.85  # of the model's limit: an answer needs room too
 LETTERS_PER_TOKEN = 4  # of what is told; what has fewer comes too near to the limit, and is summarised then
@@ -101,11 +103,16 @@ class Reading:
         """The messages, with their calls, what models want back with those, and files. Most have none: no query then."""
         rest, beside = iter(page), [self.answer] if is_first else []
         while some := list(islice(rest, AT_ONCE)):
-            prefetch_related_objects([m for m in (*beside, *some) if m.rounds], "tool_calls", "provider_states")
+            called = [m for m in (*beside, *some) if m.rounds]
+            prefetch_related_objects(called, "tool_calls", Prefetch("provider_states", self._states()))
             if self.with_files:
                 _prefetch_files([*beside, *some])
             yield from some
             beside = []
+
+    def _states(self) -> QuerySet[ProviderState]:
+        """Those of the models that may be asked: each may be megabytes, and goes to its own model alone."""
+        return ProviderState.objects.filter(model__in=models_of(self.answer.model))
 
 
 def room_of(model: str) -> int:

@@ -398,12 +398,12 @@ def read_aside(loop: Any, source: Any) -> list[Any]:
         async with asyncio.timeout(30), aclosing(aside.streamed("test", lambda: source)) as pieces:
             return [piece async for piece in pieces]
 
-    return loop.run(scenario())  # type: ignore[no-any-return]
+    return loop.run(scenario())
 
 
 def test_a_source_that_is_cancelled_from_inside_ends_the_reading(loop):
     with pytest.raises(RuntimeError, match="broken off"):
-        read_aside(loop, _pieces(Text("a"), error=asyncio.CancelledError()))  # type: ignore[arg-type]
+        read_aside(loop, _pieces(Text("a"), error=asyncio.CancelledError()))
 
 
 def test_what_blocks_for_longer_than_a_silence_may_last_is_a_timeout(loop, blocked, monkeypatch, settings):

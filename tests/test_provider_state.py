@@ -130,8 +130,8 @@ def test_what_can_t_be_kept_whole_is_not_given_back_at_all(room, alice, worker, 
     """Half of what was signed is refused; a round of another model's isn't."""
     claim = claimed(answer_of(ask(room, alice)), worker)
     assert rounds.open_round(claim, Written("", 0), 1, [CALL], Kept("test/model", fields, [EXTRA]))
-    (state,) = states(context.prompt_for(claim).messages)
-    assert state == {"model": "", "message": {}, "calls": {}}
+    assert ProviderState.objects.get().kept == "{}"
+    assert states(context.prompt_for(claim).messages) == []
 
 
 def test_a_fork_carries_it(room, alice, worker):
@@ -157,3 +157,14 @@ def test_nobody_is_shown_it(room, alice, worker, frames):
         "test/other", context.prompt_for(claimed(answer_of(ask(room, alice, "?")), worker)).messages, sees=False
     )
     assert "secret thought" not in json.dumps(asked)
+
+
+def test_only_what_goes_to_models_that_may_be_asked_is_read(room, alice, worker, settings):
+    """Each may be megabytes, and a long conversation has many models' of them."""
+    claim = claimed(answer_of(ask(room, alice)), worker)
+    for number, model in enumerate(["test/model", "test/other", "test/stronger", "test/gone"]):
+        call = rounds.NewCall(f"c{number}", "look", "{}", "Look")
+        assert rounds.open_round(claim, Written("", 0), number + 1, [call], Kept(model, {"x": number}, []))
+    settings.ASSISTANT_FALLBACK_MODELS, settings.ASSISTANT_ESCALATION_MODEL = ["test/other"], "test/stronger"
+    told = [state["model"] for state in states(context.prompt_for(claim).messages)]
+    assert told == ["test/model", "test/other", "test/stronger"]

@@ -170,3 +170,10 @@ def test_what_a_dead_worker_s_model_thought_is_charged(answer, claim, worker):
     kill(worker)
     recovery.recover(now(answer))
     assert UsageRecord.objects.get(message_id=answer.pk).completion_tokens == 100
+
+
+def test_a_model_that_only_counted_the_question_has_not_begun_to_answer(answer, claim, monkeypatch, loop, impatient):
+    """Anthropic's streams begin with what the prompt has cost, and may end there: overloaded."""
+    says(monkeypatch, [llm.Usage({"prompt_tokens": 10}), BROKEN])
+    run_turn(loop, claim)
+    assert (now(answer).status, now(answer).is_bounced) == ("error", True)
