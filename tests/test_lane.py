@@ -225,3 +225,19 @@ def test_the_connection_is_used_again_and_a_dead_one_replaced(provider, loop, la
         return open_now
 
     assert loop.run(scenario()) == 1
+
+
+def test_how_long_a_question_is_takes_no_copy_of_its_images():
+    copied: list[int] = []
+
+    class Content(list[Any]):
+        def __repr__(self) -> str:
+            copied.append(len(self))
+            return super().__repr__()
+
+    def asked(letters: int) -> Question:
+        parts = [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": "x" * letters}}]
+        return Question("openai/m", [{"role": "user", "content": Content(parts)}])
+
+    assert requests.takes_long(asked(400_000)) and not requests.takes_long(asked(1_000))
+    assert not copied

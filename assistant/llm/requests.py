@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from assistant.llm import connection, insides, limits, responses
 from assistant.llm.anthropic import MessagesReader
@@ -43,7 +44,16 @@ def takes_long(question: Question) -> bool:
     """Whether making the request takes longer than other answers should wait: it belongs into a thread."""
     if len(question.messages) > _MANY_MESSAGES or question.model.startswith("vertex_ai"):
         return True
-    return sum(len(str(message.get("content") or "")) for message in question.messages) > _MANY_LETTERS
+    return sum(_letters(message.get("content")) for message in question.messages) > _MANY_LETTERS
+
+
+def _letters(content: Any) -> int:
+    """Of all texts in it. Not by its `str()`: an image is megabytes, and other answers wait."""
+    if isinstance(content, str):
+        return len(content)
+    if isinstance(content, Mapping):
+        return sum(map(_letters, content.values()))
+    return sum(map(_letters, content)) if isinstance(content, list | tuple) else 0
 
 
 def check_settings(model: str) -> None:
