@@ -138,3 +138,12 @@ def test_what_nobody_fetches_expires(loop, worker, room):
         return left
 
     assert 0 < loop.run(scenario()) <= errands.KEPT_SECONDS
+
+
+def test_attaching_is_bounded_before_a_server_is_asked(room, alice, told, monkeypatch, worker, settings):
+    monkeypatch.setattr(errands, "WAITING_SECONDS", 0.1)
+    settings.ASSISTANT_UPLOAD_RATE = 1
+    chosen = {"server": "depot", "uri": "depot://list"}
+    problem(Caller(alice)("post", f"/sessions/{room.pk}/resources", chosen), 503, "busy")
+    problem(Caller(alice)("post", f"/sessions/{room.pk}/resources", chosen), 429, "too_fast")
+    assert len(told) == 1

@@ -51,8 +51,7 @@ def upload_before(request: HttpRequest, file: File[UploadedFile]) -> Any:
 )
 def list_resources(request: HttpRequest, session_id: UUID) -> Any:
     session = session_for(request, session_id, *WRITERS)
-    detail = "You have looked often enough for a moment. Go on in {seconds} s."
-    refusal.check_rate(f"resources:{user_of(request).pk}", conf.get("ASSISTANT_UPLOAD_RATE"), detail)
+    _check_rate(request)
     return errands.resources_of(session)
 
 
@@ -63,8 +62,15 @@ def list_resources(request: HttpRequest, session_id: UUID) -> Any:
 )
 def attach_resource(request: HttpRequest, session_id: UUID, chosen: schemas.ChosenResource) -> Any:
     session = session_for(request, session_id, *WRITERS)
+    _check_rate(request)
     made = errands.attach_resource(session, user_of(request), chosen.server, chosen.uri)
     return Status(201, wire.attachment_json(Attachment.objects.shown().get(pk=made)))
+
+
+def _check_rate(request: HttpRequest) -> None:
+    """Of what servers are asked for. Raises Refused."""
+    detail = "You have looked often enough for a moment. Go on in {seconds} s."
+    refusal.check_rate(f"resources:{user_of(request).pk}", conf.get("ASSISTANT_UPLOAD_RATE"), detail)
 
 
 def _uploaded(request: HttpRequest, file: UploadedFile, session: ChatSession | None) -> Any:
