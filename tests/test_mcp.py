@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -187,6 +187,22 @@ def test_a_dead_server_offers_nothing_and_is_left_alone_for_a_while(offered, ser
     ((name, reason),) = noted.noted
     assert name == server.name and reason
     assert ("last words: no MCP" in reason) == ("-c" in server.command), "what it said last is told to operators"
+
+
+def test_a_start_that_ends_with_a_group_of_cancellations_is_left_alone_too(offered, monkeypatch, noted):
+    """Which anyio's task groups raise, and which is no Exception."""
+    begun = []
+
+    @asynccontextmanager
+    async def client_of(*_):
+        begun.append(True)
+        raise BaseExceptionGroup("unhandled", [asyncio.CancelledError("gone")])
+        yield
+
+    monkeypatch.setattr(connections, "client_of", client_of)
+    server = depot(name="grouped")
+    assert offered(server) == offered(server) == ({}, [("Depot", "away")])
+    assert len(begun) == 1 and noted.noted == [("grouped", "CancelledError: gone")]
 
 
 def test_a_server_that_starts_slowly_is_there_for_a_later_question(offered, talk, tmp_path, loop, noted, monkeypatch):

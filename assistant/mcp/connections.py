@@ -237,9 +237,9 @@ class _Connection:
                 self._note_problem("")
                 listener = asyncio.create_task(self._listen(client))
                 await end.wait()
-        except Exception as error:
+        except (Exception, BaseExceptionGroup) as error:  # anyio's groups may hold a CancelledError
             if not ready.done():
-                if isinstance(error, TimeoutError):
+                if isinstance(error, TimeoutError) or limit.expired():
                     error = TimeoutError(f"it was not ready within {START_SECONDS:g} seconds")
                 self._rest(f"{_reason(error)}; its last words: {words.last}" if words.last else _reason(error))
             elif not end.is_set():
@@ -322,7 +322,9 @@ class _Connection:
 
     async def _listen(self, client: Any) -> None:
         """Since the protocol of 2026 servers tell changes only to who listens for them; `_hear` is called as well."""
-        with suppress(Exception):  # it doesn't listen, or not any more: then the list is asked for now and then
+        with suppress(
+            Exception, BaseExceptionGroup
+        ):  # it doesn't listen, or not any more: then the list is asked for now and then
             async with client.listen(tools_list_changed=True) as told:
                 async for _ in told:
                     self._listed_at = float("-inf")
