@@ -53,7 +53,8 @@ def marks(messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> tuple[
     """Which messages and which tools are marked."""
 
     def is_marked(line: dict[str, Any]) -> bool:
-        parts = line.get("content") if isinstance(line.get("content"), list) else []
+        content = line.get("content")
+        parts = content if isinstance(content, list) else []
         return line.get("cache_control") == MARK or any(part.get("cache_control") == MARK for part in parts)
 
     lines, offered = caching.with_cache_marks(messages, tools)
