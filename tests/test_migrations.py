@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import connection, transaction
 from django.db.migrations.loader import MigrationLoader
@@ -32,7 +34,7 @@ def test_the_release_before_can_add_rows(session, alice, worker):
     assert (used.cached_tokens, used.cache_write_tokens, used.reasoning_tokens, file.round) == (0, 0, 0, 0)
 
 
-def _insert_again(table: str, columns: list[str], pk: object) -> None:
+def _insert_again(table: str, columns: list[str], pk: Any) -> None:
     """The same row, of which only `columns` are named. Foreign keys are looked at when it is committed."""
     names = ", ".join(f'"{column}"' for column in columns)
     key = pk if connection.features.has_native_uuid_field else getattr(pk, "hex", pk)

@@ -123,7 +123,9 @@ def test_whose_account_is_closed_is_told_so_and_keeps_what_was_not_sent(
         expect(page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
         expect(theirs.composer).to_have_attribute("readonly", "")
         # As a message that was not sent, or still in the composer: that depends on who learned of it first.
-        product.wait_for(lambda: "Half a thought" in theirs.composer.input_value() + page.locator("main").inner_text(), 20)
+        product.wait_for(
+            lambda: "Half a thought" in theirs.composer.input_value() + page.locator("main").inner_text(), 20
+        )
         expect(page).to_have_url(re.compile(session))
 
 
