@@ -62,7 +62,7 @@ export function newestLine(content) {
     const word = content.indexOf(" ", from);
     if (word >= 0 && word - from < STEP / 2) from = word + 1;
   }
-  const line = content.slice(from, end).replace(/^[\s>#*+-]+/, "").replace(/\*\*|__|`/g, "");
+  const line = content.slice(from, end).replace(/^[\s>#*+-]+/, "").replace(/\*\*|__|\x60/g, "");
   return isLong ? `… ${line}` : line;
 }
 
