@@ -46,6 +46,8 @@ def own_message_for(request: HttpRequest, message_id: UUID) -> Message:
 
 
 def _require(role: str | None, roles: tuple[str, ...]) -> None:
+    if role is None:
+        raise Http404  # removed, or the session deleted, since it was found
     if roles and role not in roles:
         raise Refused(
             "forbidden", f"Your role in this session does not allow that; it needs {' or '.join(roles)}.", 403
