@@ -1,7 +1,7 @@
 """The CPU of one chunk, by each protocol, our lane and litellm in turn: `python -m bench.chunks --out docs/models.md`.
 
-Thread time of the reading process, from a strict fake on this machine, divided by the chunks; the call's own cost is taken
-out by asking for two lengths. Ratios carry over to other machines, times don't.
+CPU of the reading process (litellm reads in a thread of its own), from a strict fake on this machine, divided by the chunks;
+the call's own cost is taken out by asking for two lengths. Ratios carry over to other machines, times don't.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ MODELS = {
 
 
 async def seconds_of(model: str, tokens: int) -> float:
-    """CPU of this thread to read an answer of so many tokens."""
+    """CPU of this process, litellm's thread with it, to read an answer of so many tokens."""
     from assistant import llm
 
     messages = [{"role": "user", "content": "Hello"}]
-    began = time.thread_time()
+    began = time.process_time()
     async with aclosing(llm.stream(f"{model}words-n{tokens}", messages)) as pieces:
         async for _ in pieces:
             pass
-    return time.thread_time() - began
+    return time.process_time() - began
 
 
 def measured(model: str) -> dict[str, float]:
