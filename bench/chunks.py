@@ -1,7 +1,7 @@
 """The CPU of one chunk, by each protocol, our lane and litellm in turn: `python -m bench.chunks --out docs/models.md`.
 
-CPU of the reading process (litellm reads in a thread of its own), from a strict fake on this machine, divided by the chunks;
-the call's own cost is taken out by asking for two lengths. Ratios carry over to other machines, times don't.
+CPU of the reading process (litellm reads in a thread of its own), from a strict fake on this machine, divided by the
+chunks; the call's own cost is taken out by asking for two lengths. Ratios carry over to other machines, times don't.
 """
 
 from __future__ import annotations
