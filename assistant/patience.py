@@ -107,6 +107,7 @@ class Patience:
                     # Some tell what the prompt has cost before they look at it.
                     self.is_heard = self.is_heard or not isinstance(piece, Usage)
                     yield piece
+            self.is_heard = self.is_heard or request.finish is not None  # it has answered, if only with nothing
             code = request.code(is_after_tools=is_after_tools)
             step = self._after(request, code, retries) if code else None
             if step is None:
