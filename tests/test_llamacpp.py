@@ -17,7 +17,7 @@ from assistant.models import Summary, ToolCall
 from assistant.pieces import Finish, ModelError, Reasoning, Text, Usage
 from assistant.tools import Service
 from assistant.turn import Stop
-from tests.acting import answer_of, ask, claimed, now
+from tests.acting import answer_of, ask, claimed, fail, now
 from tests.rounds import beside, calls, offer, run_to_the_end, run_turn
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # litellm's libraries'
@@ -145,3 +145,10 @@ def test_a_session_that_outgrows_it_is_summarised_by_it_and_goes_on(asked, sessi
     ended = asked("word " * 600)
     assert (ended.status, ended.content) == ("success", "A brief answer")
     assert Summary.objects.get(session=session).content == "A brief answer"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_a_failed_turn_a_strict_template_takes_the_next_question(asked, session, alice, worker):
+    """Gemma's, Mistral's and Llama's templates raise where a person speaks twice in a row."""
+    assert fail(claimed(answer_of(ask(session, alice, "Hello?")), worker))
+    assert asked("Hello again").status == "success"
