@@ -13,6 +13,7 @@ from tests.provider import ProviderProcess, expected_text
 
 from .people import Person, tagged
 from .running import Product, running
+from .test_recovery import TEXT, interrupted_model
 from .windows import Window
 
 pytestmark = pytest.mark.browser
@@ -173,3 +174,29 @@ def test_after_long_silence_the_page_offers_retry_and_stop(alice: Window, api: P
     alice.page.get_by_role("button", name="Version before").click()
     alice.expect_answer(expected_text("words-n6"))
     expect(alice.note).to_contain_text("Stopped by alice")
+
+
+def test_an_answer_whose_worker_died_says_so_quietly(
+    alice: Window, api: Person, product: Product, provider: ProviderProcess
+) -> None:
+    """A quiet note, live and after a reload, beside the text going on."""
+    session = api.new_session(interrupted_model(provider))
+    alice.open(f"/s/{session}/")
+    note = alice.page.locator(".message.is-answer [data-part=resumed]").last
+    alice.ask("How far will you come?")
+    alice.expect_answer(expected_text("words-n30"))
+    expect(note).to_be_hidden()
+    [answer] = [m["id"] for m in api.messages(session) if m["role"] == "assistant"]
+    worker = product.worker_of(answer)
+    assert worker
+    worker.kill()
+    expect(note).to_have_text("The answer was interrupted and resumed.")
+    alice.expect_answer(expected_text(TEXT))
+    alice.page.reload()
+    alice.expect_answer(expected_text(TEXT))
+    expect(note).to_be_visible()
+    assert api.message(answer)["interruptions"] == 1
+    again = api.retry(answer)
+    assert api.wait_for_end(again)["interruptions"] == 0
+    expect(note).to_be_hidden()
+    assert alice.complaints == []
