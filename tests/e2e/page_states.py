@@ -1,7 +1,7 @@
 """Every page of the product in every state that looks different: for the tests of accessibility and of the policy.
 
 A state is a function that brings a window there; its name says what it shows. Add one for each page, sheet or part you add:
-`test_pages_for_everyone.py` then looks at it in light and dark, wide and at 360 px.
+`test_pages_for_everyone.py` then looks at it light and wide, and dark and at 360 px.
 """
 
 from __future__ import annotations
