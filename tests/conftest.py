@@ -27,7 +27,6 @@ from django.contrib.auth import get_user_model
 from django.db import connection, connections, transaction
 from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
-from xdist.scheduler import LoadFileScheduling
 
 from assistant import events, llm, outage, queue, valkey
 from assistant.embedded import command, socket_path
@@ -77,38 +76,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
 
 
-# What takes longest, in that order: whichever of the processes got one at the end would keep the others waiting.
-LONGEST = (
-    "test_recovery.py", "test_pages_for_everyone.py", "test_chaos.py", "test_whole_turns.py", "test_keeping_in_browsers.py",
-    "test_people.py",
-)  # fmt: skip
-# Files whose tests share a product (tests/e2e/conftest.py) and with it a process, so that it's started once.
-TOGETHER = {
-    "test_going_on.py": "windows", "test_keeping_in_browsers.py": "windows", "test_queue_in_browsers.py": "windows",
-    "test_reasoning_in_browser.py": "windows", "test_queue.py": "talks", "test_session_settings.py": "talks",
-    "test_stopping.py": "talks", "test_streaming.py": "talks",
-}  # fmt: skip
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def rank(item: pytest.Item) -> tuple[int, bool]:
-        name = item.path.name
-        return LONGEST.index(name) if name in LONGEST else len(LONGEST), item.path.parent.name != "e2e"
-
-    items.sort(key=rank)
-
-
-class Scheduling(LoadFileScheduling):
-    """A file, or a group of files, is run by one process."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = str(super()._split_scope(nodeid))
-        return TOGETHER.get(file.rpartition("/")[2], file) if "/e2e/" in file else file
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
-    return Scheduling(config, log)
+    """The long files first: whichever of the two processes got one at the end would keep the other waiting."""
+    items.sort(key=lambda item: (item.path.name != "test_whole_turns.py", item.path.parent.name != "e2e"))
 
 
 @pytest.fixture(scope="session")

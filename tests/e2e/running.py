@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import json
 import os
 import secrets
-import shutil
 import signal
 import sqlite3
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -34,20 +30,6 @@ print(json.dumps([ApiToken.issue(users.create_user(name, password="correct horse
 """
 
 
-# A database with all tables and nobody in it, of the first product that was started here: migrating takes a quarter.
-_emptied = Path(tempfile.mkdtemp(prefix="parley-tables-")) / "parley.sqlite3"
-atexit.register(shutil.rmtree, _emptied.parent, ignore_errors=True)
-
-
-def _keep_emptied(file: Path) -> None:
-    kept = _emptied.with_suffix(".new")
-    with contextlib.closing(sqlite3.connect(file)) as source, contextlib.closing(sqlite3.connect(kept)) as target:
-        source.backup(target)
-        target.execute("DELETE FROM assistant_workerprocess")
-        target.commit()
-    kept.rename(_emptied)
-
-
 class Product(ProductProcess):
     """A running product that remembers all that it said, and knows its own processes by name."""
 
@@ -66,16 +48,6 @@ class Product(ProductProcess):
         """Makes users; the caller closes them."""
         tokens = json.loads(self.manage("shell", "--no-imports", "-c", _MAKE_PEOPLE.format(names=names)))
         return [Person(self.url, name, token) for name, token in zip(names, tokens, strict=True)]
-
-    def start(self) -> float:
-        file = self.data_dir / "parley.sqlite3"
-        is_new = "DATABASE_URL" not in self.environment and not file.exists()
-        if is_new and _emptied.exists():
-            shutil.copyfile(_emptied, file)
-        seconds = super().start()
-        if is_new and not _emptied.exists():
-            _keep_emptied(file)
-        return seconds
 
     @property
     def is_started(self) -> bool:
