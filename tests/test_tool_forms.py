@@ -276,6 +276,18 @@ def test_what_was_filled_in_at_the_last_moment_counts(session, alice, worker):
         forms.fill(call(), alice, 1, "accept", {"seats": 1})
 
 
+def test_what_is_filled_in_comes_in_the_order_it_was_asked_for(session, alice, worker):
+    claim = claimed(answer_of(ask(session, alice)), worker)
+    assert rounds.open_round(claim, Written("", 0), 1, [rounds.NewCall("c", "book", "{}", "Book")])
+    assert rounds.begin_calls(claim, rounds.open_calls(claim))
+    asked_for = {"seats": {"type": "integer"}, "class": {"type": "string"}, "at": {"type": "string"}}
+    forms.put(claim, call().pk, form_of("?", {"properties": asked_for}))
+    forms.fill(call(), alice, 1, "accept", {"seats": 1, "class": "2", "at": "the window"})
+    # As PostgreSQL's jsonb gives an object back: short names first, whatever was stored.
+    ToolCall.objects.update(form_given={"at": "the window", "class": "2", "seats": 1})
+    assert list(forms.close(claim, call().pk, 1).content) == ["seats", "class", "at"]
+
+
 def test_readers_by_a_link_see_no_form(session, alice, worker):
     claim = claimed(answer_of(ask(session, alice)), worker)
     assert rounds.open_round(claim, Written("", 0), 1, [rounds.NewCall("c", "book", "{}", "Book")])

@@ -78,7 +78,10 @@ def close(claim: Claim, call_id: UUID, number: int) -> Filled:
             call.save(update_fields=["form"])
             events.tool_calls_changed(claim.message_id)
     action = call.form["action"]
-    return Filled("cancel") if action == EXPIRED else Filled(action, call.form_given or {})
+    given = call.form_given or {}
+    # In the order in which they were asked for: PostgreSQL's jsonb keeps none.
+    in_order = {field["name"]: given[field["name"]] for field in call.form["fields"] if field["name"] in given}
+    return Filled("cancel") if action == EXPIRED else Filled(action, in_order)
 
 
 def _held(claim: Claim, call_id: UUID) -> ToolCall | None:
