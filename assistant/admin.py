@@ -17,8 +17,6 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from assistant import connecting, events, usage_pages
-from assistant.forms import Slowed
 from assistant.lifecycle import asking, people, recovery
 from assistant.lifecycle.refusal import Refused
 from assistant.models import (
@@ -38,6 +36,9 @@ from assistant.models import (
 )
 from assistant.models.message import UNFINISHED, Author
 from assistant.models.participant import Role
+from assistant.pages import mcp_sign_in, usage_pages
+from assistant.pages.forms import Slowed
+from assistant.presentation import events
 
 
 class SignInForm(Slowed, AdminAuthenticationForm):
@@ -353,7 +354,7 @@ class McpServerAdmin(admin.ModelAdmin):
         return format_html('{} · <a href="{}">{}</a>', told, address, again)
 
     def get_urls(self) -> list[Any]:
-        page = self.admin_site.admin_view(connecting.connect)
+        page = self.admin_site.admin_view(mcp_sign_in.connect)
         own = path("<int:server_id>/connect/", page, name="assistant_mcpserver_connect")
         return [own, *super().get_urls()]
 

@@ -12,9 +12,10 @@ from uuid import UUID
 
 from django_q.signals import post_spawn
 
-from assistant import conf, slot
-from assistant.processes import is_process
-from assistant.runner import Runner
+from assistant import conf
+from assistant.processes import slot
+from assistant.processes.host_processes import is_process
+from assistant.worker.runner import Runner
 
 logger = logging.getLogger(__name__)
 
@@ -87,4 +88,4 @@ def _on_spawn(sender: Any, **kwargs: Any) -> None:
         logger.exception("The runner did not start; the first job tries again.")
 
 
-post_spawn.connect(_on_spawn, dispatch_uid="assistant.runner")
+post_spawn.connect(_on_spawn, dispatch_uid="assistant.worker.runner")

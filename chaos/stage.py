@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from assistant.processes import boot_id
+from assistant.processes.host_processes import boot_id
 from tests.e2e.running import Product
 from tests.provider import ProviderProcess
 from tests.servers import PostgresServer, RedisServer, Server

@@ -13,9 +13,9 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.urls import re_path  # noqa: E402
 
-from assistant.consumers import NothingConsumer  # noqa: E402
-from assistant.routing import websocket_urlpatterns  # noqa: E402
-from assistant.threads import KeptThreads  # noqa: E402
+from assistant.sockets.consumers import NothingConsumer  # noqa: E402
+from assistant.sockets.routing import websocket_urlpatterns  # noqa: E402
+from assistant.web.threads import KeptThreads  # noqa: E402
 
 sockets = URLRouter([*websocket_urlpatterns, re_path("", NothingConsumer.as_asgi())])
 application = ProtocolTypeRouter({"http": KeptThreads(http), "websocket": AuthMiddlewareStack(sockets)})

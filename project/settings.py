@@ -8,7 +8,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from redis.connection import parse_url
 
-from assistant.embedded import socket_path
+from assistant.processes.embedded_valkey import socket_path
 from project import env
 from project.static_files import weak_etag
 
@@ -40,7 +40,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "assistant.middleware.DatabaseAway",
+    "assistant.web.middleware.DatabaseAway",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "project.static_files.SmallFiles",
@@ -52,8 +52,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "assistant.middleware.api_problems",
-    "assistant.middleware.one_thread",
+    "assistant.web.middleware.api_problems",
+    "assistant.web.middleware.one_thread",
 ]
 
 ROOT_URLCONF = "project.urls"
@@ -168,7 +168,7 @@ ASSISTANT_ATTACHMENT_TYPES = env.some_of(
 ASSISTANT_ATTACHMENT_USER_QUOTA_MB = env.number("ASSISTANT_ATTACHMENT_USER_QUOTA_MB", 2_000, least=0)
 ASSISTANT_ATTACHMENT_SESSION_QUOTA_MB = env.number("ASSISTANT_ATTACHMENT_SESSION_QUOTA_MB", 1_000, least=0)
 ASSISTANT_ATTACHMENT_KEEP_HOURS = env.number("ASSISTANT_ATTACHMENT_KEEP_HOURS", 24, least=0.01)
-FILE_UPLOAD_HANDLERS = ["assistant.uploads.UnnamedFileUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["assistant.files.upload_handler.UnnamedFileUploadHandler"]
 ASSISTANT_BUDGET_TOKENS = env.number("ASSISTANT_BUDGET_TOKENS", 0, least=0, whole=True)
 ASSISTANT_BUDGET_COST = env.number("ASSISTANT_BUDGET_COST", 0, least=0)
 ASSISTANT_PRICES = env.prices("ASSISTANT_PRICES")
@@ -210,7 +210,7 @@ Q_CLUSTER = {
     "name": "parley",
     "label": "Queue",
     "orm": "default",
-    "broker_class": "assistant.queue.DoorbellBroker",
+    "broker_class": "assistant.delivery.queue.DoorbellBroker",
     "workers": 1,
     "bulk": 1,
     "queue_limit": 1,
@@ -228,7 +228,7 @@ Q_CLUSTER = {
 if _dsn := env.text("SENTRY_DSN"):
     import sentry_sdk
 
-    from assistant.links import scrubbed
+    from assistant.ops.log_redaction import scrubbed
 
     try:
         # Errors only, by default without who it was; and without local variables and bodies, which may hold texts and keys.
@@ -249,7 +249,7 @@ LOGGING = {
     "formatters": {
         "line": {"format": "{asctime} {levelname:<7} {processName:.12s}[{process}] {name}: {message}", "style": "{"}
     },
-    "filters": {"links": {"()": "assistant.links.WithoutTokens"}},
+    "filters": {"links": {"()": "assistant.ops.log_redaction.WithoutTokens"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["links"]}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {

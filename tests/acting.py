@@ -11,12 +11,12 @@ from typing import Any
 from django.db.models.functions import Now
 from django_q.models import OrmQ
 
-from assistant import live, valkey
+from assistant.delivery import live_text, valkey
 from assistant.lifecycle import answering, asking
 from assistant.lifecycle.answering import Failure, Written
 from assistant.models import ChatSession, Message, WorkerProcess
 from assistant.models.message import Claim, Status
-from assistant.reasoned import Reasoned
+from assistant.text.reasoned import Reasoned
 
 FAILURE = Failure("provider_error", "The model's provider had a problem.")
 
@@ -96,7 +96,7 @@ def running(session: ChatSession) -> Message:
 
 def write(claim: Claim, text: str, seq: int, reasoned: Reasoned | None = None) -> None:
     """The live texts stand at these, as if a worker had written them."""
-    meta, content, thoughts = live.keys(claim.message_id)
+    meta, content, thoughts = live_text.keys(claim.message_id)
     thought = reasoned or Reasoned("", 0, 0.0)
     counts: Any = {"seq": seq, "reasoning_seq": thought.seq, "reasoning_seconds": thought.seconds}
     valkey.client().hset(meta, mapping={"attempt": claim.attempt, **counts})

@@ -28,10 +28,12 @@ from django.db import connection, connections, transaction
 from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from assistant import events, llm, outage, queue, valkey
-from assistant.embedded import command, socket_path
+from assistant import llm, outage
+from assistant.delivery import queue, valkey
 from assistant.models import ChatSession, Participant, WorkerProcess
 from assistant.models.participant import Role
+from assistant.presentation import events
+from assistant.processes.embedded_valkey import command, socket_path
 from tests.llamacpp import LlamaServer
 from tests.protocols import ProtocolsProcess
 from tests.provider import ProviderProcess

@@ -12,8 +12,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from assistant import context, events, live, markup, valkey
-from assistant.history import NO_RESULT
+from assistant import markup
+from assistant.delivery import live_text, valkey
 from assistant.lifecycle import answering, approving, asking, ordering, recovery, rounds, steering
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
@@ -21,7 +21,10 @@ from assistant.llm.dialect import adapted
 from assistant.models import ChatSession, Message, ToolCall, WorkerProcess
 from assistant.models.message import Claim
 from assistant.models.tool_call import Approval, CallStatus
-from assistant.reasoned import Reasoned
+from assistant.presentation import events
+from assistant.prompt import context
+from assistant.prompt.history import NO_RESULT
+from assistant.text.reasoned import Reasoned
 from tests.acting import FAILURE, a_worker, ask, claimed, fail, finish, kill, lose_job, revive, write
 from tests.provider.valid import check_request
 
@@ -312,7 +315,7 @@ class RandomRoom:
             dead = WorkerProcess.objects.get(pk=self._let_go().worker_id)
             if self.random.random() < 0.3:
                 answering.checkpoint({self.lost[-1]: self._written})
-                valkey.client().delete(*live.keys(self.lost[-1].message_id))
+                valkey.client().delete(*live_text.keys(self.lost[-1].message_id))
             kill(dead)
             assert sum(recovery.sweep().values()) == 1
             revive(dead)

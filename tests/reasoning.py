@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from assistant import llm, valkey
-from assistant.answer import Answer
+from assistant import llm
+from assistant.delivery import valkey
 from assistant.lifecycle.answering import Written
-from assistant.reasoned import Reasoned
+from assistant.text.reasoned import Reasoned
+from assistant.worker.streaming import Answer
 
 THOUGHTS = [llm.Reasoning("First I look"), llm.Reasoning(" at it.")]
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from django.db import connections
 
-from assistant import valkey
-from assistant.context import Prompt
 from assistant.database import Database
+from assistant.delivery import valkey
 from assistant.models import Message, ToolCall
 from assistant.models.message import Claim
+from assistant.prompt.context import Prompt
 from assistant.tools import Service
-from assistant.turn import Stop, Turn
+from assistant.worker.turn import Stop, Turn
 from tests.acting import claimed, now
 
 MODULE = "tests.tools_of_this_test"
@@ -25,7 +25,7 @@ MODULE = "tests.tools_of_this_test"
 
 def offer(settings: Any, monkeypatch: Any, *services: Service) -> None:
     """Makes a module of these services and names it in ASSISTANT_TOOLS."""
-    from assistant.tools import registry
+    from assistant.toolbox import registry
 
     module = types.ModuleType(MODULE)
     for service in services:

@@ -11,8 +11,8 @@ from django.conf import settings as django_settings
 from django.db import connection, transaction
 from django.test import Client
 
-from assistant import events
 from assistant.models import ApiToken
+from assistant.presentation import events
 from tests.client_state import ClientState
 
 SECONDS = 30  # longer than anything here takes; nothing waits that long unless it fails

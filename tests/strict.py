@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from assistant.blank import is_blank
+from assistant.text.blank import is_blank
 
 Line = dict[str, Any]
 

@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
 
-from assistant.forms import AccountForm
+from assistant.pages.forms import AccountForm
 from tests.threads import LONG_SECONDS, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -79,7 +79,7 @@ def test_a_method_that_is_not_meant_is_told_in_the_api_s_own_form(as_alice, meth
 
 
 def test_a_fault_of_ours_is_told_in_the_api_s_own_form_and_is_in_the_log(as_alice, monkeypatch, caplog):
-    monkeypatch.setattr("assistant.sidebar.listed", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr("assistant.presentation.sidebar.listed", lambda *a, **k: 1 / 0)
     as_alice.client.raise_request_exception = False
     problem(as_alice("get", "/sessions"), 500, "internal")
     assert "ZeroDivisionError" in caplog.text

@@ -8,7 +8,7 @@ from assistant.lifecycle import approving, asking, recovery, rounds
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ToolCall
-from assistant.wire import message_json
+from assistant.presentation.wire import message_json
 from tests.acting import answer_of, ask, claimed, jobs, kill, now
 from tests.provider import ProviderProcess
 from tests.provider.valid import check_request

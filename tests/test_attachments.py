@@ -8,11 +8,13 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from assistant import sniff, tasks, wire
+from assistant import tasks
+from assistant.files import sniff
 from assistant.lifecycle import asking, attaching
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ApiToken, Attachment, ChatSession, Message, StoredFile
 from assistant.models.attachment import storage
+from assistant.presentation import wire
 from tests import files
 from tests.acting import ask, now
 from tests.files import uploaded

@@ -7,11 +7,14 @@ from channels.layers import get_channel_layer
 from django.conf import settings as django_settings
 from django.db import OperationalError
 
-from assistant import behind, events, outage, valkey
+from assistant import outage
+from assistant.delivery import valkey
 from assistant.lifecycle import asking, ordering, people, rounds
 from assistant.lifecycle.answering import Written
 from assistant.models import ToolCall
 from assistant.models.tool_call import Approval
+from assistant.presentation import events
+from assistant.sockets import missed_changes
 from tests.acting import answer_of, ask, claimed, finish, kill
 from tests.sockets import do, joined, opened, reading, token_of
 
@@ -20,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def look_often(monkeypatch):
-    monkeypatch.setattr(behind, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(missed_changes, "LOOK_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def dies_before_sending(monkeypatch):
 async def looks(count):
     """Waits until it was looked that often."""
     seen = 0
-    real = behind._versions
+    real = missed_changes._versions
 
     def counted(session_ids):
         nonlocal seen
@@ -46,7 +49,7 @@ async def looks(count):
         return real(session_ids)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(behind, "_versions", counted)
+        patch.setattr(missed_changes, "_versions", counted)
         while seen < count:
             await asyncio.sleep(0.01)
 
@@ -151,7 +154,7 @@ def test_who_was_told_is_sent_nothing(session, alice, answer, claim, loop):
 
 @pytest.mark.parametrize("order", [[2, 3, 4], [4, 3, 2], [3, 2, 2, 4]])
 def test_frames_of_several_processes_may_come_in_another_order(order):
-    held = behind._Heard(session_id=None, version=1)
+    held = missed_changes._Heard(session_id=None, version=1)
     for version in order:
         held.add(version)
     assert held.version == 4 and not held.ahead
@@ -185,7 +188,7 @@ def test_a_subscription_that_breaks_for_a_moment_costs_nobody_an_ending(session,
             await do(finish_unheard)
             assert receivers and not any(heard for _, heard in receivers)
             assert ended(await socket.until("session.snapshot"), answer) == ("success", "Whole.")
-            assert not behind._heard[next(iter(behind._heard))].ahead
+            assert not missed_changes._heard[next(iter(missed_changes._heard))].ahead
 
     loop.run(scenario())
 
@@ -194,7 +197,7 @@ def test_a_look_at_a_database_that_is_away_is_noted_and_looked_again(
     session, alice, answer, claim, worker, loop, monkeypatch, dies_before_sending
 ):
     token = token_of(alice)
-    real, tries = behind._versions, []
+    real, tries = missed_changes._versions, []
 
     def away(session_ids):
         tries.append(outage.was_recent())
@@ -205,7 +208,7 @@ def test_a_look_at_a_database_that_is_away_is_noted_and_looked_again(
     async def scenario():
         async with joined(session, token) as socket:
             # Before there is anything to see: a look between an ending and this would not be away.
-            monkeypatch.setattr(behind, "_versions", away)
+            monkeypatch.setattr(missed_changes, "_versions", away)
             await do(kill, worker)  # it could not renew its lease
             assert await do(dies_before_sending, finish, claim, "Whole.")
             assert ended(await socket.until("session.snapshot"), answer) == ("success", "Whole.")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assistant.blank import is_blank
+from assistant.text.blank import is_blank
 
 
 @pytest.mark.parametrize(

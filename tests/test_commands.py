@@ -13,7 +13,7 @@ from assistant.lifecycle import recovery
 from assistant.models import ApiToken, ChatSession, Message, Participant
 from assistant.models.message import max_recoveries
 from assistant.models.participant import Role
-from assistant.serving import check_port
+from assistant.processes.serving import check_port
 from tests.acting import a_worker, answer_of, ask, claimed, jobs, kill, lose_job, now, write
 
 pytestmark = pytest.mark.django_db(transaction=True)

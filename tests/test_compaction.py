@@ -6,12 +6,13 @@ import asyncio
 
 import pytest
 
-from assistant import compaction, llm
+from assistant import llm
 from assistant.database import Database
 from assistant.lifecycle import compacting
 from assistant.models import Summary
-from assistant.snapshot import snapshot
+from assistant.presentation.snapshot import snapshot
 from assistant.tools import Service
+from assistant.worker import compaction
 from tests.acting import answer_of, ask, claimed, finish, kill, now
 from tests.provider import expected_text
 from tests.provider.valid import check_request

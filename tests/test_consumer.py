@@ -6,10 +6,11 @@ import pytest
 from channels.testing import WebsocketCommunicator
 from django.db import OperationalError, transaction
 
-from assistant import consumers, events
 from assistant.lifecycle import answering, asking
 from assistant.models import Message, Participant
-from assistant.snapshot import PAGE, snapshot
+from assistant.presentation import events
+from assistant.presentation.snapshot import PAGE, snapshot
+from assistant.sockets import consumers
 from tests.acting import answer_of, ask, claimed, finish, kill, lose_job, now, write
 from tests.sockets import OWN, SECONDS, Socket, cookie_of, do, joined, opened, tell, token_of
 

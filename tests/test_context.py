@@ -5,9 +5,9 @@ import uuid
 
 import pytest
 
-from assistant import context
 from assistant.lifecycle import answering, asking, recovery
 from assistant.models import Message
+from assistant.prompt import context
 from tests.acting import answer_of, ask, claimed, fail, finish, kill, now
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -18,8 +18,8 @@ import pytest
 from django.core.checks import CheckMessage
 from django.test import override_settings
 
-from assistant import embedding_checks as checks
-from assistant.embedded import command
+from assistant.checks import embedding as checks
+from assistant.processes.embedded_valkey import command
 from tests.product import ROOT, free_port
 from tests.provider import ProviderProcess
 
@@ -47,7 +47,7 @@ def test_our_own_project_lacks_nothing(check):
     [
         (checks.redis_is_named, {"REDIS_URL": None}, "assistant.E010"),
         (checks.redis_is_named, {"REDIS_URL": "localhost:6379"}, "assistant.E010"),
-        (checks.middleware_is_there, {"MIDDLEWARE": ["assistant.middleware.DatabaseAway"]}, "assistant.E012"),
+        (checks.middleware_is_there, {"MIDDLEWARE": ["assistant.web.middleware.DatabaseAway"]}, "assistant.E012"),
         (checks.middleware_is_there, {"MIDDLEWARE": list(checks.NEEDED_MIDDLEWARE)}, "assistant.W001"),
         (checks.templates_know_the_user, {"TEMPLATES": []}, "assistant.E013"),
         (checks.urls_are_at_the_root, {"ROOT_URLCONF": "tests.embedded_project.prefixed"}, "assistant.E015"),
@@ -117,7 +117,7 @@ def test_an_application_without_websockets_is_refused_at_the_start(embedded, tmp
         "DJANGO_SETTINGS_MODULE": "tests.embedded_project.settings", "PYTHONPATH": f"{tmp_path}:{ROOT}",
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "assistant.web", "--port", str(free_port()), "--application", "plain:application"],
+        [sys.executable, "-m", "assistant.web.server", "--port", str(free_port()), "--application", "plain:application"],
         cwd=ROOT, env=embedded | settings, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 1 and "routes no WebSockets" in done.stderr and "Traceback" not in done.stderr
@@ -177,7 +177,7 @@ def test_without_django_q_it_does_not_start_and_says_so(embedded, tmp_path):
 def test_a_question_is_answered_in_the_other_project(embedded):
     port = free_port()
     log = Path(embedded["EMBEDDED_DATA"]) / "log"
-    web = [sys.executable, "-m", "assistant.web", "--port", str(port),
+    web = [sys.executable, "-m", "assistant.web.server", "--port", str(port),
            "--application", "tests.embedded_project.asgi:application"]  # fmt: skip
     settings = embedded | {"DJANGO_SETTINGS_MODULE": "tests.embedded_project.settings"}
     user = "from django.contrib.auth import get_user_model as g; g().objects.create_user('alice')"

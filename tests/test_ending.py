@@ -2,7 +2,8 @@
 
 import pytest
 
-from assistant import live, markup
+from assistant import markup
+from assistant.delivery import live_text
 from assistant.lifecycle import answering, asking, recovery
 from assistant.lifecycle.answering import Failure, Written
 from assistant.lifecycle.refusal import Refused
@@ -147,7 +148,7 @@ def test_an_ending_discards_the_live_text(session, alice, worker):
         claim = claimed(answer, worker)
         write(claim, "text", 1)
         ending(answer, claim)
-        return live.read(answer.pk)
+        return live_text.read(answer.pk)
 
     assert end_by(lambda answer, claim: finish(claim)) is None
     assert end_by(lambda answer, claim: fail(claim)) is None
@@ -157,7 +158,7 @@ def test_an_ending_discards_the_live_text(session, alice, worker):
 def test_the_partial_text_reaches_viewers_before_the_live_text_is_gone(answer, claim, frames, monkeypatch):
     """Race 10: the ending carries the whole text, and only then is the buffer cleared."""
     order = []
-    monkeypatch.setattr(live, "discard", lambda message_id: order.append(len(frames)))
+    monkeypatch.setattr(live_text, "discard", lambda message_id: order.append(len(frames)))
     write(claim, "As far as", 2)
     frames.clear()
     fail(claim, "As far as", 2)

@@ -6,10 +6,10 @@ import threading
 import pytest
 from django.db import transaction
 
-from assistant import events
 from assistant.lifecycle import answering, asking, recovery
 from assistant.models import ChatSession
-from assistant.snapshot import snapshot
+from assistant.presentation import events
+from assistant.presentation.snapshot import snapshot
 from tests.acting import a_worker, answer_of, ask, claimed, fail, finish, kill, now
 from tests.client_state import ClientState
 from tests.random_room import RandomRoom

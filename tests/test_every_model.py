@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from assistant import live
+from assistant.delivery import live_text
 from assistant.lifecycle import asking
 from assistant.tools import Result, Service
-from assistant.turn import Stop
+from assistant.worker.turn import Stop
 from tests.acting import answer_of, ask, claimed, now
 from tests.files import png, uploaded
 from tests.protocols import ProtocolsProcess
@@ -228,7 +228,7 @@ def test_stop_closes_the_line_and_keeps_the_words(loop, protocols, session, alic
     answer = answer_of(sent)
 
     def is_shown(_: ProtocolsProcess) -> bool:
-        text = live.read(answer.pk)
+        text = live_text.read(answer.pk)
         return text is not None and text.content.strip() == WORDS
 
     async def stop(turn):

@@ -9,10 +9,10 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 from django.test import AsyncClient
 
-from assistant import export
 from assistant.lifecycle import asking, resending
 from assistant.models import ApiToken, ChatSession, Message
 from assistant.models.message import Author, Status
+from assistant.presentation import export
 from tests.acting import answer_of, ask, claimed, fail, finish
 from tests.calling import Caller, problem
 from tests.files import uploaded

@@ -17,7 +17,7 @@ import pytest
 
 from assistant import llm
 from assistant.llm import aside, by_litellm, facts, shown, warming
-from assistant.pieces import Finish, ModelError, Text
+from assistant.llm.pieces import Finish, ModelError, Text
 
 # litellm trips over its own libraries' warnings, which are errors in these tests.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from assistant import patience
 from assistant.models import UsageRecord
-from assistant.wire import message_json
+from assistant.presentation.wire import message_json
+from assistant.worker import retries
 from tests.acting import answer_of, ask, claimed, now
 from tests.provider import expected_text
 from tests.rounds import run_turn
@@ -20,7 +20,7 @@ WORDS = expected_text("openai/words", "")
 
 @pytest.fixture
 def provider(asked_here, settings, monkeypatch):
-    monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(retries, "FIRST_PAUSE_SECONDS", 0.01)
     settings.ASSISTANT_RETRIES = 2
     return asked_here
 

@@ -5,7 +5,6 @@ import uuid
 
 import pytest
 
-from assistant import context
 from assistant.lifecycle import answering, asking, forking, resending
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
@@ -14,6 +13,7 @@ from assistant.models.message import Author, Status
 from assistant.models.participant import Role
 from assistant.models.session import UNTITLED
 from assistant.models.tool_call import ToolCall
+from assistant.prompt import context
 from tests.acting import answer_of, ask, claimed, fail, finish, now, statuses
 from tests.calling import Caller
 from tests.files import uploaded

@@ -7,7 +7,7 @@ from pathlib import Path
 PROGRAM = """
 import gc
 loaded = [[] for _ in range(1_000_000)]
-from assistant.processes import freeze_heap
+from assistant.processes.host_processes import freeze_heap
 freeze_heap()
 
 class Node:

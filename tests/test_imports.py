@@ -13,23 +13,23 @@ SOURCES = [path for folder in ("assistant", "project") for path in sorted((ROOT 
 
 # Who takes requests, jobs or commands. Nobody else imports them.
 DOORS = {
-    "assistant.access", "assistant.admin", "assistant.api", "assistant.connecting", "assistant.consumers",
-    "assistant.forms", "assistant.health", "assistant.management", "assistant.page_urls", "assistant.routing",
-    "assistant.serving", "assistant.supervisor", "assistant.tasks", "assistant.urls", "assistant.views", "assistant.web",
-    "assistant.backpressure", "assistant.behind", "assistant.interruption", "assistant.rollcall", "assistant.telling",
-    "assistant.bodies", "assistant.embedding_checks", "assistant.usage_pages", "assistant.uploads",
+    "assistant.access", "assistant.admin", "assistant.api", "assistant.pages.mcp_sign_in", "assistant.sockets.consumers",
+    "assistant.pages.forms", "assistant.ops.health", "assistant.management", "assistant.pages.urls", "assistant.sockets.routing",
+    "assistant.processes.serving", "assistant.processes.supervisor", "assistant.tasks", "assistant.urls", "assistant.pages.views", "assistant.web.server",
+    "assistant.web.backpressure", "assistant.sockets.missed_changes", "assistant.sockets.resync", "assistant.sockets.revalidation", "assistant.sockets.relay",
+    "assistant.web.bodies", "assistant.checks.embedding", "assistant.pages.usage_pages", "assistant.files.upload_handler",
 }  # fmt: skip
 # What stands beside a door and may be imported by other doors.
 CORE = {
-    "assistant.answer", "assistant.catalogue", "assistant.conf", "assistant.context", "assistant.database",
-    "assistant.demo", "assistant.errands", "assistant.events", "assistant.failures", "assistant.lifecycle",
-    "assistant.live", "assistant.llm", "assistant.markup", "assistant.mentions", "assistant.models", "assistant.pieces",
-    "assistant.presence", "assistant.queue", "assistant.runner", "assistant.sidebar", "assistant.slot",
-    "assistant.sealing", "assistant.sniff", "assistant.snapshot", "assistant.turn", "assistant.valkey", "assistant.wire",
-    "assistant.apart", "assistant.export", "assistant.search", "assistant.titles",
-    "assistant.attached", "assistant.extraction", "assistant.metering", "assistant.plots", "assistant.rates",
-    "assistant.usage_plots", "assistant.history", "assistant.inquiry", "assistant.mcp", "assistant.tools",
-    "assistant.reasoned",
+    "assistant.worker.streaming", "assistant.catalogue", "assistant.conf", "assistant.prompt.context", "assistant.database",
+    "assistant.llm.demo", "assistant.worker.errands", "assistant.presentation.events", "assistant.failures", "assistant.lifecycle",
+    "assistant.delivery.live_text", "assistant.llm", "assistant.markup", "assistant.text.mentions", "assistant.models", "assistant.llm.pieces",
+    "assistant.sockets.presence", "assistant.delivery.queue", "assistant.worker.runner", "assistant.presentation.sidebar", "assistant.processes.slot",
+    "assistant.sealing", "assistant.files.sniff", "assistant.presentation.snapshot", "assistant.worker.turn", "assistant.delivery.valkey", "assistant.presentation.wire",
+    "assistant.files.isolation", "assistant.presentation.export", "assistant.search", "assistant.worker.titles",
+    "assistant.prompt.file_contents", "assistant.files.extraction", "assistant.worker.metering", "assistant.pages.plots", "assistant.delivery.rate_limits",
+    "assistant.pages.usage_plots", "assistant.prompt.history", "assistant.worker.completion", "assistant.mcp", "assistant.tools",
+    "assistant.text.reasoned",
 }  # fmt: skip
 
 
@@ -107,18 +107,37 @@ def test_no_two_modules_import_each_other_when_they_are_loaded():
 @pytest.mark.parametrize(
     ("below", "above"),
     [
-        ("assistant.models", {"assistant.lifecycle", "assistant.wire", "assistant.snapshot", "assistant.live"}),
-        ("assistant.lifecycle", {"assistant.turn", "assistant.runner", "assistant.answer", "assistant.snapshot"}),
-        ("assistant.live", {"assistant.lifecycle", "assistant.models", "assistant.events"}),
-        ("assistant.queue", {"assistant.lifecycle", "assistant.models", "assistant.runner"}),
-        ("assistant.llm", {"assistant.models", "assistant.lifecycle", "assistant.turn"}),
-        ("assistant.turn", {"assistant.runner"}),
-        ("assistant.mcp", {"assistant.lifecycle", "assistant.turn", "assistant.context"}),
-        ("assistant.history", {"assistant.lifecycle", "assistant.context", "assistant.turn"}),
+        (
+            "assistant.models",
+            {
+                "assistant.lifecycle",
+                "assistant.presentation.wire",
+                "assistant.presentation.snapshot",
+                "assistant.delivery.live_text",
+            },
+        ),
+        (
+            "assistant.lifecycle",
+            {
+                "assistant.worker.turn",
+                "assistant.worker.runner",
+                "assistant.worker.streaming",
+                "assistant.presentation.snapshot",
+            },
+        ),
+        (
+            "assistant.delivery.live_text",
+            {"assistant.lifecycle", "assistant.models", "assistant.presentation.events"},
+        ),
+        ("assistant.delivery.queue", {"assistant.lifecycle", "assistant.models", "assistant.worker.runner"}),
+        ("assistant.llm", {"assistant.models", "assistant.lifecycle", "assistant.worker.turn"}),
+        ("assistant.worker.turn", {"assistant.worker.runner"}),
+        ("assistant.mcp", {"assistant.lifecycle", "assistant.worker.turn", "assistant.prompt.context"}),
+        ("assistant.prompt.history", {"assistant.lifecycle", "assistant.prompt.context", "assistant.worker.turn"}),
         ("assistant.markup", CORE - {"assistant.markup"}),
-        ("assistant.pieces", CORE - {"assistant.pieces", "assistant.failures"}),
-        ("assistant.reasoned", CORE - {"assistant.reasoned"}),
-        ("assistant.valkey", CORE - {"assistant.valkey"}),
+        ("assistant.llm.pieces", CORE - {"assistant.llm.pieces", "assistant.failures"}),
+        ("assistant.text.reasoned", CORE - {"assistant.text.reasoned"}),
+        ("assistant.delivery.valkey", CORE - {"assistant.delivery.valkey"}),
         ("assistant.conf", CORE - {"assistant.conf"}),
     ],
 )
@@ -150,7 +169,7 @@ def test_only_events_sends_to_the_channel_layer():
     senders = {
         module
         for module, path in MODULES.items()
-        if "group_send(" in path.read_text() and module != "assistant.events"
+        if "group_send(" in path.read_text() and module != "assistant.presentation.events"
     }
     assert senders == set()
 

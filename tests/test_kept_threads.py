@@ -6,8 +6,8 @@ import time
 
 from asgiref.sync import sync_to_async
 
-from assistant import threads
-from assistant.threads import KeptThreads
+from assistant.web import threads
+from assistant.web.threads import KeptThreads
 
 
 def application(view):

@@ -20,9 +20,9 @@ from assistant.llm.anthropic import MessagesReader
 from assistant.llm.gemini import GeminiReader
 from assistant.llm.ollama import OllamaReader
 from assistant.llm.openai_chat import ChatReader
+from assistant.llm.pieces import Finish, ModelError, Text, ToolCall, Usage
 from assistant.llm.question import Question
 from assistant.llm.responses import ResponsesReader
-from assistant.pieces import Finish, ModelError, Text, ToolCall, Usage
 from tests.provider import ProviderProcess, expected_text
 
 # litellm trips over its own libraries' warnings, which are errors in these tests.

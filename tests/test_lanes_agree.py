@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from assistant import llm
-from assistant.pieces import Finish, Kept, ModelError, Picture, Reasoning, Source, Text, ToolCall
+from assistant.llm.pieces import Finish, Kept, ModelError, Picture, Reasoning, Source, Text, ToolCall
 from tests.protocols import ProtocolsProcess
 from tests.test_every_model import PROTOCOLS
 

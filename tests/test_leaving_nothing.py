@@ -7,8 +7,9 @@ import pytest
 from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 
-from assistant import behind, consumers, events, interruption, rollcall, telling
 from assistant.database import Database
+from assistant.presentation import events
+from assistant.sockets import consumers, missed_changes, relay, resync, revalidation
 from tests.sockets import SECONDS, Socket, do, tell, token_of
 from tests.threads import LONG_SECONDS
 
@@ -24,7 +25,7 @@ async def communicator(session, header):
     made = WebsocketCommunicator(application, path, headers=[(b"host", b"testserver"), header])
     assert (await made.connect(SECONDS))[0]
     await Socket(made).until("presence")
-    while not interruption._viewers:
+    while not resync._viewers:
         await asyncio.sleep(0.005)
     return made
 
@@ -33,7 +34,7 @@ async def nothing_is_left(session):
     """The probe of the interruptions' watch goes with its watch, a moment later."""
     layer = get_channel_layer()
     async with asyncio.timeout(SECONDS):
-        while layer.channels or layer.groups or behind._heard or interruption._viewers or rollcall._seats:
+        while layer.channels or layer.groups or missed_changes._heard or resync._viewers or revalidation._seats:
             await asyncio.sleep(0.01)
 
 
@@ -60,7 +61,7 @@ def held_up(monkeypatch):
         return real(*arguments)
 
     monkeypatch.setattr(consumers, "snapshot", snapshot)
-    monkeypatch.setattr(telling, "_database", database)
+    monkeypatch.setattr(relay, "_database", database)
     go_on.snapshots = snapshots
     yield go_on
     go_on.set()
@@ -110,7 +111,7 @@ def test_one_for_which_frames_came_in_the_moment_of_its_end(session, alice, loop
         await made.send_input({"type": "websocket.receive", "text": '{"type":"sync"}'})
         while len(held_up.snapshots) < 2:
             await asyncio.sleep(0.005)
-        layer, (channel,) = get_channel_layer(), behind._heard
+        layer, (channel,) = get_channel_layer(), missed_changes._heard
         for _ in range(3):
             await do(tell, session, {"type": "typing"})
         while layer.channels[channel].qsize() < 2:
@@ -140,7 +141,7 @@ def test_one_that_could_not_be_subscribed(session, alice, loop, no_others, monke
             path = f"/ws/sessions/{session.pk}/"
             made = WebsocketCommunicator(application, path, headers=[(b"host", b"testserver"), token])
             assert (await made.connect(SECONDS))[0]
-            assert await Socket(made).close_code() == telling.TRY_AGAIN
+            assert await Socket(made).close_code() == relay.TRY_AGAIN
             await made.disconnect(timeout=SECONDS)
         await nothing_is_left(session)
 

@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from assistant import sidebar
 from assistant.lifecycle import asking, keeping, people, steering
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Invitation, Participant
 from assistant.models.participant import Role
+from assistant.presentation import sidebar
 from tests.acting import answer_of, ask, claimed, finish
 from tests.calling import Caller, problem
 from tests.sockets import do, opened, token_of

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from assistant import llm
-from assistant.pieces import Finish, ModelError, Reasoning, Text, ToolCall, Usage
+from assistant.llm.pieces import Finish, ModelError, Reasoning, Text, ToolCall, Usage
 from tests.litellm_proxy import KEY, LiteLLMProxy
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # litellm's libraries'

@@ -11,12 +11,13 @@ from contextlib import aclosing
 
 import pytest
 
-from assistant import live, llm
+from assistant import llm
+from assistant.delivery import live_text
 from assistant.lifecycle import asking
+from assistant.llm.pieces import Finish, ModelError, Reasoning, Text, Usage
 from assistant.models import Summary, ToolCall
-from assistant.pieces import Finish, ModelError, Reasoning, Text, Usage
 from assistant.tools import Service
-from assistant.turn import Stop
+from assistant.worker.turn import Stop
 from tests.acting import answer_of, ask, claimed, fail, now
 from tests.rounds import beside, calls, offer, run_to_the_end, run_turn
 
@@ -74,7 +75,7 @@ async def until(condition, seconds=60.0):
 
 
 def shown(answer):
-    text = live.read(answer.pk)
+    text = live_text.read(answer.pk)
     return text.content if text else ""
 
 

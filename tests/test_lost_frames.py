@@ -6,7 +6,7 @@ import time
 import pytest
 from channels.layers import get_channel_layer
 
-from assistant import events
+from assistant.presentation import events
 from tests.acting import answer_of, ask, claimed, finish
 from tests.sockets import SECONDS, do, joined, token_of
 

@@ -19,10 +19,11 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import get_resolver
 
-from assistant import consumers, events, public, wire
 from assistant.lifecycle import people
 from assistant.models import Attachment, ChatSession, Invitation, Message, Participant, ToolCall
 from assistant.models.participant import Role
+from assistant.presentation import events, public, wire
+from assistant.sockets import consumers
 from tests.acting import answer_of, ask
 from tests.calling import Caller, Room, a_form, content, problem
 from tests.sockets import joined, opened, reading, token_of

@@ -18,12 +18,14 @@ import mcp.client.session
 import pytest
 from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitRequestURLParams, ImageContent
 
-from assistant import checks, wire
+from assistant.checks import configuration
 from assistant.llm.library import library
 from assistant.mcp import client, configured, connections, content, names
 from assistant.mcp.eliciting import Callers
 from assistant.models import McpProblem, McpServer
-from assistant.tools import Context, Offered, Result, ToolError, registry
+from assistant.presentation import wire
+from assistant.toolbox import registry
+from assistant.tools import Context, Offered, Result, ToolError
 from assistant.tools.form import Filled
 from tests.acting import answer_of, ask
 from tests.calling import Caller
@@ -468,7 +470,7 @@ def test_the_file_is_in_the_customary_form(in_a_file, monkeypatch):
     found = configured.of_the_file()
     assert found["depot"].command == ("python", "-m", "x") and found["depot"].approval == "writes"
     assert found["remote"].headers == (("Authorization", "Bearer s3cret"),) and "s3cret" not in repr(found["remote"])
-    assert checks.tools_can_be_had(None) == []
+    assert configuration.tools_can_be_had(None) == []
 
 
 @pytest.mark.parametrize(
@@ -482,7 +484,7 @@ def test_the_file_is_in_the_customary_form(in_a_file, monkeypatch):
 )
 def test_a_wrong_file_fails_a_check_with_a_sentence(in_a_file, servers):
     in_a_file(**servers)
-    (problem,) = checks.tools_can_be_had(None)
+    (problem,) = configuration.tools_can_be_had(None)
     assert problem.msg.startswith("ASSISTANT_MCP: the file ") and problem.id == "assistant.E004"
 
 

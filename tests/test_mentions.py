@@ -2,7 +2,7 @@
 
 import pytest
 
-from assistant.mentions import is_addressed, people_in
+from assistant.text.mentions import is_addressed, people_in
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import pytest
 from django.db import InterfaceError, OperationalError, ProgrammingError
 
-from assistant.middleware import SENTENCE
 from assistant.models import ApiToken
+from assistant.web.middleware import SENTENCE
 from tests.outage import database_away
 
 pytestmark = pytest.mark.django_db(transaction=True)

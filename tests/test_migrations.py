@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.db.migrations.loader import MigrationLoader
 
 from assistant.lifecycle import rounds
-from assistant.lifecycle.texts import Written
+from assistant.lifecycle.text_columns import Written
 from assistant.models import Attachment, Message, StoredFile, ToolCall, UsageRecord
 from tests.acting import answer_of, ask, claimed
 

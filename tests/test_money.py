@@ -6,8 +6,8 @@ import pytest
 
 from assistant import llm
 from assistant.llm import money
+from assistant.llm.pieces import Finish, Text, Usage
 from assistant.llm.reader import RawUsage
-from assistant.pieces import Finish, Text, Usage
 
 # litellm trips over its own libraries' warnings, which are errors in these tests.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")

@@ -14,7 +14,7 @@ import pytest
 
 from assistant import llm
 from assistant.llm import facts
-from assistant.pieces import Finish
+from assistant.llm.pieces import Finish
 from tests.protocols import ProtocolsProcess
 from tests.test_every_model import PROTOCOLS
 
@@ -51,7 +51,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def busy(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Callbacks of the loop that have used the processor for too long. By the thread's own clock: others' load isn't theirs."""
+    """Callbacks of the loop that have used the processor for too long, by the thread's own clock: load isn't theirs."""
     found: list[str] = []
     run = asyncio.Handle._run
 

@@ -11,7 +11,7 @@ import pytest
 
 from assistant import llm
 from assistant.llm import facts, limits
-from assistant.pieces import Finish, Text
+from assistant.llm.pieces import Finish, Text
 from tests.protocols import ProtocolsProcess
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")

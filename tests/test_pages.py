@@ -161,7 +161,7 @@ def every_page(client, session, alice, monkeypatch):
     for url in ("", "assistant/chatsession/", f"assistant/chatsession/{session.pk}/change/"):
         yield f"admin {url}", client.get(f"/admin/{url}")
     with monkeypatch.context() as broken:
-        broken.setattr("assistant.views.render", lambda *_args, **_kwargs: 1 / 0)
+        broken.setattr("assistant.pages.views.render", lambda *_args, **_kwargs: 1 / 0)
         client.raise_request_exception = False
         yield "500", client.get("/new/")
     get_user_model().objects.all().delete()

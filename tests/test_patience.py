@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from assistant import patience
-from assistant.patience import Patience, Pause, Switch
-from assistant.pieces import Finish, ModelError, Text
+from assistant.llm.pieces import Finish, ModelError, Text
+from assistant.worker import retries
+from assistant.worker.retries import Patience, Pause, Switch
 from tests.provider import ProviderProcess, expected_text
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # litellm trips over its own libraries'
@@ -27,7 +27,7 @@ AFTER_TOOLS = [
 
 @pytest.fixture
 def provider(asked_here: ProviderProcess, monkeypatch: pytest.MonkeyPatch, settings: Any) -> ProviderProcess:
-    monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(retries, "FIRST_PAUSE_SECONDS", 0.01)
     settings.ASSISTANT_TIMEOUT = 0.5
     return asked_here
 
@@ -88,19 +88,19 @@ def test_the_number_of_retries_is_bounded_and_the_last_error_is_raised(provider,
 
 
 def test_pauses_grow_and_scatter_and_keep_what_the_provider_asks_for(monkeypatch):
-    monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 1.0)
+    monkeypatch.setattr(retries, "FIRST_PAUSE_SECONDS", 1.0)
     busy = ModelError("rate_limited", "", is_transient=True)
-    first = {patience._pause(busy, 0) for _ in range(50)}
-    second = {patience._pause(busy, 1) for _ in range(50)}
+    first = {retries._pause(busy, 0) for _ in range(50)}
+    second = {retries._pause(busy, 1) for _ in range(50)}
     assert len(first) > 40 and 0.5 <= min(first) <= max(first) <= 1.0 <= min(second) <= max(second) <= 2.0
     said = ModelError("rate_limited", "", is_transient=True, retry_after=7.0)
-    assert patience._pause(said, 0) == 7.0
+    assert retries._pause(said, 0) == 7.0
     too_long = ModelError("rate_limited", "", is_transient=True, retry_after=3600.0)
-    assert patience._pause(too_long, 0) is None
+    assert retries._pause(too_long, 0) is None
 
 
 def test_the_providers_retry_after_is_heard(provider, loop, monkeypatch):
-    monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(retries, "FIRST_PAUSE_SECONDS", 0.0)
     asked = Asked(loop, "openai/words-429-retryafter=1-fails=1")
     assert [step.seconds for step in asked.steps] == [1.0]
     assert asked.text == expected_text("openai/words", "")

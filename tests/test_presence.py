@@ -8,10 +8,12 @@ from django.conf import settings as django_settings
 from django.contrib.sessions.models import Session
 from django.db import OperationalError
 
-from assistant import access, consumers, presence, rollcall, valkey
+from assistant import access
+from assistant.delivery import valkey
 from assistant.models import ApiToken, Participant
 from assistant.models.participant import Role
-from assistant.presence import Online
+from assistant.sockets import consumers, presence, revalidation
+from assistant.sockets.presence import Online
 from tests.acting import answer_of, ask, claimed, finish
 from tests.sockets import OWN, SECONDS, cookie_of, do, joined, opened, token_of
 
@@ -105,10 +107,10 @@ def test_nothing_is_called_when_nobody_is_left(session, alice, loop, swift):
 
     async def scenario():
         async with joined(session, header):
-            assert rollcall._seats and rollcall._caller is not None
-        assert not rollcall._seats and rollcall._caller is None
+            assert revalidation._seats and revalidation._caller is not None
+        assert not revalidation._seats and revalidation._caller is None
         async with joined(session, header):
-            assert len(rollcall._seats) == 1
+            assert len(revalidation._seats) == 1
 
     loop.run(scenario())
 
@@ -175,7 +177,7 @@ def test_a_change_of_role_that_was_not_heard_is_found(session, alice, bob, loop,
 def test_a_closed_account_sees_nothing_more_and_hears_that_it_is_nobody(session, bob, loop, swift, monkeypatch, by):
     header = token_of(bob)
     if by == "a sync":
-        monkeypatch.setattr(rollcall, "_look", lambda database: asyncio.sleep(0))
+        monkeypatch.setattr(revalidation, "_look", lambda database: asyncio.sleep(0))
 
     async def scenario():
         async with joined(session, header) as b:
@@ -283,14 +285,14 @@ def test_while_the_database_is_away_nobody_is_judged(session, alice, loop, swift
 
 def test_the_roll_needs_no_more_queries_for_more_sockets(session, alice, bob, django_assert_num_queries):
     seats = {
-        f"channel-{number}": rollcall.Seat(session.pk, user.pk, role, access.Credential("token", str(number)))
+        f"channel-{number}": revalidation.Seat(session.pk, user.pk, role, access.Credential("token", str(number)))
         for number in range(50)
         for user, role in ((alice, "owner"), (bob, "editor"))
     }
     with django_assert_num_queries(3):  # credentials, roles, accounts
-        rollcall._wrong(seats)
+        revalidation._wrong(seats)
 
 
 def test_the_real_time_is_half_a_minute_and_the_roll_is_called_thrice_in_it():
-    assert presence.expire_seconds() == 30 == django_settings.ASSISTANT_PRESENCE and rollcall.CALLS == 3
+    assert presence.expire_seconds() == 30 == django_settings.ASSISTANT_PRESENCE and revalidation.CALLS == 3
     assert consumers.TYPING_TOLD_EVERY_SECONDS < 2.5, "the page says it every 2.5 s"

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from assistant.processes import without_collections
+from assistant.processes.host_processes import without_collections
 
 
 def test_while_something_is_loaded_nothing_is_collected_and_afterwards_as_before():

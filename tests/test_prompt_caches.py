@@ -10,7 +10,7 @@ import pytest
 
 from assistant import llm
 from assistant.llm import caching
-from assistant.pieces import ToolCall, Usage
+from assistant.llm.pieces import ToolCall, Usage
 from tests.protocols import ProtocolsProcess
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")

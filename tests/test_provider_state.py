@@ -6,13 +6,15 @@ import json
 
 import pytest
 
-from assistant import context, export, llm
+from assistant import llm
 from assistant.lifecycle import answering, forking, rounds
-from assistant.lifecycle.texts import Written
+from assistant.lifecycle.text_columns import Written
 from assistant.llm.dialect import adapted
+from assistant.llm.pieces import Finish, ModelError, Text, ToolCall
 from assistant.models import ProviderState
 from assistant.models.provider_state import LARGEST, Kept
-from assistant.pieces import Finish, ModelError, Text, ToolCall
+from assistant.presentation import export
+from assistant.prompt import context
 from assistant.tools import Service
 from tests.acting import answer_of, ask, claimed, finish, now
 from tests.rounds import offer, run_to_the_end, run_turn
@@ -145,7 +147,7 @@ def test_a_fork_carries_it(room, alice, worker):
 
 
 def test_nobody_is_shown_it(room, alice, worker, frames):
-    from assistant.wire import message_json
+    from assistant.presentation.wire import message_json
 
     answer = answer_of(ask(room, alice))
     claim = claimed(answer, worker)

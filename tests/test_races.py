@@ -134,8 +134,8 @@ def test_who_ends_a_turn_twice_at_once_promotes_once(session, alice, bob, worker
 @pytest.mark.django_db(transaction=True)
 def test_an_old_run_s_cleanup_stop_and_write_leave_its_successor_alone(session, alice, worker, loop):
     """Race 24: each names its attempt, in the database, in Valkey and in the message to the worker."""
-    from assistant import live, valkey
-    from assistant.runner import Runner
+    from assistant.delivery import live_text, valkey
+    from assistant.worker.runner import Runner
 
     answer = answer_of(ask(session, alice))
     old = claimed(answer, worker)
@@ -146,16 +146,18 @@ def test_an_old_run_s_cleanup_stop_and_write_leave_its_successor_alone(session, 
 
     async def scenario():
         client = valkey.async_client()
-        await live.LiveWriter(client, answer.pk, new.attempt).replace(live.LiveText(new.attempt, 1, "new"))
-        with pytest.raises(live.Superseded):
-            await live.LiveWriter(client, answer.pk, old.attempt).replace(live.LiveText(old.attempt, 1, "old"))
+        await live_text.LiveWriter(client, answer.pk, new.attempt).replace(live_text.LiveText(new.attempt, 1, "new"))
+        with pytest.raises(live_text.Superseded):
+            await live_text.LiveWriter(client, answer.pk, old.attempt).replace(
+                live_text.LiveText(old.attempt, 1, "old")
+            )
         await client.aclose()
 
     loop.run(scenario())
     assert (
         not finish(old, "old") and not fail(old) and answering.checkpoint({old: answering.Written("o", 1)}) == {old}
     )
-    assert live.read(answer.pk).content == "new", "the old run's ending discards nothing"
+    assert live_text.read(answer.pk).content == "new", "the old run's ending discards nothing"
 
     stopped = []
 
@@ -177,7 +179,7 @@ def test_an_old_run_s_cleanup_stop_and_write_leave_its_successor_alone(session, 
 @pytest.mark.django_db(transaction=True)
 def test_a_side_task_of_the_runner_that_raises_is_called_again(worker, loop, monkeypatch, caplog):
     """Race 9."""
-    from assistant.runner import Runner
+    from assistant.worker.runner import Runner
 
     calls = []
     real_sleep = asyncio.sleep
@@ -203,7 +205,7 @@ def test_a_side_task_of_the_runner_that_raises_is_called_again(worker, loop, mon
 @pytest.mark.django_db(transaction=True)
 def test_a_snapshot_that_comes_again_replaces_nothing_that_is_newer(session, alice, vera, worker, frames):
     """Race 18: a late snapshot (read before, delivered after) neither empties the list nor turns it back."""
-    from assistant.snapshot import snapshot
+    from assistant.presentation.snapshot import snapshot
     from tests.client_state import ClientState
 
     client = ClientState(snapshot(session.pk, vera))

@@ -15,9 +15,9 @@ from assistant.llm.framing import DONE
 from assistant.llm.gemini import GeminiReader
 from assistant.llm.ollama import OllamaReader
 from assistant.llm.openai_chat import ChatReader
+from assistant.llm.pieces import Finish, Kept, Reasoning, Text, ToolCall
 from assistant.llm.reader import RawUsage
 from assistant.llm.responses import ResponsesReader
-from assistant.pieces import Finish, Kept, Reasoning, Text, ToolCall
 from tests.conformance.playing import Answer, playing
 
 ANSWERS: dict[Any, list[Any]] = {

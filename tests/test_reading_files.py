@@ -12,12 +12,14 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader, PdfWriter
 
-from assistant import apart, attached, context, extraction, llm
+from assistant import llm
 from assistant.database import Database
+from assistant.files import extraction, isolation
 from assistant.lifecycle import asking
 from assistant.llm import dialect
 from assistant.models import Attachment, StoredFile
 from assistant.models.attachment import storage
+from assistant.prompt import context, file_contents
 from tests import files
 from tests.acting import answer_of, claimed, finish
 from tests.files import uploaded
@@ -46,7 +48,7 @@ def told(session, alice, worker, loop):
         async def prepared():
             database = Database("test")
             try:
-                await attached.prepare(unread, database)
+                await file_contents.prepare(unread, database)
             finally:
                 database.close()
 
@@ -108,10 +110,10 @@ def test_a_pdf_that_cannot_be_read_says_why_to_the_model_and_to_people(told, con
 
 def test_a_file_is_read_once(told, monkeypatch):
     told((b"Once.", "a.txt"))
-    monkeypatch.setattr(attached.Reader, "read", lambda self: 1 / 0)
+    monkeypatch.setattr(file_contents.Reader, "read", lambda self: 1 / 0)
     assert StoredFile.objects.filter(prepared_at=None).count() == 0
     with monkeypatch.context() as patch:
-        patch.setattr(attached.Reader, "read", lambda self: attached.Outcome(text="Other."))
+        patch.setattr(file_contents.Reader, "read", lambda self: file_contents.Outcome(text="Other."))
         assert "Other." in told((b"Another.", "b.txt"))
 
 
@@ -132,7 +134,7 @@ def test_a_large_image_is_made_small_and_both_go_with_it(told, alice, session):
     parts = told((files.image("JPEG", 4000, 1000), "wide.jpg"))
     kind, _, data = parts[2]["image_url"]["url"].partition(";base64,")
     with Image.open(io.BytesIO(base64.b64decode(data))) as small:
-        assert kind == "data:image/jpeg" and small.size == (attached.LONGEST_SIDE_PIXELS, 392)
+        assert kind == "data:image/jpeg" and small.size == (file_contents.LONGEST_SIDE_PIXELS, 392)
     file = StoredFile.objects.get()
     assert storage().exists(file.small_key)
     asking.delete(session)
@@ -157,7 +159,7 @@ def test_a_broken_image_says_so(told):
 
 
 def test_only_the_newest_images_are_shown_again(told, monkeypatch):
-    monkeypatch.setattr(attached, "NEWEST_IMAGES", 1)
+    monkeypatch.setattr(file_contents, "NEWEST_IMAGES", 1)
     parts = told((files.png(), "1.png"), (files.png(), "2.png"))
     assert sum(part["type"] == "image_url" for part in parts) == 1
     assert "“1.png” is attached, but it is too far back" in parts[1]["text"]
@@ -168,31 +170,31 @@ def test_a_file_that_vanished_from_the_storage_costs_only_itself(told, alice, mo
         raise FileNotFoundError(key)
 
     monkeypatch.setattr(type(storage()), "open", gone)
-    assert attached.GONE in told((b"Words.", "a.txt"))
+    assert file_contents.GONE in told((b"Words.", "a.txt"))
 
 
 # --- the process that reads ---
 
 
 def test_a_reader_that_hangs_is_ended_and_the_turn_goes_on(told, monkeypatch):
-    monkeypatch.setattr(attached, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(file_contents, "PATIENCE_SECONDS", 0.5)
     real = subprocess.Popen
     monkeypatch.setattr(
-        apart.subprocess,
+        isolation.subprocess,
         "Popen",
         lambda command, **k: real([sys.executable, "-c", "import time; time.sleep(60)"], **k),
     )
     began = time.monotonic()
-    assert attached.TOO_LONG in told((files.pdf("x"), "a.pdf"))
+    assert file_contents.TOO_LONG in told((files.pdf("x"), "a.pdf"))
     assert time.monotonic() - began < 20
 
 
 def test_a_reader_that_crashes_costs_only_its_file(told, monkeypatch):
     real = subprocess.Popen
     monkeypatch.setattr(
-        apart.subprocess, "Popen", lambda command, **k: real([sys.executable, "-c", "import os; os.abort()"], **k)
+        isolation.subprocess, "Popen", lambda command, **k: real([sys.executable, "-c", "import os; os.abort()"], **k)
     )
-    assert attached.CRASHED in told((files.pdf("x"), "a.pdf"))
+    assert file_contents.CRASHED in told((files.pdf("x"), "a.pdf"))
 
 
 def test_stopping_a_turn_ends_the_reader(session, alice, worker, loop, monkeypatch):
@@ -203,13 +205,13 @@ def test_stopping_a_turn_ends_the_reader(session, alice, worker, loop, monkeypat
         started.append(real([sys.executable, "-c", "import time; time.sleep(60)"], **options))
         return started[-1]
 
-    monkeypatch.setattr(apart.subprocess, "Popen", slow)
+    monkeypatch.setattr(isolation.subprocess, "Popen", slow)
     sent = asking.send(session, alice, "x", "1", attachments=[uploaded(alice, files.pdf("x")).pk])
     unread = context.prompt_for(claimed(answer_of(sent), worker)).unread
 
     async def scenario():
         database = Database("test")
-        preparing = asyncio.create_task(attached.prepare(unread, database))
+        preparing = asyncio.create_task(file_contents.prepare(unread, database))
         while not started:
             await asyncio.sleep(0.02)
         preparing.cancel()

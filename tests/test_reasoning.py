@@ -9,16 +9,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from assistant import answer as answers
-from assistant import context, events, live, llm
-from assistant.answer import CUT
+from assistant import llm
+from assistant.delivery import live_text
 from assistant.lifecycle import answering, asking, forking, people, rounds
 from assistant.lifecycle.answering import Written
 from assistant.models import Message
-from assistant.reasoned import Reasoned
+from assistant.presentation import events
+from assistant.presentation.snapshot import snapshot
+from assistant.presentation.wire import message_json, message_json_now
+from assistant.prompt import context
 from assistant.search import find
-from assistant.snapshot import snapshot
-from assistant.wire import message_json, message_json_now
+from assistant.text.reasoned import Reasoned
+from assistant.worker import streaming as answers
+from assistant.worker.streaming import CUT
 from tests.acting import answer_of, ask, claimed, finish, now, write
 from tests.calling import Caller
 from tests.client_state import ClientState
@@ -202,12 +205,12 @@ def test_after_a_stop_has_sealed_it_nobody_is_shown_another_thought(claim, loop,
         fresh.reason("One")
         while not frames:
             await asyncio.sleep(0.01)
-        assert (await asyncio.to_thread(live.seal, claim.message_id, claim.attempt)).reasoned.content == "One"
+        assert (await asyncio.to_thread(live_text.seal, claim.message_id, claim.attempt)).reasoned.content == "One"
         fresh.reason(" two")
         while not doubts:
             await asyncio.sleep(0.01)
 
-    monkeypatch.setattr(live, "SEAL_MS", 60_000)
+    monkeypatch.setattr(live_text, "SEAL_MS", 60_000)
     written_by(loop, claim, act, on_doubt=lambda: doubts.append(True))
     assert [frame["text"] for frame in frames] == ["One"]
 
@@ -225,7 +228,7 @@ def test_a_delta_that_may_not_be_sent_waits_and_takes_no_text_along(claim, loop,
             if piece == " two":
                 refused.append(piece)
                 if len(refused) in (1, 3):
-                    raise live.Superseded
+                    raise live_text.Superseded
             await append(piece, *arguments)
 
         monkeypatch.setattr(fresh._writer, "append", sealed_once)
@@ -326,8 +329,8 @@ def test_operators_see_it(thoughtful, admin_client):
 
 
 def test_its_tokens_are_those_that_the_ledger_counts_apart(answer, claim, monkeypatch):
-    from assistant.lifecycle import usage
+    from assistant.lifecycle import ledger
 
-    monkeypatch.setattr(usage, "total_of", lambda message_id: {"total_tokens": 9, "reasoning_tokens": 7})
+    monkeypatch.setattr(ledger, "total_of", lambda message_id: {"total_tokens": 9, "reasoning_tokens": 7})
     assert answering.succeed(claim, thinking("Hm", text="Fine.", text_seq=1), None)
     assert message_json(now(answer))["reasoning"] == thought("Hm", 2, tokens=7)

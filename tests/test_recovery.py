@@ -11,12 +11,12 @@ from django.utils import timezone
 from django_q.conf import Conf
 from django_q.models import OrmQ
 
-from assistant import queue
+from assistant.delivery import queue
 from assistant.lifecycle import answering, asking, recovery
 from assistant.lifecycle.answering import Written
 from assistant.models import ChatSession, Message, WorkerProcess
 from assistant.models.message import Status
-from assistant.snapshot import snapshot
+from assistant.presentation.snapshot import snapshot
 from tests.acting import (
     a_worker,
     answer_of,
@@ -410,7 +410,7 @@ def test_a_taken_job_counts_as_life(answer):
 
 
 def test_freeing_a_job_rings_the_bell(answer):
-    from assistant import valkey
+    from assistant.delivery import valkey
 
     took(answer, seconds_ago=11)
     valkey.client().delete(queue.BELL)
@@ -419,7 +419,7 @@ def test_freeing_a_job_rings_the_bell(answer):
 
 
 def test_the_bell_rings_when_the_job_commits_and_holds_few_rings(session, alice, worker):
-    from assistant import valkey
+    from assistant.delivery import valkey
 
     valkey.client().delete(queue.BELL)
     finish(claimed(answer_of(ask(session, alice)), worker))
@@ -552,7 +552,7 @@ def test_who_had_to_wait_long_for_the_lock_judges_nobody(answer, claim, worker, 
 
 def test_while_a_heartbeat_hangs_nobody_is_judged(loop, monkeypatch, settings):
     """What keeps it keeps everyone's: it hangs for as long as the database's patience before it fails."""
-    from assistant import runner
+    from assistant.worker import runner
 
     swept = []
 

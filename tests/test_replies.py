@@ -2,10 +2,10 @@
 
 import pytest
 
-from assistant import context
 from assistant.lifecycle import asking
 from assistant.models import ChatSession
 from assistant.models.message import Status
+from assistant.prompt import context
 from tests.acting import answer_of, ask, claimed, finish, jobs, now, queued, running
 
 pytestmark = pytest.mark.django_db(transaction=True)

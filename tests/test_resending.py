@@ -4,11 +4,11 @@ import uuid
 
 import pytest
 
-from assistant import context
 from assistant.lifecycle import asking, resending
 from assistant.lifecycle.refusal import Refused
 from assistant.models import Message
 from assistant.models.message import Status
+from assistant.prompt import context
 from tests.acting import answer_of, ask, claimed, finish, now
 from tests.calling import Caller, problem
 from tests.files import uploaded

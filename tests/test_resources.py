@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connections as databases
 
-from assistant import errands, valkey
 from assistant.database import Database
-from assistant.errands import Errands
+from assistant.delivery import valkey
 from assistant.models import Attachment, ChatSession
 from assistant.models.attachment import storage
+from assistant.worker import errands
+from assistant.worker.errands import Errands
 from tests.calling import Caller, problem
 from tests.test_mcp import connected, in_a_file, patiently  # noqa: F401  (the servers)
 
@@ -35,7 +36,7 @@ def room(session, in_a_file, patiently):  # noqa: F811
 def told(monkeypatch):
     """What workers were told to do: (group, event)."""
     events = []
-    monkeypatch.setattr("assistant.events.errand", lambda group, event: events.append((group, event)))
+    monkeypatch.setattr("assistant.presentation.events.errand", lambda group, event: events.append((group, event)))
     return events
 
 

@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from assistant.inquiry import WITHOUT_TOOLS
 from assistant.lifecycle import answering, asking, rounds
 from assistant.lifecycle.answering import Written
 from assistant.models import ChatSession, ToolCall
+from assistant.presentation.wire import message_json
 from assistant.tools import Context, Result, Service, ToolError
-from assistant.wire import message_json
+from assistant.worker.completion import WITHOUT_TOOLS
 from tests.acting import answer_of, ask, claimed, kill, now
 from tests.provider import ProviderProcess
 from tests.provider.valid import check_request
@@ -235,7 +235,7 @@ def test_names_and_arguments_that_no_provider_takes_back_are_mended_in_the_histo
 
 
 def test_a_tool_knows_who_asks_and_the_model_does_not_see_it(asked, worker, loop, settings, bodies):
-    from assistant.tools import registry
+    from assistant.toolbox import registry
 
     registry.hook_of.cache_clear()
     settings.ASSISTANT_USER_CONTEXT = "tests.test_rounds.team_of"
@@ -338,7 +338,7 @@ def test_calls_that_were_cut_off_are_not_run(asked, worker, loop, ran, provider)
 
 
 def test_the_status_lines_of_a_tool_are_told_at_most_so_often(asked, worker, loop, frames, settings, monkeypatch):
-    from assistant.tools import calls as running
+    from assistant.worker import tool_execution as running
 
     monkeypatch.setattr(running, "STATUS_SECONDS", 3600)
     talkative = Service("talkative", title="Talkative", description="For tests.")
@@ -399,7 +399,7 @@ def test_an_answer_that_nobody_sees_is_an_empty_one(asked, worker, loop, provide
 def test_more_calls_at_once_than_are_allowed_are_answered_with_an_error(
     asked, worker, loop, ran, bodies, monkeypatch
 ):
-    from assistant.tools import calls as running
+    from assistant.worker import tool_execution as running
 
     monkeypatch.setattr(running, "MOST_CALLS", 2)
     names = "-".join(f"tool=weather:city:{city}" for city in "ABC")
@@ -409,7 +409,7 @@ def test_more_calls_at_once_than_are_allowed_are_answered_with_an_error(
 
 
 def test_threads_of_tools_that_nobody_waits_for_are_bounded(asked, worker, loop, ran, monkeypatch):
-    from assistant.tools import calls as running
+    from assistant.worker import tool_execution as running
 
     monkeypatch.setattr(running, "_threads", threading.BoundedSemaphore(1))
     ended = run_to_the_end(loop, asked("openai/results-tool=hang-tool=weather:city:A"), worker)
@@ -515,7 +515,7 @@ def test_a_stop_reaches_a_running_tool(asked, alice, worker, loop, ran):
     answer = asked("openai/results-preamble=2-tool=wait")
 
     async def stop_it(turn):
-        from assistant.turn import Stop
+        from assistant.worker.turn import Stop
 
         while "waiting" not in ran:
             await asyncio.sleep(0.01)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from assistant import context
 from assistant.lifecycle import asking, recovery
 from assistant.models import ChatSession, SystemPrompt
+from assistant.prompt import context
 from tests.acting import answer_of, ask, claimed, fail, finish, kill, now, revive, running
 from tests.threads import at_once
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from assistant.links import scrubbed
 from assistant.models.link import SecretLink
+from assistant.ops.log_redaction import scrubbed
 
 ROOT = Path(__file__).parents[1]
 
@@ -197,10 +197,16 @@ def test_sentry_is_told_no_token_of_a_link():
 
 
 def test_the_project_s_checks_find_a_queue_elsewhere_and_a_layer_that_reaches_nobody(settings):
-    from assistant import checks
+    from assistant.checks import configuration
 
-    assert checks.queue_is_in_our_database(None) == [] and checks.channel_layer_reaches_other_processes(None) == []
+    assert (
+        configuration.queue_is_in_our_database(None) == []
+        and configuration.channel_layer_reaches_other_processes(None) == []
+    )
     settings.Q_CLUSTER = {"redis": {}, "sync": True}
-    assert [found.id for found in checks.queue_is_in_our_database(None)] == ["assistant.E001", "assistant.E002"]
+    assert [found.id for found in configuration.queue_is_in_our_database(None)] == [
+        "assistant.E001",
+        "assistant.E002",
+    ]
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-    assert [found.id for found in checks.channel_layer_reaches_other_processes(None)] == ["assistant.E003"]
+    assert [found.id for found in configuration.channel_layer_reaches_other_processes(None)] == ["assistant.E003"]

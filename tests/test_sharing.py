@@ -7,9 +7,10 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from assistant import conf, consumers
+from assistant import conf
 from assistant.lifecycle import asking, people
 from assistant.models import ShareLink
+from assistant.sockets import consumers
 from tests.acting import answer_of, ask, claimed, finish, write
 from tests.calling import Caller, problem
 from tests.sockets import SECONDS, cookie_of, do, joined, opened, reading, tell, token_of
@@ -200,7 +201,7 @@ def test_a_reader_sees_an_answer_grow_and_end(session, alice, charlie, worker, t
 def tell_compactly(session, type_, fields):
     from django.db import transaction
 
-    from assistant import events
+    from assistant.presentation import events
 
     with transaction.atomic():
         events._on_commit(session.pk, events.encode(type_, **fields))

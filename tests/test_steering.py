@@ -2,11 +2,11 @@
 
 import pytest
 
-from assistant import context
 from assistant.lifecycle import asking, recovery, steering
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession
 from assistant.models.message import Status
+from assistant.prompt import context
 from tests.acting import answer_of, ask, claimed, fail, finish, kill, now, queued, revive, running
 from tests.threads import at_once
 

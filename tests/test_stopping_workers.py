@@ -13,13 +13,14 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import OperationalError
 
-from assistant import events, queue, valkey
-from assistant import runner as runner_module
+from assistant.delivery import queue, valkey
 from assistant.lifecycle import answering, recovery
 from assistant.models.message import Claim
-from assistant.runner import Runner
-from assistant.slot import Slot
-from assistant.supervisor import OneWorkerCluster
+from assistant.presentation import events
+from assistant.processes.slot import Slot
+from assistant.processes.supervisor import OneWorkerCluster
+from assistant.worker import runner as runner_module
+from assistant.worker.runner import Runner
 from tests.threads import LONG_SECONDS
 
 
@@ -78,7 +79,7 @@ def test_a_stopped_worker_s_pusher_takes_nothing_until_a_new_cluster_begins() ->
 def test_a_worker_that_stands_still_is_given_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     slot = Slot(0, supervisor_pid=1)
     slot.occupy(os.getpid(), capacity=10)
-    monkeypatch.setattr("assistant.slot.STILL_SECONDS", -1.0)
+    monkeypatch.setattr("assistant.processes.slot.STILL_SECONDS", -1.0)
     assert slot.is_full
 
 
@@ -90,7 +91,7 @@ def test_a_cluster_whose_worker_died_takes_no_job_and_passes_the_bell_on(
     """What it took would wait in a queue whose lock may have died with the worker."""
     slot = Slot(0, supervisor_pid=1)
     slot.occupy(os.getpid(), capacity=10)
-    monkeypatch.setattr("assistant.slot.current", slot)
+    monkeypatch.setattr("assistant.processes.slot.current", slot)
     broker = queue.DoorbellBroker()
 
     def dies(seconds: float) -> bool:
@@ -135,7 +136,7 @@ def test_a_turn_that_can_t_be_begun_takes_up_no_room(
         def __init__(self, *arguments: Any, **options: Any) -> None:
             raise ValueError("a bug")
 
-    monkeypatch.setattr("assistant.runner.Turn", Broken)
+    monkeypatch.setattr("assistant.worker.runner.Turn", Broken)
     monkeypatch.setattr(answering, "claim", lambda message_id, worker: Claim(message_id, message_id, message_id, 1))
 
     async def scenario() -> None:
@@ -178,8 +179,8 @@ def test_a_turn_that_is_stopped_while_its_first_prompt_is_made_harms_no_admissio
         assert stopped.wait(LONG_SECONDS)
 
     monkeypatch.setattr(answering, "claim", lambda message_id, worker: claim)
-    monkeypatch.setattr("assistant.runner.Turn", Stopped)
-    monkeypatch.setattr("assistant.runner._first_prompt", slow)
+    monkeypatch.setattr("assistant.worker.runner.Turn", Stopped)
+    monkeypatch.setattr("assistant.worker.runner._first_prompt", slow)
 
     async def scenario() -> None:
         runner = Runner()
@@ -225,7 +226,7 @@ def test_a_worker_that_starts_into_an_outage_of_the_database_judges_nobody_at_on
 ) -> None:
     """The others could not renew their leases either; while they do, theirs look like those of the dead."""
     settings.ASSISTANT_GRACE = 0
-    monkeypatch.setattr("assistant.runner.SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr("assistant.worker.runner.SWEEP_SECONDS", 0.01)
     runner = Runner()
     tries, swept, beats = [], threading.Event(), threading.Semaphore(0)
     register, beat = runner._register, runner._beat

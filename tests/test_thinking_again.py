@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from assistant import llm, patience
+from assistant import llm
 from assistant.lifecycle import answering, asking, recovery, rounds
 from assistant.models import UsageRecord
-from assistant.reasoned import Reasoned
-from assistant.snapshot import snapshot
+from assistant.presentation.snapshot import snapshot
+from assistant.presentation.wire import message_json
+from assistant.text.reasoned import Reasoned
 from assistant.tools import Service
-from assistant.wire import message_json
+from assistant.worker import retries
 from tests.acting import FAILURE, answer_of, ask, claimed, kill, now, write
 from tests.client_state import ClientState
 from tests.reasoning import THOUGHTS, follow, says, thinking, thought, written_by
@@ -124,7 +125,7 @@ def test_the_thoughts_of_all_rounds_are_kept_and_stand_apart(
 
 @pytest.fixture
 def impatient(settings, monkeypatch):
-    monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(retries, "FIRST_PAUSE_SECONDS", 0.0)
     settings.ASSISTANT_RETRIES = 2
     settings.ASSISTANT_FALLBACK_MODELS = []
 

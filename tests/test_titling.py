@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
-from assistant import llm, titles
+from assistant import llm
 from assistant.database import Database
 from assistant.lifecycle import asking, titling
 from assistant.models import ChatSession, UsageRecord
 from assistant.models.session import UNTITLED, TitledBy
-from assistant.titles import Titles, cleaned
+from assistant.worker import titles
+from assistant.worker.titles import Titles, cleaned
 from tests.acting import ask, claimed, fail, finish, now
 from tests.calling import Caller
 from tests.provider import ProviderProcess

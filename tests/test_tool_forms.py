@@ -4,16 +4,16 @@ import asyncio
 
 import pytest
 
-from assistant import public, wire
 from assistant.lifecycle import answering, asking, forms, recovery, rounds
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
 from assistant.models import Message, ToolCall
+from assistant.presentation import public, wire
 from assistant.tools import Context, Service
-from assistant.tools import asking as tool_asking
-from assistant.tools.asking import Clock
 from assistant.tools.form import Filled, Form, Unusable, WrongAnswer, checked, form_of, link_of
-from assistant.turn import Stop
+from assistant.worker import tool_forms as tool_asking
+from assistant.worker.tool_forms import Clock
+from assistant.worker.turn import Stop
 from tests.acting import answer_of, ask, claimed, kill, now
 from tests.calling import Caller, problem
 from tests.rounds import beside, offer, run_turn

@@ -5,9 +5,9 @@ import uuid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assistant.blank import is_blank
-from assistant.history import arguments_of, lines_of_rounds, tools_called
 from assistant.models import ToolCall
+from assistant.prompt.history import arguments_of, lines_of_rounds, tools_called
+from assistant.text.blank import is_blank
 from tests.strict import anybody
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20)

@@ -2,15 +2,17 @@
 
 import pytest
 
-from assistant import attached, llm, wire
-from assistant.context import prompt_for
+from assistant import llm
 from assistant.database import Database
 from assistant.lifecycle import forking, found_images, rounds
 from assistant.lifecycle.answering import Written
 from assistant.llm import dialect
 from assistant.models import Attachment, ShareLink, StoredFile, ToolCall
 from assistant.models.attachment import storage
-from assistant.public import messages as public_messages
+from assistant.presentation import wire
+from assistant.presentation.public import messages as public_messages
+from assistant.prompt import file_contents
+from assistant.prompt.context import prompt_for
 from assistant.tools import Image, Result, Service
 from tests.acting import answer_of, ask, claimed, finish
 from tests.calling import Caller
@@ -65,7 +67,7 @@ def told(claim, session, loop):
 
         async def prepare():
             database = Database("test")
-            await attached.prepare(unread, database)
+            await file_contents.prepare(unread, database)
             database.close()
 
         loop.run(prepare())
@@ -167,7 +169,7 @@ def test_a_fork_has_the_images_with_its_own_calls(claim, call, session, alice):
 
 
 def test_only_the_newest_images_of_a_conversation_are_shown_to_a_model(claim, call, told, monkeypatch):
-    monkeypatch.setattr(attached, "NEWEST_IMAGES", 1)
+    monkeypatch.setattr(file_contents, "NEWEST_IMAGES", 1)
     monkeypatch.setattr(llm, "sees", lambda model: True)
     settle(claim, call, Image(png(), "Old"), Image(png(), "New"))
     parts = told()[-1]["content"]

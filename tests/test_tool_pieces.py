@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from assistant import llm
 from assistant.llm.calls import Fragments
-from assistant.pieces import Finish, Text, ToolCall
+from assistant.llm.pieces import Finish, Text, ToolCall
 from tests.provider import ProviderProcess
 
 # litellm trips over its own libraries' warnings, which are errors in these tests.

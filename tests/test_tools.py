@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from assistant import checks
+from assistant.checks import configuration
 from assistant.lifecycle import asking
 from assistant.models.attachment import StoredFile
-from assistant.tools import Context, Result, Service, ToolError, page, reach, registry
+from assistant.toolbox import registry
+from assistant.tools import Context, Result, Service, ToolError, page, reach
 from assistant.tools.calculator import evaluate, written
 from assistant.tools.clock import current_time
 from assistant.tools.reach import is_public
@@ -88,12 +89,12 @@ def without_hint(city) -> None:
 def test_a_wrong_setting_fails_a_check_with_a_sentence(settings, name, value, says):
     setattr(settings, name, value)
     registry._services.cache_clear()
-    (problem,) = checks.tools_can_be_had(None)
+    (problem,) = configuration.tools_can_be_had(None)
     assert says in problem.msg and problem.id == "assistant.E004"
 
 
 def test_the_services_that_come_with_the_product_pass_the_check():
-    assert checks.tools_can_be_had(None) == []
+    assert configuration.tools_can_be_had(None) == []
     assert list(registry.services()) == ["clock", "calculator", "recall", "web"]
 
 

@@ -9,17 +9,20 @@ from concurrent.futures import Future
 
 import pytest
 
-from assistant import llm, outage, report, turn, valkey
-from assistant.answer import Answer
+from assistant import llm, outage
 from assistant.database import Database
+from assistant.delivery import valkey
 from assistant.failures import SENTENCES
 from assistant.lifecycle import recovery
 from assistant.models.ids import new_id
 from assistant.models.message import Claim
-from assistant.runner import _first_prompt
-from assistant.snapshot import snapshot
-from assistant.storable import storable
-from assistant.turn import Stop, Turn
+from assistant.ops import report
+from assistant.presentation.snapshot import snapshot
+from assistant.text.storable import storable
+from assistant.worker import turn
+from assistant.worker.runner import _first_prompt
+from assistant.worker.streaming import Answer
+from assistant.worker.turn import Stop, Turn
 from tests.acting import answer_of, ask, claimed, kill, now
 from tests.rounds import run_turn
 
@@ -37,7 +40,7 @@ def claim(answer, worker):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("take", "type_"), [("write", "message.delta"), ("reason", "message.reasoning_delta")])
 def test_what_comes_soon_after_a_delta_is_told_with_what_follows(claim, frames, loop, monkeypatch, take, type_):
-    monkeypatch.setattr("assistant.answer.INTERVAL_SECONDS", 3600)
+    monkeypatch.setattr("assistant.worker.streaming.INTERVAL_SECONDS", 3600)
 
     def told():
         return [frame["text"] for frame in frames if frame["type"] == type_]
@@ -96,7 +99,7 @@ def test_secrets_are_taken_out_of_what_is_reported(monkeypatch, caplog):
     claim = Claim(new_id(), new_id(), new_id(), 1)
     what = report.Circumstances(claim, "auth", "openai/x", 7, 1.5)
     error = ValueError("refused: a-very-secret-word, sk-abcdefghijklmnop")
-    with caplog.at_level(logging.ERROR, "assistant.report"):
+    with caplog.at_level(logging.ERROR, "assistant.ops.report"):
         report.failed(what, str(error), error)
     assert str(claim.message_id) in caplog.text and "user=7" in caplog.text and "memory_mb=" in caplog.text
     assert "[OPENAI_API_KEY]" in caplog.text and "secret-word" not in caplog.text and "abcdefgh" not in caplog.text
@@ -121,7 +124,7 @@ def test_a_turn_that_does_not_obey_its_deadline_ends_anyhow_and_makes_its_worker
     monkeypatch.setattr(Turn, "_converse", stubborn)
 
     async def scenario():
-        from assistant import valkey
+        from assistant.delivery import valkey
 
         client, database = valkey.async_client(), Database("test", threads=1)
         told = Turn(claim, database, client, on_doubt=lambda: None, on_sick=lambda: sick.append(True))
@@ -149,7 +152,7 @@ def test_a_conversation_that_was_cancelled_by_nobody_is_a_failure_and_no_answer(
     monkeypatch.setattr(Turn, "_converse", cancelled)
 
     async def scenario():
-        from assistant import valkey
+        from assistant.delivery import valkey
 
         client, database = valkey.async_client(), Database("test", threads=1)
         told = Turn(claim, database, client, on_doubt=lambda: None, on_sick=lambda: None)
@@ -185,7 +188,7 @@ def test_a_join_after_an_outage_of_the_database_takes_nobody_s_answer_over(
 @pytest.fixture
 def prompts(monkeypatch):
     """The claims for which prompts were made: with the claim, and by the turn."""
-    from assistant import context
+    from assistant.prompt import context
 
     made = {"quick_prompt_for": 0, "prompt_for": 0}
 
@@ -229,7 +232,7 @@ def test_where_the_claim_made_none_the_turn_makes_it(answer, claim, loop, prompt
 
 def test_no_slow_prompt_is_made_with_a_claim(claim, monkeypatch, settings):
     """The thread that claims has the next job to claim: it asks no project, reads no files, and tells no failure."""
-    from assistant import context
+    from assistant.prompt import context
 
     assert _first_prompt(claim) == context.prompt_for(claim)
     assert _first_prompt(dataclasses.replace(claim, ends=(3,))) is None, "what was said meanwhile joins first"

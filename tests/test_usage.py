@@ -8,11 +8,11 @@ from django.utils import timezone
 
 from assistant import llm
 from assistant.database import Database
-from assistant.lifecycle import answering, asking, recovery, rounds, usage
+from assistant.lifecycle import answering, asking, ledger, recovery, rounds
 from assistant.lifecycle.refusal import Refused
-from assistant.metering import metered
 from assistant.models import Budget, Message, UsageRecord
 from assistant.models.message import Status
+from assistant.worker.metering import metered
 from tests.acting import answer_of, ask, claimed, fail, finish, kill, now, queued
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,8 +25,8 @@ def spend():
     """`spend(claim, tokens, cost)`: a call of that claim's has ended."""
 
     def happen(claim, tokens=15, cost=0.25, **more):
-        call = usage.Call(claim.message_id, claim.attempt, "test/model", tokens, 0, cost, **more)
-        usage.record(call)
+        call = ledger.Call(claim.message_id, claim.attempt, "test/model", tokens, 0, cost, **more)
+        ledger.record(call)
         return call
 
     return happen
@@ -56,12 +56,12 @@ def test_a_call_is_charged_to_who_asked_and_counted_in_its_session(session, bob,
     spend(claim)
     row = UsageRecord.objects.get()
     assert (row.user, row.session, row.message_id, row.day) == (bob, session, claim.message_id, timezone.localdate())
-    assert usage.of_session(session)["total_tokens"] == 15
+    assert ledger.of_session(session)["total_tokens"] == 15
 
 
 def test_the_same_call_written_twice_is_one_row(session, alice, worker, spend):
     call = spend(claimed(answer_of(ask(session, alice)), worker))
-    usage.record(call)
+    ledger.record(call)
     assert UsageRecord.objects.count() == 1
 
 
@@ -96,9 +96,9 @@ def test_a_stopped_answer_learns_of_its_usage_afterwards(session, alice, worker,
 def test_a_cost_that_nobody_knows_is_not_zero(session, alice, worker, spend):
     claim = claimed(answer_of(ask(session, alice)), worker)
     spend(claim, cost=None)
-    assert usage.of_session(session)["cost"] is None
+    assert ledger.of_session(session)["cost"] is None
     spend(claim, cost=0.5)
-    total = usage.of_session(session)
+    total = ledger.of_session(session)
     assert (total["cost"], total["has_unknown_cost"]) == (0.5, True)
 
 
@@ -109,7 +109,7 @@ def test_the_ledger_outlives_the_session_and_still_counts(session, alice, worker
     asking.delete(session)
     row = UsageRecord.objects.get()
     assert (row.session, row.message, row.user) == (None, None, alice)
-    assert usage.is_spent(alice.pk)
+    assert ledger.is_spent(alice.pk)
 
 
 def test_a_call_that_ends_after_its_session_is_charged_all_the_same(session, alice, worker, spend):
@@ -386,7 +386,7 @@ def test_a_question_to_a_model_without_a_price_rests_nobodys_queue(session, alic
 def test_yesterday_does_not_count(session, alice, settings, used):
     settings.ASSISTANT_BUDGET_TOKENS = 100
     used(alice, 1_000, day=timezone.localdate() - timedelta(days=1))
-    assert not usage.is_spent(alice.pk)
+    assert not ledger.is_spent(alice.pk)
 
 
 @pytest.mark.parametrize(
@@ -397,7 +397,7 @@ def test_a_user_may_have_a_budget_of_their_own(alice, settings, used, own, spent
     settings.ASSISTANT_BUDGET_TOKENS = 100
     used(alice, 500)
     Budget.objects.create(user=alice, **own)
-    assert usage.is_spent(alice.pk) is spent
+    assert ledger.is_spent(alice.pk) is spent
 
 
 def test_a_repeated_send_is_answered_even_over_the_budget(session, alice, settings, used):
@@ -454,7 +454,7 @@ def test_too_many_in_a_minute_are_refused_with_the_seconds_to_wait(session, alic
 def test_without_valkey_nobody_is_refused(session, alice, settings, monkeypatch):
     import redis
 
-    from assistant import rates, valkey
+    from assistant.delivery import rate_limits, valkey
 
     class Away:
         def eval(self, *args):
@@ -462,13 +462,13 @@ def test_without_valkey_nobody_is_refused(session, alice, settings, monkeypatch)
 
     settings.ASSISTANT_RATE_LIMIT = 1
     monkeypatch.setattr(valkey, "client", Away)
-    assert rates.take("x", 1, 60) == 0 and rates.take("x", 1, 60) == 0
+    assert rate_limits.take("x", 1, 60) == 0 and rate_limits.take("x", 1, 60) == 0
 
 
 def test_a_rate_leaves_nothing_behind_for_long(alice):
-    from assistant import rates, valkey
+    from assistant.delivery import rate_limits, valkey
 
-    rates.take("leaves", 10, 60)
+    rate_limits.take("leaves", 10, 60)
     assert 0 < valkey.client().pttl(f"{valkey.PREFIX}:rate:leaves") <= 6_000
 
 
@@ -493,7 +493,7 @@ def test_what_one_has_used_needs_no_more_queries_for_more_days_and_models(alice,
         used(alice, 5, day=timezone.localdate() - timedelta(days=ago))
         UsageRecord.objects.create(user=alice, model=f"test/{ago}", completion_tokens=1, is_estimate=True)
     with django_assert_num_queries(5):
-        found = usage.of_user(alice.pk, 30)
+        found = ledger.of_user(alice.pk, 30)
     assert [day["day"] for day in found["days"]] == [
         (timezone.localdate() - timedelta(days=ago)).isoformat() for ago in range(20)
     ]

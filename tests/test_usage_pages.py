@@ -8,8 +8,8 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.utils import timezone
 
-from assistant import plots, usage_plots
 from assistant.models import Budget, UsageRecord
+from assistant.pages import plots, usage_plots
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -6,13 +6,15 @@ import uuid
 
 import pytest
 
-from assistant import compaction, context, llm, window
-from assistant.inquiry import Inquiry
+from assistant import llm
 from assistant.lifecycle import asking, compacting
 from assistant.lifecycle.answering import Asked, Failure, fail
-from assistant.lifecycle.texts import Written
+from assistant.lifecycle.text_columns import Written
 from assistant.models import Message, Summary
 from assistant.models.message import Author, Claim, Status
+from assistant.prompt import context, window
+from assistant.worker import compaction
+from assistant.worker.completion import Inquiry
 from tests.acting import FAILURE, answer_of, ask, claimed, finish, now
 from tests.provider.valid import check_request
 from tests.rounds import run_turn

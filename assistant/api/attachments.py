@@ -11,7 +11,7 @@ from django.utils.http import content_disposition_header
 from ninja import File, Router, Status
 from ninja.files import UploadedFile
 
-from assistant import conf, errands, wire
+from assistant import conf
 from assistant.api import schemas
 from assistant.api.authentication import user_of
 from assistant.api.rooms import WRITERS, session_for
@@ -19,6 +19,8 @@ from assistant.lifecycle import attaching, refusal
 from assistant.lifecycle.refusal import Refused
 from assistant.models import Attachment, ChatSession
 from assistant.models.attachment import storage
+from assistant.presentation import wire
+from assistant.worker import errands
 
 router = Router()
 

@@ -7,12 +7,12 @@ from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Path, Router, Status
 
-from assistant import wire
 from assistant.api import schemas
 from assistant.api.authentication import user_of
 from assistant.api.rooms import WRITERS, session_for
 from assistant.lifecycle import people
 from assistant.models import Invitation
+from assistant.presentation import wire
 
 router = Router()
 

@@ -9,12 +9,12 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 from ninja import Router, Status
 
-from assistant import export, wire
 from assistant.api import schemas
 from assistant.api.authentication import user_of
 from assistant.api.rooms import message_for, own_message_for, session_for
 from assistant.database import Database
 from assistant.lifecycle import forking, resending
+from assistant.presentation import export, wire
 
 router = Router()
 

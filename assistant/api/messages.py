@@ -6,7 +6,6 @@ from uuid import UUID
 from django.http import HttpRequest
 from ninja import Query, Router, Status
 
-from assistant import wire
 from assistant.api import schemas
 from assistant.api.authentication import user_of
 from assistant.api.rooms import WRITERS, message_for, own_message_for, session_for
@@ -14,7 +13,8 @@ from assistant.lifecycle import asking, ordering
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession
 from assistant.models.participant import Role
-from assistant.snapshot import PAGE, Page, page_after, page_around, page_before
+from assistant.presentation import wire
+from assistant.presentation.snapshot import PAGE, Page, page_after, page_around, page_before
 
 router = Router()
 

@@ -9,12 +9,13 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Query, Router
 
-from assistant import conf, public, wire
+from assistant import conf
 from assistant.api import schemas
 from assistant.api.attachments import file_response
 from assistant.lifecycle.refusal import Refused, check_rate
 from assistant.models import Attachment, ShareLink
-from assistant.snapshot import PAGE, page_before
+from assistant.presentation import public, wire
+from assistant.presentation.snapshot import PAGE, page_before
 
 router = Router()
 

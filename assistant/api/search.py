@@ -6,9 +6,10 @@ from uuid import UUID
 from django.http import HttpRequest
 from ninja import Query, Router
 
-from assistant import search, wire
+from assistant import search
 from assistant.api import schemas
 from assistant.api.authentication import user_of
+from assistant.presentation import wire
 
 router = Router()
 

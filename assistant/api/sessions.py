@@ -7,7 +7,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from ninja import Query, Router, Status
 
-from assistant import catalogue, events, sidebar, wire
+from assistant import catalogue
 from assistant.api import schemas
 from assistant.api.authentication import user_of
 from assistant.api.rooms import WRITERS, session_for
@@ -15,6 +15,7 @@ from assistant.lifecycle import asking, keeping
 from assistant.models import ChatSession, Participant
 from assistant.models.participant import Role, display_name, hue
 from assistant.models.session import UNTITLED, TitledBy
+from assistant.presentation import events, sidebar, wire
 
 router = Router()
 

@@ -6,14 +6,14 @@ from uuid import UUID
 from django.http import Http404, HttpRequest
 from ninja import Router
 
-from assistant import wire
 from assistant.api import schemas
 from assistant.api.authentication import user_of
 from assistant.api.rooms import WRITERS, message_for
 from assistant.lifecycle import approving, forms
 from assistant.mcp import configured
 from assistant.models import ToolCall
-from assistant.tools import registry
+from assistant.presentation import wire
+from assistant.toolbox import registry
 
 router = Router()
 

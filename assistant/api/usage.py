@@ -9,18 +9,18 @@ from ninja import Query, Router
 from assistant.api import schemas
 from assistant.api.authentication import user_of
 from assistant.api.rooms import session_for
-from assistant.lifecycle import usage
+from assistant.lifecycle import ledger
 
 router = Router()
 
 
 @router.get("/sessions/{session_id}/usage", response=schemas.SessionUsage, summary="What its answers have cost")
 def session_usage(request: HttpRequest, session_id: UUID) -> Any:
-    return usage.of_session(session_for(request, session_id))
+    return ledger.of_session(session_for(request, session_id))
 
 
 @router.get(
     "/me/usage", response=schemas.OwnUsage, summary="What one has used, by day and model, and what is left today"
 )
 def own_usage(request: HttpRequest, days: int = Query(30, ge=1, le=366)) -> Any:
-    return usage.of_user(user_of(request).pk, days)
+    return ledger.of_user(user_of(request).pk, days)

@@ -10,15 +10,17 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from assistant import events, live, queue, report, wire
-from assistant.lifecycle import beside, calls, texts
-from assistant.lifecycle import usage as ledger
-from assistant.lifecycle.texts import Written as Written  # what the verbs here are told
+from assistant.delivery import live_text, queue
+from assistant.lifecycle import call_endings, side_outputs, text_columns
+from assistant.lifecycle import ledger as ledger
+from assistant.lifecycle.text_columns import Written as Written  # what the verbs here are told
 from assistant.lifecycle.turns import end_turn
 from assistant.models.message import Claim, Cut, Message, Status, next_version
 from assistant.models.one import one
 from assistant.models.session import ChatSession
 from assistant.models.worker import WorkerProcess
+from assistant.ops import report
+from assistant.presentation import events, wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +50,15 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
         message = one(waiting.select_for_update(of=("self",), no_key=True))
         if message is None:
             return None
-        job, ends = message.job, calls.ends_of(message)
-        text, reasoned = message.content[: ends[-1]] if ends else "", calls.reasoned_before(message)
-        taken = texts.held(message) | {
+        job, ends = message.job, call_endings.ends_of(message)
+        text, reasoned = message.content[: ends[-1]] if ends else "", call_endings.reasoned_before(message)
+        taken = text_columns.held(message) | {
             "status": Status.PROCESSING,
             "worker_id": worker.pk,
             "attempt": message.attempt + 1,
             "content": text,
             "seq": 0,
-            **texts.reasoning(reasoned),
+            **text_columns.reasoning(reasoned),
             "job": None,
             "is_parked": False,
             "started_at": message.started_at or timezone.now(),  # known here without asking, as it is told at once
@@ -65,14 +67,14 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
             "error_detail": "",
             "missing": None,
             "version": message.version + 1,
-            **beside.of_stored_rounds(message),
+            **side_outputs.of_stored_rounds(message),
         }
         won = Message.objects.filter(pk=message_id, status=Status.PENDING, attempt=message.attempt).update(**taken)
         assert won, "the lock keeps every other worker away"
         for name, value in taken.items():
             setattr(message, name, value)
         if message.rounds:
-            calls.take_over(message)
+            call_endings.take_over(message)
         if message.attempt > 1:
             events.message_reset(message, text, ends)
         events.message_written(message)
@@ -130,14 +132,14 @@ def hand_over(claim_: Claim, written: Written) -> bool:
         message = one(Message.objects.held_by(claim_))
         if message is None:
             return False
-        texts.take_over(message, written)
+        text_columns.take_over(message, written)
         Message.objects.held_by(claim_).update(
             status=Status.PENDING,
             worker=None,
             job=queue.enqueue(claim_.message_id),
             interruptions=message.interruptions + any(written.seqs),
             version=next_version(),
-            **texts.held(message),
+            **text_columns.held(message),
         )
         events.message_changed(message)
     return True
@@ -185,12 +187,12 @@ def _end(
         message = one(Message.objects.held_by(claim_))
         if message is None:
             return False
-        texts.take_over(message, written)
-        ended = texts.ending(message, is_whole=failure is None)
+        text_columns.take_over(message, written)
+        ended = text_columns.ending(message, is_whole=failure is None)
         if ended["content"] != written.content:
             html = wire.rendered(ended["content"], written.ends)
         if message.rounds:
-            calls.close_calls(message.pk)
+            call_endings.close_calls(message.pk)
         Message.objects.held_by(claim_).update(
             status=status,
             html=html,
@@ -211,5 +213,5 @@ def _end(
         events.message_changed(message)
         # A budget is its owner's trouble, not the session's: what others ask goes on.
         end_turn(session, failed=failure is not None and failure.code not in ("over_quota", "unpriced"))
-        transaction.on_commit(lambda: live.discard(claim_.message_id))
+        transaction.on_commit(lambda: live_text.discard(claim_.message_id))
     return True

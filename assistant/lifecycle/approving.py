@@ -7,11 +7,12 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
-from assistant import events, queue
+from assistant.delivery import queue
 from assistant.lifecycle.refusal import Refused
 from assistant.models.message import Message, Status, next_version
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import Approval, CallStatus, ToolCall
+from assistant.presentation import events
 
 DENIED = "Denied: the people in this session did not allow this call. It was not run."
 

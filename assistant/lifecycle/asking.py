@@ -12,9 +12,9 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from assistant import catalogue, conf, events, live, mentions, queue, wire
-from assistant.blank import is_blank
-from assistant.lifecycle import attaching, refusal, titling, usage
+from assistant import catalogue, conf
+from assistant.delivery import live_text, queue
+from assistant.lifecycle import attaching, ledger, refusal, titling
 from assistant.lifecycle.refusal import Refused
 from assistant.lifecycle.turns import (
     QUESTION_CHANGES,
@@ -30,7 +30,10 @@ from assistant.models.message import Author, Message, Status, next_version
 from assistant.models.one import one
 from assistant.models.participant import display_name
 from assistant.models.session import UNTITLED, ChatSession, Replies, TitledBy, WhenBusy
-from assistant.tools import registry
+from assistant.presentation import events, wire
+from assistant.text import mentions
+from assistant.text.blank import is_blank
+from assistant.toolbox import registry
 
 RETRY_AFTER_SECONDS = 5
 
@@ -73,7 +76,7 @@ def send(
         is_question = locked.replies == Replies.EVERY or mentions.is_addressed(content, _label(locked, model))
         check_rate(author)
         if is_question:
-            usage.check_budget(author)
+            ledger.check_budget(author)
         when = (when or locked.when_busy) if is_question else ""
         # Most often nothing goes on: then nothing has to be stopped, overtaken or waited for.
         is_idle = locked.queue_paused_until is None and not locked.messages.unfinished().exists()
@@ -217,7 +220,7 @@ def retry(message: Message, model: str = "", by: Any = None) -> Message:
             raise Refused("session_busy", "An answer is being written here already. Wait for it, or stop it.")
         if by is not None:
             check_rate(by)
-            usage.check_budget(by)
+            ledger.check_budget(by)
         if model:
             question.model = model
         answer = open_turn(session, question, by)
@@ -287,7 +290,7 @@ def delete(session: ChatSession) -> None:
             queue.withdraw(answer.job)
             if answer.worker is not None:
                 events.stop_turn(answer.worker.group, answer.pk, answer.attempt)
-            transaction.on_commit(functools.partial(live.close, answer.pk, answer.attempt))
+            transaction.on_commit(functools.partial(live_text.close, answer.pk, answer.attempt))
         events.access_ended(session.pk)
         attaching.delete_with(locked)
         locked.delete()

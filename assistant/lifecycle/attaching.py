@@ -14,7 +14,8 @@ from django.db import transaction
 from django.db.models import Q, Sum
 from django.utils import timezone
 
-from assistant import conf, sniff
+from assistant import conf
+from assistant.files import sniff
 from assistant.lifecycle import refusal
 from assistant.lifecycle.refusal import Refused
 from assistant.models.attachment import (

@@ -8,13 +8,13 @@ from uuid import UUID
 
 from django.db import transaction
 
-from assistant import events
-from assistant.context import spoken
 from assistant.models.attachment import Attachment
 from assistant.models.message import Claim, Message
 from assistant.models.session import ChatSession
 from assistant.models.summary import Summary
-from assistant.window import Reading
+from assistant.presentation import events
+from assistant.prompt.context import spoken
+from assistant.prompt.window import Reading
 
 LEFT_OUT_TIMES = 2  # as much as is told, of what is not
 NOT_READ = "(More was said between what is summarised and this; it was too much to be read.)"

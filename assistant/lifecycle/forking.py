@@ -12,7 +12,6 @@ from uuid import UUID
 from django.db import DatabaseError, transaction
 from django.db.models import Model, Q
 
-from assistant import events
 from assistant.lifecycle import asking
 from assistant.lifecycle.refusal import Refused
 from assistant.models.attachment import Attachment
@@ -23,6 +22,7 @@ from assistant.models.provider_state import ProviderState
 from assistant.models.session import ChatSession, TitledBy
 from assistant.models.system_prompt import SystemPrompt
 from assistant.models.tool_call import ToolCall
+from assistant.presentation import events
 
 BATCH = 500  # messages in one transaction: a fraction of a second
 

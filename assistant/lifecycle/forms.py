@@ -12,11 +12,11 @@ from uuid import UUID
 
 from django.db import transaction
 
-from assistant import events
 from assistant.lifecycle.refusal import Refused
 from assistant.models.message import Claim, Message, next_version
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import CallStatus, ToolCall
+from assistant.presentation import events
 from assistant.tools.form import Action, Filled, Form, WrongAnswer, checked
 
 EXPIRED = "expired"

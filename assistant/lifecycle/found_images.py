@@ -10,14 +10,15 @@ from django.core.files.base import ContentFile
 from django.db import transaction
 from django.utils import timezone
 
-from assistant import conf, sniff
+from assistant import conf
+from assistant.files import sniff
 from assistant.lifecycle import attaching
 from assistant.lifecycle.refusal import Refused
 from assistant.models.attachment import IMAGES, Attachment, StoredFile, random_key, storage
 from assistant.models.message import Claim, Message
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
-from assistant.storable import clean
+from assistant.text.storable import clean
 from assistant.tools.declare import Image
 
 logger = logging.getLogger(__name__)

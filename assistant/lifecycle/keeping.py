@@ -8,10 +8,10 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from assistant import events
 from assistant.lifecycle.refusal import Refused
 from assistant.models.participant import Participant
 from assistant.models.session import ChatSession
+from assistant.presentation import events
 
 
 def mark_read(session: ChatSession, user: Any, said: int | None = None) -> Participant:

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from django.db import transaction
 
-from assistant import events
 from assistant.lifecycle.asking import Sent, lock, make_way
 from assistant.lifecycle.refusal import Refused
 from assistant.lifecycle.turns import line_up, promote
 from assistant.models.message import Message
+from assistant.presentation import events
 
 
 def move(message: Message, before: UUID | None) -> Message:

@@ -13,13 +13,13 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from assistant import events
 from assistant.lifecycle import asking
 from assistant.lifecycle.refusal import Refused
 from assistant.models.invitation import LIFETIME_SECONDS, Invitation
 from assistant.models.participant import WRITERS, Participant, Removal, Role
 from assistant.models.session import ChatSession
 from assistant.models.share import ShareLink
+from assistant.presentation import events
 
 MOST_OPEN_INVITATIONS = 50
 RETRY_AFTER_SECONDS = 3600  # some may have expired by then

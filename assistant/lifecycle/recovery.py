@@ -14,15 +14,17 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from assistant import conf, events, live, queue, wire
+from assistant import conf
+from assistant.delivery import live_text, queue
 from assistant.failures import sentence
-from assistant.lifecycle import texts, usage
-from assistant.lifecycle.calls import close_calls, ends_of
+from assistant.lifecycle import ledger, text_columns
+from assistant.lifecycle.call_endings import close_calls, ends_of
 from assistant.lifecycle.turns import end_turn, promote_next, take_live_text
 from assistant.models.message import Author, Message, Status, max_recoveries, next_version
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
 from assistant.models.worker import WorkerProcess
+from assistant.presentation import events, wire
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +78,7 @@ def may_try_again(message: Message) -> bool:
 def _requeue(message: Message, died: bool) -> None:
     queue.withdraw(message.job)
     if died:
-        usage.record_lost(message)
+        ledger.record_lost(message)
     was_shown = bool(message.seq or message.reasoning_seq)
     Message.objects.running().filter(pk=message.pk).update(
         status=Status.PENDING,
@@ -86,7 +88,7 @@ def _requeue(message: Message, died: bool) -> None:
         recoveries=message.recoveries + died,
         interruptions=message.interruptions + (message.status == Status.PROCESSING and was_shown),
         version=next_version(),
-        **texts.held(message),
+        **text_columns.held(message),
     )
     _close_live_text(message)
 
@@ -94,13 +96,13 @@ def _requeue(message: Message, died: bool) -> None:
 def _close_live_text(message: Message) -> None:
     """Once this commits, a worker that was only thought dead shows nobody another letter of its attempt."""
     if message.attempt:
-        transaction.on_commit(lambda: live.close(message.pk, message.attempt))
+        transaction.on_commit(lambda: live_text.close(message.pk, message.attempt))
 
 
 def _abandon(message: Message) -> None:
     if message.status == Status.PROCESSING:
-        usage.record_lost(message)
-    ended = texts.ending(message)
+        ledger.record_lost(message)
+    ended = text_columns.ending(message)
     if message.rounds:
         close_calls(message.pk)
     Message.objects.running().filter(pk=message.pk).update(
@@ -114,7 +116,7 @@ def _abandon(message: Message) -> None:
         finished_at=Now(),
         version=next_version(),
         **ended,
-        **usage.columns(usage.total_of(message.pk)),
+        **ledger.columns(ledger.total_of(message.pk)),
     )
     _close_live_text(message)
 

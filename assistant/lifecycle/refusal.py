@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from assistant import rates
+from assistant.delivery import rate_limits
 
 
 class Refused(Exception):
@@ -24,6 +24,6 @@ def check_rate(what: str, limit: int, detail: str, code: str = "too_fast") -> No
 
     `{seconds}` in the detail becomes the time to wait.
     """
-    if wait := rates.take(what, limit, seconds=60):
+    if wait := rate_limits.take(what, limit, seconds=60):
         seconds = math.ceil(wait)
         raise Refused(code, detail.format(seconds=seconds), status=429, retry_after=seconds)

@@ -6,12 +6,12 @@ from typing import Any
 
 from django.db import transaction
 
-from assistant import events
 from assistant.lifecycle import asking
 from assistant.lifecycle.asking import Sent
 from assistant.lifecycle.refusal import Refused
 from assistant.models.message import Author, Message, Status, next_version
 from assistant.models.session import ChatSession
+from assistant.presentation import events
 
 
 def resend(question: Message, by: Any, content: str, client_id: str, model: str = "") -> Sent:

@@ -13,14 +13,15 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
-from assistant import events, queue
+from assistant.delivery import queue
 from assistant.lifecycle import found_images
-from assistant.lifecycle.texts import Written
+from assistant.lifecycle.text_columns import Written
 from assistant.models.message import Claim, Message, Status, next_version
 from assistant.models.one import one
 from assistant.models.provider_state import Kept, ProviderState
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import Approval, CallStatus, ToolCall
+from assistant.presentation import events
 from assistant.tools.declare import Image
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models.functions import Now
 
-from assistant import events
 from assistant.lifecycle.turns import line_up, note_said
 from assistant.models.message import Claim, Message, Status, next_version
 from assistant.models.session import ChatSession
+from assistant.presentation import events
 
 
 def take(claim: Claim, rounds: int) -> list[Message]:

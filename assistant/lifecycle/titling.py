@@ -8,10 +8,11 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from assistant import conf, events
+from assistant import conf
 from assistant.catalogue import DEMO
 from assistant.models.message import Message, Status
 from assistant.models.session import UNTITLED, ChatSession, TitledBy
+from assistant.presentation import events
 
 LONGEST_TITLE = 60
 MOST_TRIES = 3

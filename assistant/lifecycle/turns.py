@@ -11,14 +11,16 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from assistant import conf, events, live, queue, wire
+from assistant import conf
+from assistant.delivery import live_text, queue
 from assistant.failures import sentence
-from assistant.lifecycle import texts, usage
-from assistant.lifecycle.calls import close_calls, ends_of
+from assistant.lifecycle import ledger, text_columns
+from assistant.lifecycle.call_endings import close_calls, ends_of
 from assistant.models.ids import new_id
 from assistant.models.message import Author, Message, Status, next_version
 from assistant.models.session import ChatSession
 from assistant.models.system_prompt import SystemPrompt
+from assistant.presentation import events, wire
 
 QUESTION_CHANGES = ("said", "updated_at", "last_position", "title", "titled_by")  # of its session
 
@@ -65,7 +67,7 @@ def promote_next(session: ChatSession) -> Message | None:
     if session.queue_paused_until is not None or session.messages.running().exists():
         return None
     while question := session.messages.queued().first():
-        if not usage.is_spent(question.author_id):
+        if not ledger.is_spent(question.author_id):
             return promote(session, question)
         _leave_queue(session, question)
         _refuse_turn(session, question)
@@ -165,9 +167,9 @@ def stop_answer(session: ChatSession, by: Any, answer: Message | None = None) ->
     if row is None:
         return None
     take_live_text(row)
-    ended = texts.ending(row)
+    ended = text_columns.ending(row)
     if row.status == Status.PROCESSING and not row.is_alive():
-        usage.record_lost(row)  # a living worker tells itself what the call has cost
+        ledger.record_lost(row)  # a living worker tells itself what the call has cost
     if row.rounds:
         close_calls(row.pk)
     session.messages.running().filter(pk=row.pk).update(
@@ -180,13 +182,13 @@ def stop_answer(session: ChatSession, by: Any, answer: Message | None = None) ->
         job=None,
         version=next_version(),
         **ended,
-        **usage.columns(usage.total_of(row.pk)),
+        **ledger.columns(ledger.total_of(row.pk)),
     )
     queue.withdraw(row.job)
     events.message_changed(row)
     if row.worker is not None:
         events.stop_turn(row.worker.group, row.pk, row.attempt)
-    transaction.on_commit(lambda: live.close(row.pk, row.attempt))
+    transaction.on_commit(lambda: live_text.close(row.pk, row.attempt))
     return row
 
 
@@ -197,9 +199,9 @@ def take_live_text(message: Message) -> None:
     """
     if message.status != Status.PROCESSING:
         return
-    shown = live.seal(message.pk, message.attempt)
+    shown = live_text.seal(message.pk, message.attempt)
     if shown is not None and shown.is_as_far_as(message.attempt, message.seq, message.reasoning_seq):
-        texts.take_over(message, texts.Written(shown.content, shown.seq, reasoned=shown.reasoned))
+        text_columns.take_over(message, text_columns.Written(shown.content, shown.seq, reasoned=shown.reasoned))
 
 
 def note_question(session: ChatSession, author: Any, mentioned: Sequence[int] = (), *, waits: bool = False) -> None:

@@ -18,11 +18,11 @@ from assistant.llm.cleaning import Cleaning
 from assistant.llm.errors import translated
 from assistant.llm.facts import count, keys_of, learn, limit, note_output_limit, output_limit, sees
 from assistant.llm.money import cost, extended, is_priced
+from assistant.llm.pieces import Finish, Kept, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall, Usage
 from assistant.llm.question import Question
 from assistant.llm.reader import Raw
 from assistant.llm.tokens import BYTES_PER_TOKEN, weight
 from assistant.llm.warming import preload
-from assistant.pieces import Finish, Kept, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall, Usage
 
 __all__ = [
     "BYTES_PER_TOKEN", "COMPLETE", "Finish", "Kept", "ModelError", "Picture", "Piece", "Reasoning", "Source", "Text",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from assistant.pieces import ToolCall
+from assistant.llm.pieces import ToolCall
 
 MOST_CALLS = 64  # of one answer, twice what is run; who asks for more has lost its way
 

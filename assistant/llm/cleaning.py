@@ -1,4 +1,4 @@
-"""All that a provider says becomes storable here, in one place, whichever lane read it. See `assistant.storable`.
+"""All that a provider says becomes storable here, in one place, whichever lane read it. See `assistant.text.storable`.
 
 Not so what it wants back unchanged (`Kept`, a call's `extra`): that is stored in a form that holds anything.
 """
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from assistant.llm.endings import CONTEXT_LENGTH, ERROR
-from assistant.pieces import Finish, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall
-from assistant.storable import clean, storable
+from assistant.llm.pieces import Finish, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall
+from assistant.text.storable import clean, storable
 
 
 class Cleaning:

@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from assistant.blank import is_blank
 from assistant.llm import kept
 from assistant.llm.kept import with_thoughts, without_thinking
 from assistant.llm.pairing import whole_pairs, with_ids
+from assistant.text.blank import is_blank
 
 __all__ = ["adapted", "may_think", "without_thinking"]
 
@@ -27,7 +27,7 @@ UNSEEN = "[you can't see this image]"
 
 
 def adapted(model: str, messages: Sequence[ChatMessage], *, sees: bool) -> list[ChatMessage]:
-    """`messages` (OpenAI's chat format, see `assistant.history`) as `model` (a litellm id) takes them.
+    """`messages` (OpenAI's chat format, see `assistant.prompt.history`) as `model` (a litellm id) takes them.
 
     An assistant's line may carry `provider_state`, see `assistant.llm.kept`. Lines that `model` takes come out as they
     are, so a prompt begins as the one before it did and a provider's cache holds.

@@ -13,9 +13,9 @@ import httpx
 
 from assistant.llm import wordings
 from assistant.llm.library import library
+from assistant.llm.pieces import ModelError
 from assistant.llm.said import Said, said_in
 from assistant.llm.settings import WrongSetting
-from assistant.pieces import ModelError
 
 RAW_LENGTH = 2_000
 WRONG_SETTING = "How to reach this model's provider is set up wrongly here. Ask your administrator."

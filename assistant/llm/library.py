@@ -11,8 +11,9 @@ import os
 from collections.abc import AsyncIterator
 from typing import Any
 
-from assistant import catalogue, demo
-from assistant.processes import without_collections
+from assistant import catalogue
+from assistant.llm import demo
+from assistant.processes.host_processes import without_collections
 
 
 @functools.cache

@@ -14,9 +14,9 @@ from typing import Any
 
 from assistant import catalogue, conf
 from assistant.llm import facts, insides, shown
+from assistant.llm.pieces import Finish, Piece, Usage
 from assistant.llm.reader import Raw, RawUsage
 from assistant.llm.tokens import Tokens
-from assistant.pieces import Finish, Piece, Usage
 
 MOST_TOKENS = 2**31 - 1  # what a column holds
 COUNT_SECONDS = 1.0

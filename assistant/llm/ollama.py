@@ -10,10 +10,10 @@ from typing import Any
 
 from assistant.llm import endings
 from assistant.llm.calls import Fragments
+from assistant.llm.pieces import Finish, Kept, Reasoning
 from assistant.llm.reader import Raw, RawUsage, listed
 from assistant.llm.refusal import ProviderError, error_in, is_error
 from assistant.llm.thinking import Unthinking
-from assistant.pieces import Finish, Kept, Reasoning
 
 
 class OllamaReader:

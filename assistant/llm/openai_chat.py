@@ -11,10 +11,10 @@ from typing import Any
 from assistant.llm import endings
 from assistant.llm.calls import Fragments
 from assistant.llm.framing import DONE, SIGNS_OF_LIFE
+from assistant.llm.pieces import Finish, Kept, Reasoning, Source, Text
 from assistant.llm.reader import Raw, RawUsage, listed, picture
 from assistant.llm.refusal import ProviderError, error_in, is_error
 from assistant.llm.thinking import Unthinking
-from assistant.pieces import Finish, Kept, Reasoning, Source, Text
 
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 

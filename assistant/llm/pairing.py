@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from assistant.blank import is_blank
 from assistant.llm.kept import is_of
+from assistant.text.blank import is_blank
 
 ChatMessage = dict[str, Any]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from assistant.pieces import Picture, Piece, Source
+from assistant.llm.pieces import Picture, Piece, Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from typing import Any
 
 from assistant.llm import endings
 from assistant.llm.calls import Fragments
+from assistant.llm.pieces import Finish, Kept, Reasoning, Source, Text
 from assistant.llm.reader import Raw, RawUsage, encoded_picture, listed, mapping, words
 from assistant.llm.refusal import ProviderError, error_in, is_error
 from assistant.llm.thinking import Unthinking
-from assistant.pieces import Finish, Kept, Reasoning, Source, Text
 
 ChatMessage = Mapping[str, Any]
 ITEMS = "reasoning_items"  # the field of an assistant's line that carries the items to send back

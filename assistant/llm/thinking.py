@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from assistant.pieces import Reasoning, Text
+from assistant.llm.pieces import Reasoning, Text
 
 # Opening and closing, of DeepSeek R1, Qwen, GLM and their like; Magistral; Kimi-VL; Seed-OSS.
 _TAGS = {

@@ -9,7 +9,7 @@ from assistant import catalogue
 from assistant.llm import insides, requests
 from assistant.llm.library import library
 from assistant.llm.question import Question
-from assistant.processes import freeze_heap
+from assistant.processes.host_processes import freeze_heap
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from assistant.mcp.configured import Configured
-from assistant.report import redacted
+from assistant.ops.report import redacted
 
 if TYPE_CHECKING:
     from mcp.client.session import ElicitationFnT, MessageHandlerFnT

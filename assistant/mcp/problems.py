@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models.functions import Now
 
 from assistant.models.mcp_server import McpProblem
-from assistant.report import redacted
+from assistant.ops.report import redacted
 
 
 def note(name: str, reason: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from assistant.database import Database
 from assistant.mcp import connections
 from assistant.mcp.configured import Configured
-from assistant.storable import clean
+from assistant.text.storable import clean
 
 MOST = 200  # of one server
 READ_SECONDS = 12.0

@@ -20,7 +20,7 @@ from assistant.models.ids import new_id
 from assistant.models.session import ChatSession, WhenBusy
 from assistant.models.system_prompt import SystemPrompt
 from assistant.models.worker import WorkerProcess
-from assistant.reasoned import Reasoned
+from assistant.text.reasoned import Reasoned
 
 
 class Author(models.TextChoices):
@@ -286,7 +286,7 @@ class Message(models.Model):
         is a call to approve. Waiting in the session's queue: an answer is running (its end promotes), or a pause ends by
         itself.
         """
-        from assistant.queue import job_exists
+        from assistant.delivery.queue import job_exists
 
         if self.status == Status.PROCESSING:
             return self.worker_id is not None and WorkerProcess.objects.alive().filter(pk=self.worker_id).exists()

@@ -25,7 +25,7 @@ class WhenBusy(models.TextChoices):
 
 class Replies(models.TextChoices):
     EVERY = "every", "To every message"
-    MENTION = "mention", "Only when mentioned"  # `assistant.mentions` has the grammar
+    MENTION = "mention", "Only when mentioned"  # `assistant.text.mentions` has the grammar
 
 
 def default_services() -> list[str]:

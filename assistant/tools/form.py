@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from assistant.sources import is_linkable
-from assistant.storable import clean
+from assistant.text.sources import is_linkable
+from assistant.text.storable import clean
 
 LONGEST_MESSAGE = 4_000
 LONGEST_WORDS = 500  # of a title, a description, an option

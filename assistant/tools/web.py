@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from assistant.apart import Apart, Crashed, TookTooLong
+from assistant.files.isolation import Apart, Crashed, TookTooLong
 from assistant.tools import Context, Result, Service, ToolError
 from assistant.tools.reach import Fetched, checked, fetch
 

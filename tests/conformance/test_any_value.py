@@ -17,11 +17,11 @@ from assistant.llm.cleaning import Cleaning
 from assistant.llm.gemini import GeminiReader
 from assistant.llm.ollama import OllamaReader
 from assistant.llm.openai_chat import ChatReader
+from assistant.llm.pieces import Finish, Kept, ModelError, Picture, Reasoning, Source, Text, ToolCall
 from assistant.llm.reader import RawUsage
 from assistant.llm.refusal import ProviderError
 from assistant.llm.responses import ResponsesReader
 from assistant.llm.said import said_in
-from assistant.pieces import Finish, Kept, ModelError, Picture, Reasoning, Source, Text, ToolCall
 
 ODD: tuple[Any, ...] = (
     None, True, -1, 0.5, 10**30, "", "7", "\x00", "\ud83d", [], [None], [[]], {}, {"": None}, ["x"], {"text": 7},

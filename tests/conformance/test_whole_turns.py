@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from assistant import patience
 from assistant.llm import fields
 from assistant.models import ChatSession, ToolCall
+from assistant.presentation.wire import message_json
 from assistant.tools import Service
-from assistant.wire import message_json
+from assistant.worker import retries
 from tests.acting import answer_of, ask, claimed, now
 from tests.conformance.case import as_json, asked, call, ended, said, sse
 from tests.conformance.playing import Answer
@@ -26,7 +26,7 @@ WORDS = Answer(sse(said("Fine."), ended()))
 @pytest.fixture
 def answered(player, session, alice, worker, loop, settings, monkeypatch):
     """The answer to a question, when the server's answers are these."""
-    monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(retries, "FIRST_PAUSE_SECONDS", 0.01)
     monkeypatch.setenv("OPENAI_API_BASE", f"{player.url}/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret-key")
     settings.ASSISTANT_MODELS = [("All", "openai/*")]

@@ -23,7 +23,7 @@ class Dying(AppConfig):
     def ready(self) -> None:
         from django.db import transaction
 
-        from assistant import events
+        from assistant.presentation import events
 
         real = events._on_commit
 

@@ -19,10 +19,10 @@ from typing import Any
 from django.apps import AppConfig
 
 MORTAL = (
-    "assistant.attached:prepare",
-    "assistant.attached:_keep",
-    "assistant.context:prompt_for",
-    "assistant.events:turn_status",
+    "assistant.prompt.file_contents:prepare",
+    "assistant.prompt.file_contents:_keep",
+    "assistant.prompt.context:prompt_for",
+    "assistant.presentation.events:turn_status",
     "assistant.lifecycle.answering:claim",
     "assistant.lifecycle.answering:fail",
     "assistant.lifecycle.answering:succeed",
@@ -39,10 +39,10 @@ MORTAL = (
     "assistant.lifecycle.rounds:park",
     "assistant.lifecycle.rounds:settle",
     "assistant.lifecycle.steering:take",
-    "assistant.lifecycle.usage:record",
+    "assistant.lifecycle.ledger:record",
     "assistant.llm:stream",
-    "assistant.metering:_Meter.see",
-    "assistant.tools.calls:Bench.outcome_of",
+    "assistant.worker.metering:_Meter.see",
+    "assistant.worker.tool_execution:Bench.outcome_of",
     "tests.e2e.counting_tools:_note",
 )
 

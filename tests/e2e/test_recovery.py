@@ -240,7 +240,7 @@ def test_the_web_server_killed_in_mid_answer(provider: ProviderProcess, product:
     session, answer = half_written(alice, model)
     with alice.view(session) as viewer:
         since = time.monotonic()
-        product.child("assistant.web").kill()
+        product.child("assistant.web.server").kill()
         viewer.wait_for(lambda: viewer.joins == 2)
         print(f"web server killed: joined again after {time.monotonic() - since:.2f} s")
         assert viewer.view.text(answer) == expected_text("words-n30")
@@ -308,4 +308,4 @@ def test_an_answer_whose_workers_always_die_is_given_up(
 
 def test_no_turn_failed_by_a_fault_of_ours(product: Product) -> None:
     """What dies may be told with a traceback; a turn that was ended by an error of this program's may not be."""
-    assert not [line for line in product.said if "assistant.turn" in line and "ERROR" in line]
+    assert not [line for line in product.said if "assistant.worker.turn" in line and "ERROR" in line]

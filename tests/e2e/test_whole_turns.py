@@ -370,7 +370,7 @@ def test_a_story_ends_well(stage: Stage, story: Story) -> None:
     since = len(stage.product.said)
     statuses = story(stage)
     assert "interrupted" not in (statuses or {})
-    assert not [line for line in stage.product.said[since:] if "assistant.turn" in line and "ERROR" in line]
+    assert not [line for line in stage.product.said[since:] if "assistant.worker.turn" in line and "ERROR" in line]
 
 
 # A story, the step at which something dies, the how-manieth time it comes there, how many calls are interrupted by it.

@@ -9,8 +9,8 @@ http = get_asgi_application()
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
-from assistant.routing import websocket_urlpatterns  # noqa: E402
-from assistant.threads import KeptThreads  # noqa: E402
+from assistant.sockets.routing import websocket_urlpatterns  # noqa: E402
+from assistant.web.threads import KeptThreads  # noqa: E402
 
 application = ProtocolTypeRouter(
     {"http": KeptThreads(http), "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns))}

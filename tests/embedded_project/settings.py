@@ -27,13 +27,13 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "assistant.middleware.DatabaseAway",
+    "assistant.web.middleware.DatabaseAway",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "assistant.middleware.one_thread",
+    "assistant.web.middleware.one_thread",
 ]
 
 TEMPLATES = [
@@ -73,7 +73,7 @@ CHANNEL_LAYERS = {
 Q_CLUSTER = {
     "name": "mine",
     "orm": "default",
-    "broker_class": "assistant.queue.DoorbellBroker",
+    "broker_class": "assistant.delivery.queue.DoorbellBroker",
     "workers": 1,
     "bulk": 1,
     "queue_limit": 1,
@@ -91,7 +91,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": DATA / "media"}},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-FILE_UPLOAD_HANDLERS = ["assistant.uploads.UnnamedFileUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["assistant.files.upload_handler.UnnamedFileUploadHandler"]
 LOGIN_URL = "assistant:login"
 ASSISTANT_MODELS = [("Words", "openai/words"), ("Any", "openai/*")]
 ASSISTANT_WORKERS = 1

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from assistant.serving import Product
+from assistant.processes.serving import Product
 
 
 class Command(BaseCommand):

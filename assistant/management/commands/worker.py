@@ -5,15 +5,16 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import connections
 
-from assistant import conf, llm, markup, processes
-from assistant.supervisor import Supervisor
+from assistant import conf, llm, markup
+from assistant.processes import host_processes
+from assistant.processes.supervisor import Supervisor
 
 
 class Command(BaseCommand):
     help = "Runs the workers: ASSISTANT_WORKERS django-q2 clusters of one worker process each, watched and replaced."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with processes.without_collections():
+        with host_processes.without_collections():
             markup.warm()
             llm.preload()
         connections.close_all()  # children must not share a connection

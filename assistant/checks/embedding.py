@@ -1,0 +1,128 @@
+"""What a project needs to have the assistant in it, said by `manage.py check` and before each start. docs/embedding.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core import checks
+from django.core.files.storage import InvalidStorageError, storages
+from django.db import connection
+from django.template import engines
+from django.urls import NoReverseMatch, reverse
+
+from assistant import conf
+
+NEEDED_APPS = (
+    "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "django.contrib.staticfiles",
+    "channels", "django_q", "ninja",
+)  # fmt: skip
+NEEDED_MIDDLEWARE = (
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+)
+NEEDED_PROCESSORS = ("django.template.context_processors.request", "django.contrib.auth.context_processors.auth")
+
+
+def _error(number: int, text: str, hint: str | None = None) -> list[checks.CheckMessage]:
+    return [checks.Error(text, hint=hint, id=f"assistant.E0{number}")]
+
+
+@checks.register()
+def redis_is_named(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    url = getattr(settings, "REDIS_URL", None)
+    if isinstance(url, str) and url.startswith(("redis://", "rediss://", "unix://")):
+        return []
+    return _error(
+        10,
+        "REDIS_URL must be set to a redis://, rediss:// or unix:// address.",
+        "The doorbell and live texts go there.",
+    )
+
+
+@checks.register()
+def apps_are_installed(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    missing = [name for name in NEEDED_APPS if not apps.is_installed(name)]
+    return _error(11, f"INSTALLED_APPS lacks {', '.join(missing)}.") if missing else []
+
+
+@checks.register()
+def middleware_is_there(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    there = list(settings.MIDDLEWARE)
+    found: list[checks.CheckMessage] = []
+    if missing := [name for name in NEEDED_MIDDLEWARE if name not in there]:
+        found += _error(12, f"MIDDLEWARE lacks {', '.join(missing)}.")
+    if "assistant.web.middleware.DatabaseAway" not in there:
+        found.append(
+            checks.Warning(
+                "MIDDLEWARE lacks assistant.web.middleware.DatabaseAway.",
+                hint="Put it first: without it a database that is away is a 500 with a traceback.",
+                id="assistant.W001",
+            )
+        )
+    return found
+
+
+@checks.register()
+def templates_know_the_user(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    for engine in engines.all():
+        processors = getattr(getattr(engine, "engine", None), "context_processors", ())
+        if getattr(engine, "app_dirs", False) and all(name in processors for name in NEEDED_PROCESSORS):
+            return []
+    return _error(13, "TEMPLATES needs a Django engine with APP_DIRS and the context processors request and auth.")
+
+
+@checks.register()
+def sqlite_transactions_are_immediate(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    options = connection.settings_dict.get("OPTIONS", {})
+    if connection.vendor != "sqlite" or options.get("transaction_mode", "").upper() == "IMMEDIATE":
+        return []
+    return _error(
+        14,
+        'DATABASES["default"]["OPTIONS"] must set transaction_mode to "IMMEDIATE".',
+        "SQLite has no row locks: the lock of the database, from a transaction's start, stands for the session's lock.",
+    )
+
+
+@checks.register()
+def urls_are_at_the_root(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    try:
+        path = reverse("assistant:login")
+    except NoReverseMatch:
+        return _error(15, "The URLs lack path('', include('assistant.urls')).")
+    if path != "/login/":
+        return _error(
+            15,
+            f"assistant.urls must be included without a prefix; now the sign-in is at {path}.",
+            "The page's scripts ask for /api/ and /ws/. Patterns of your own that stand before it keep their paths.",
+        )
+    return []
+
+
+@checks.register()
+def an_asgi_application_is_named(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    if getattr(settings, "ASGI_APPLICATION", None):
+        return []
+    return _error(
+        16, "ASGI_APPLICATION must name an application that routes WebSockets to assistant.sockets.routing."
+    )
+
+
+@checks.register()
+def files_have_a_storage(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    alias = conf.get("ASSISTANT_ATTACHMENT_STORAGE")
+    try:
+        storages[alias]
+    except InvalidStorageError as error:
+        return _error(17, f"ASSISTANT_ATTACHMENT_STORAGE names no usable storage of STORAGES: {error}")
+    if "assistant.files.upload_handler.UnnamedFileUploadHandler" in settings.FILE_UPLOAD_HANDLERS:
+        return []
+    return [
+        checks.Warning(
+            "FILE_UPLOAD_HANDLERS lacks assistant.files.upload_handler.UnnamedFileUploadHandler.",
+            hint="Django's own handlers leave temporary files behind when a web process is killed.",
+            id="assistant.W002",
+        )
+    ]

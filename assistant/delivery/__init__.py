@@ -1,0 +1,1 @@
+"""What carries work and words between processes, and may be lost: the queue, and all that is kept in Valkey."""

@@ -1,0 +1,1 @@
+"""What is known and read of files that strangers made."""

@@ -1,0 +1,52 @@
+"""What becomes of an answer's tool calls when the answer changes hands or ends. In the transaction that does so."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.models.functions import Now
+
+from assistant.models.message import Message
+from assistant.models.tool_call import CallStatus, ToolCall
+from assistant.text.reasoned import Reasoned
+
+INTERRUPTED = (
+    "Interrupted: the process that ran this call died in the middle of it. It is not known whether it took effect, and it "
+    "was not run again. Find out how things stand before you try it again."
+)
+STOPPED = "Cancelled: the answer was ended before this call had a result."
+
+
+def take_over(message: Message) -> None:
+    """What a new attempt does with its predecessor's calls: one that was running is run again only if that is harmless."""
+    calls = ToolCall.objects.filter(message_id=message.pk)
+    calls.filter(status=CallStatus.RUNNING, is_idempotent=True).update(
+        status=CallStatus.PENDING, started_at=None, form=None, form_given=None
+    )
+    calls.filter(status=CallStatus.RUNNING).update(
+        status=CallStatus.INTERRUPTED, result=INTERRUPTED, summary="Interrupted", form_given=None, finished_at=Now()
+    )
+
+
+def close_calls(message_id: UUID) -> None:
+    """An answer ends: what has no result yet will get none."""
+    ToolCall.objects.open().filter(message_id=message_id).update(
+        status=CallStatus.CANCELLED, result=STOPPED, summary="Cancelled", form_given=None, finished_at=Now()
+    )
+
+
+def reasoned_before(message: Message) -> Reasoned | None:
+    """What was thought on the way to the last round that is stored, as a new attempt begins with it."""
+    if not message.rounds or not message.reasoning:
+        return None
+    rounds = ToolCall.objects.filter(message_id=message.pk, place=0).order_by("-round")
+    at, seconds = rounds.values_list("reasoning_at", "reasoning_seconds")[0]
+    return Reasoned(message.reasoning[:at], 0, seconds) if at else None
+
+
+def ends_of(message: Message) -> tuple[int, ...]:
+    """Where in the text its rounds end, in characters, in order."""
+    if not message.rounds:
+        return ()
+    found = ToolCall.objects.filter(message_id=message.pk, place=0).order_by("round")
+    return tuple(found.values_list("at", flat=True))

@@ -1,0 +1,286 @@
+"""The ledger of what models cost: written at the end of each call, read for answers, sessions, users and budgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.functions import Length
+from django.utils import timezone
+
+from assistant import conf
+from assistant.lifecycle.refusal import Refused
+from assistant.models.ids import new_id
+from assistant.models.message import UNFINISHED, Message, next_version
+from assistant.models.one import one
+from assistant.models.session import ChatSession
+from assistant.models.tool_call import ToolCall
+from assistant.models.usage import Budget, UsageRecord
+from assistant.presentation import events
+
+USUAL_DAYS = 7
+LETTERS_PER_TOKEN = 4  # what English has on average: for calls whose figures never came
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a model that has ended, well or not."""
+
+    message_id: UUID
+    attempt: int
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None = None  # US dollars; None: not known
+    cached_tokens: int = 0  # of the prompt
+    cache_write_tokens: int = 0  # of the prompt
+    reasoning_tokens: int = 0  # of what was written
+    is_estimate: bool = False
+    error_code: str = ""  # a category of `assistant.failures`, or "stopped"
+    first_token_ms: int | None = None
+    total_ms: int | None = None
+    user_id: int | None = None  # who is charged if the message is gone
+    id: UUID = field(default_factory=new_id)
+
+
+def record(call: Call) -> None:
+    """Adds a call to the ledger. The same call again adds nothing; a message that is gone is charged all the same.
+
+    Where the answer has ended already (it was stopped), its total is brought up to date and told.
+    """
+    with transaction.atomic():
+        message = one(Message.objects.filter(pk=call.message_id).only("session_id", "charged_to_id", "status"))
+        UsageRecord.objects.bulk_create([_row(call, message)], ignore_conflicts=True)
+        if message is not None and message.status not in UNFINISHED:
+            changed = Message.objects.filter(pk=message.pk).exclude(status__in=UNFINISHED)
+            if changed.update(version=next_version(), **columns(total_of(call.message_id))):
+                events.message_changed(message)
+
+
+def _row(call: Call, message: Message | None) -> UsageRecord:
+    return UsageRecord(
+        id=call.id,
+        user_id=message.charged_to_id if message else call.user_id,
+        session_id=message.session_id if message else None,
+        message=message,
+        attempt=call.attempt,
+        model=call.model,
+        prompt_tokens=call.prompt_tokens,
+        completion_tokens=call.completion_tokens,
+        cached_tokens=call.cached_tokens,
+        cache_write_tokens=call.cache_write_tokens,
+        reasoning_tokens=call.reasoning_tokens,
+        cost=None if call.cost is None else Decimal(str(round(call.cost, 8))),
+        is_estimate=call.is_estimate,
+        error_code=call.error_code,
+        first_token_ms=call.first_token_ms,
+        total_ms=call.total_ms,
+    )
+
+
+def record_lost(message: Message) -> None:
+    """Charges the call that a worker was making when it died, in the transaction that recovers its answer.
+
+    Nobody was told its figures; the provider bills them all the same. So they are estimated from the texts: what stood
+    before the answer, and what was written of it beyond the calls that were recorded. While tools run no model is called.
+    """
+    if message.rounds and ToolCall.objects.open().filter(message=message).exists():
+        return
+    before = message.session.messages.filter(position__lt=message.position)
+    read = before.aggregate(letters=Sum(Length("content")))["letters"] or 0
+    recorded = UsageRecord.objects.filter(message=message, attempt=message.attempt)
+    told = recorded.aggregate(tokens=Sum("completion_tokens"))["tokens"] or 0
+    written = max(0, (len(message.content) + len(message.reasoning)) // LETTERS_PER_TOKEN - told)
+    call = Call(
+        message.pk,
+        message.attempt,
+        message.model,
+        read // LETTERS_PER_TOKEN,
+        written,
+        _usual_cost(message.model, read // LETTERS_PER_TOKEN + written),
+        is_estimate=True,
+        error_code="interrupted",
+    )
+    _row(call, message).save(force_insert=True)
+
+
+def _usual_cost(model: str, tokens: int) -> float | None:
+    """What so many tokens of `model` have cost lately: whoever recovers an answer may know no prices."""
+    since = timezone.localdate() - timedelta(days=USUAL_DAYS)
+    lately = UsageRecord.objects.filter(day__gte=since, model=model, cost__isnull=False)
+    sums = lately.aggregate(cost=Sum("cost"), tokens=Sum("prompt_tokens") + Sum("completion_tokens"))
+    return float(sums["cost"]) / sums["tokens"] * tokens if sums["tokens"] else None
+
+
+# --- totals ---
+
+
+def summed(records: QuerySet[UsageRecord]) -> dict[str, Any]:
+    """{"prompt_tokens", "completion_tokens", "total_tokens", "cost", "calls", "is_estimate", ...} of all of `records`.
+
+    `cached_tokens` and `cache_write_tokens` are parts of the prompt's, `reasoning_tokens` of the completion's. `cost` is
+    what is known of it (null: nothing is); `has_unknown_cost` says whether calls without a price are among them.
+    """
+    return _totals(records.aggregate(**_SUMS))
+
+
+PARTS = ("cached_tokens", "cache_write_tokens", "reasoning_tokens")
+_SUMS: dict[str, Any] = {
+    "prompt": Sum("prompt_tokens"),
+    "completion": Sum("completion_tokens"),
+    **{name: Sum(name) for name in PARTS},
+    "known": Sum("cost"),
+    "count": Count("id"),
+    "estimates": Count("id", filter=Q(is_estimate=True)),
+    "unknown": Count("id", filter=Q(cost=None)),
+}
+
+
+def _totals(found: dict[str, Any]) -> dict[str, Any]:
+    prompt, completion = found["prompt"] or 0, found["completion"] or 0
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        **{name: found[name] or 0 for name in PARTS},
+        "cost": None if found["known"] is None else float(found["known"]),
+        "has_unknown_cost": bool(found["unknown"]),
+        "calls": found["count"],
+        "is_estimate": bool(found["estimates"]),
+    }
+
+
+def total_of(message_id: UUID) -> dict[str, Any] | None:
+    """The usage of one answer, over all its attempts and rounds, or None if it has made no call."""
+    total = summed(UsageRecord.objects.filter(message_id=message_id))
+    return total if total["calls"] else None
+
+
+def columns(total: dict[str, Any] | None) -> dict[str, Any]:
+    """Of the row of an answer that has used that."""
+    return {"usage": total, "reasoning_tokens": (total or {}).get("reasoning_tokens") or None}
+
+
+def by_model(records: QuerySet[UsageRecord]) -> list[dict[str, Any]]:
+    """The same for each model, the one with the most tokens first."""
+    found: Any = records.order_by("model").values("model").annotate(**_SUMS)
+    return sorted(({"model": row["model"]} | _totals(row) for row in found), key=lambda row: -row["total_tokens"])
+
+
+def by_day(records: QuerySet[UsageRecord]) -> list[dict[str, Any]]:
+    """The same for each day that has any, the newest first; {"day": "2026-11-24", ...}."""
+    found: Any = records.order_by("-day").values("day").annotate(**_SUMS)
+    return [{"day": row["day"].isoformat()} | _totals(row) for row in found]
+
+
+def of_user(user_id: int, days: int) -> dict[str, Any]:
+    """What a user has used in the last `days` days, today among them, and what is left for today."""
+    since = timezone.localdate() - timedelta(days=days - 1)
+    records = UsageRecord.objects.filter(user_id=user_id, day__gte=since)
+    return summed(records) | {
+        "budget": allowance_of(user_id).as_json(),
+        "days": by_day(records),
+        "models": by_model(records),
+    }
+
+
+def of_session(session: ChatSession) -> dict[str, Any]:
+    records = UsageRecord.objects.filter(session=session)
+    return summed(records) | {"models": by_model(records)}
+
+
+# --- budgets ---
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a user may use today and has used. None: no limit."""
+
+    tokens: int | None
+    cost: float | None
+    used_tokens: int
+    used_cost: float
+
+    @property
+    def is_spent(self) -> bool:
+        return (self.tokens is not None and self.used_tokens >= self.tokens) or (
+            self.cost is not None and self.used_cost >= self.cost
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "tokens_per_day": self.tokens,
+            "cost_per_day": self.cost,
+            "used_tokens": self.used_tokens,
+            "used_cost": self.used_cost,
+            "is_spent": self.is_spent,
+            "seconds_to_reset": seconds_to_midnight(),
+        }
+
+
+def allowance_of(user_id: int) -> Allowance:
+    tokens, cost = _limits(one(Budget.objects.filter(user_id=user_id)))
+    used = UsageRecord.objects.of_day(user_id).aggregate(
+        prompt=Sum("prompt_tokens"), completion=Sum("completion_tokens"), cost=Sum("cost")
+    )
+    return Allowance(tokens, cost, (used["prompt"] or 0) + (used["completion"] or 0), float(used["cost"] or 0))
+
+
+def _limits(own: Budget | None) -> tuple[int | None, float | None]:
+    tokens: int | None = conf.get("ASSISTANT_BUDGET_TOKENS") or None
+    cost: float | None = conf.get("ASSISTANT_BUDGET_COST") or None
+    if own is None:
+        return tokens, cost
+    if own.is_unlimited:
+        return None, None
+    return (
+        tokens if own.tokens_per_day is None else own.tokens_per_day,
+        cost if own.cost_per_day is None else float(own.cost_per_day),
+    )
+
+
+def is_spent(user_id: int | None) -> bool:
+    """Whether the user may ask for nothing more today. Without budgets this is one look for a row of theirs."""
+    if user_id is None:
+        return False
+    if _limits(one(Budget.objects.filter(user_id=user_id))) == (None, None):
+        return False
+    return allowance_of(user_id).is_spent
+
+
+def is_spent_by(message_id: UUID) -> bool:
+    """Whether whoever an answer is charged to may ask for nothing more today."""
+    return is_spent(one(Message.objects.filter(pk=message_id).values_list("charged_to_id", flat=True)))
+
+
+def pays_in_dollars(message_id: UUID) -> bool:
+    """Whether whoever an answer is charged to has a budget in dollars, which counts nothing of a model without a price."""
+    user_id = one(Message.objects.filter(pk=message_id).values_list("charged_to_id", flat=True))
+    return user_id is not None and _limits(one(Budget.objects.filter(user_id=user_id)))[1] is not None
+
+
+def check_budget(user: Any) -> None:
+    """Raises Refused (over_quota, 429) if `user` has used up what they may use today."""
+    if is_spent(user.pk):
+        wait = seconds_to_midnight()
+        raise Refused("over_quota", f"{SPENT} It begins anew in {_spoken(wait)}.", status=429, retry_after=wait)
+
+
+SPENT = "You have used up your budget for today."
+
+
+def seconds_to_midnight() -> int:
+    """Until the day ends, in the installation's time zone."""
+    now = timezone.localtime()
+    midnight = timezone.make_aware(datetime.combine(now.date() + timedelta(days=1), time.min))
+    return max(1, int((midnight - now).total_seconds()))
+
+
+def _spoken(seconds: int) -> str:
+    hours, minutes = divmod(-(-seconds // 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

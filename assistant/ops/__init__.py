@@ -1,0 +1,1 @@
+"""For operators: health, reports of failures, and logs without secrets."""

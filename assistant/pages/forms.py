@@ -1,0 +1,95 @@
+"""The forms of the pages: making an account, and the look of Django's own fields."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from django import forms
+from django.contrib.auth import get_user_model
+from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm
+from django.db import IntegrityError, transaction
+
+from assistant import conf
+from assistant.access import address_of
+from assistant.delivery import rate_limits
+
+User = get_user_model()
+
+TAKEN = "Somebody has this name already."
+TOO_FAST = "too_fast"
+SIGN_IN_SECONDS = 300.0  # within which so many attempts are taken
+
+
+class AccountForm(BaseUserCreationForm):
+    """A new account: a name to sign in with, a password, and an e-mail address if one likes."""
+
+    email = forms.EmailField(
+        label="E-mail",
+        required=False,
+        help_text="Optional.",
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+    )
+
+    class Meta:
+        model = User
+        fields = ("username", "email")
+
+    field_order = ("username", "email", "password1", "password2")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        name, first, second = (self.fields[key] for key in ("username", "password1", "password2"))
+        name.label, name.help_text = (
+            "Name",
+            "Letters, digits and @ . + - _ only. Others see it beside what you write.",
+        )
+        first.help_text = "At least 8 characters, and not a common one."
+        second.label, second.help_text = "Password again", ""
+
+    def clean_username(self) -> str:
+        """Refuses a name that differs from another one only in case: people could not tell them apart."""
+        username: str = self.cleaned_data["username"]
+        if User.objects.filter(username__iexact=username).exists():
+            raise forms.ValidationError(TAKEN, code="taken")
+        return username
+
+    def made(self) -> Any | None:
+        """The new account, stored; or None, with the errors in the form."""
+        if not self.is_valid():
+            return None
+        try:
+            with transaction.atomic():
+                return self.save()
+        except IntegrityError:  # somebody took the name after it was looked for
+            self.add_error("username", forms.ValidationError(TAKEN, code="taken"))
+            return None
+
+
+class Slowed(AuthenticationForm):
+    """Takes only so many attempts to sign in from one address: at one name, and ten times that at all names.
+
+    Not at one name from everywhere: then anybody could lock anybody out.
+    """
+
+    def clean(self) -> dict[str, Any]:
+        limit = conf.get("ASSISTANT_SIGN_IN_RATE")
+        address, name = address_of(self.request), str(self.cleaned_data.get("username", "")).casefold()
+        wait = rate_limits.take(f"sign-in:{address}", 10 * limit, SIGN_IN_SECONDS)
+        wait = wait or rate_limits.take(f"sign-in:{address}:{name}", limit, SIGN_IN_SECONDS)
+        if wait:
+            raise forms.ValidationError(f"Too many attempts. Try again in {math.ceil(wait)} s.", code=TOO_FAST)
+        return super().clean()
+
+
+class SignInForm(Slowed):
+    """With sentences that fit the page."""
+
+    error_messages = {
+        "invalid_login": "This name and password don’t belong together. Mind upper and lower case.",
+        "inactive": "This account is switched off.",
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].label = "Name"

@@ -1,0 +1,129 @@
+"""What a viewer who joins has to see: the state of a session as of now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from assistant import outage
+from assistant.lifecycle import recovery
+from assistant.models import ChatSession, Message, Participant, ShareLink
+from assistant.models.message import MessageQuerySet
+from assistant.presentation import public, wire
+
+PAGE = 50
+SUMMARIES = 10
+
+
+def snapshot(session_id: UUID, user: Any) -> dict[str, Any] | None:
+    """The fields of `session.snapshot` (without who is here), or None if `user` takes no part in the session.
+
+    Nothing is shown as loading unchecked: a running answer that has lost its job or its worker is recovered first, by
+    compare-and-set, so a join never harms an answer that somebody else's worker is really writing.
+    """
+    mine = Participant.objects.filter(session=session_id, user=user, user__is_active=True)
+    you = mine.select_related("session", "user").first()
+    if you is None:
+        return None
+    session = you.session
+    _recover(session)
+    participants = session.participants.select_related("user").order_by("joined_at", "id")
+    messages, has_more = _newest(session)
+    return {
+        "session": wire.session_json(session, you.role, running=_is_running(session)),
+        "you": you.as_json(),
+        "participants": [p.as_json() for p in participants],
+        "shared": ShareLink.objects.filter(session=session).exists(),
+        "messages": messages,
+        "has_more": has_more,
+        "summaries": summaries_of(session),
+    }
+
+
+def shared_snapshot(link_id: int, token: str) -> dict[str, Any] | None:
+    """The same for who reads along by the link that `token` opens; None if it was revoked."""
+    link = ShareLink.objects.open().select_related("session").filter(pk=link_id).first()
+    if link is None:
+        return None
+    _recover(link.session)
+    messages, has_more = _newest(link.session)
+    shown = public.messages(messages, token)
+    return {
+        "session": public.session(wire.session_json(link.session, public.READER, running=_is_running(link.session))),
+        "you": {"id": None, "name": None, "role": public.READER, "color": None},
+        "participants": public.authors(shown),
+        "messages": shown,
+        "has_more": has_more,
+    }
+
+
+def _recover(session: ChatSession) -> None:
+    for answer in session.messages.running():
+        if not outage.was_recent() and not answer.is_alive():
+            recovery.recover_or_log(answer)  # what can't be recovered keeps nobody out
+
+
+def _newest(session: ChatSession) -> tuple[list[dict[str, Any]], bool]:
+    page = page_before(session, None, PAGE)
+    return [wire.message_json_now(message) for message in page.messages], page.has_more
+
+
+def _is_running(session: ChatSession) -> bool:
+    """Looked up: a new answer to an old question is none of the newest messages."""
+    return session.messages.running().exists()
+
+
+def summaries_of(session: ChatSession) -> list[dict[str, Any]]:
+    """The newest of what the model is told in the place of older messages, oldest first."""
+    newest = session.summaries.order_by("-until_position")[:SUMMARIES]
+    return [summary.as_json() for summary in reversed(newest)]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    messages: list[Message]  # oldest first
+    has_more: bool  # there are older ones
+    has_newer: bool
+
+
+def page_before(session: ChatSession, before: Message | None, limit: int) -> Page:
+    """Up to `limit` messages before `before` (or the newest)."""
+    rows = _rows(session).order_by("-position", "-id")
+    if before is not None:
+        rows = rows.filter(Q(position__lt=before.position) | Q(position=before.position, pk__lt=before.pk))
+    found = list(rows[: limit + 1])
+    return Page(found[:limit][::-1], has_more=len(found) > limit, has_newer=before is not None)
+
+
+def first_page(session: ChatSession, limit: int) -> Page:
+    """The oldest `limit` messages."""
+    found = list(_rows(session).in_order()[: limit + 1])
+    return Page(found[:limit], has_more=False, has_newer=len(found) > limit)
+
+
+def page_after(session: ChatSession, after: Message, limit: int) -> Page:
+    """Up to `limit` messages after `after`."""
+    rows = _rows(session).in_order()
+    found = list(
+        rows.filter(Q(position__gt=after.position) | Q(position=after.position, pk__gt=after.pk))[: limit + 1]
+    )
+    return Page(found[:limit], has_more=True, has_newer=len(found) > limit)
+
+
+def page_around(session: ChatSession, around: Message, limit: int) -> Page:
+    """`around` with about half of `limit` messages before it and as many after it."""
+    older = page_before(session, around, (limit - 1) // 2)
+    newer = page_after(session, around, limit // 2)
+    middle = list(_rows(session).filter(pk=around.pk))
+    return Page([*older.messages, *middle, *newer.messages], older.has_more, newer.has_newer)
+
+
+def _rows(session: ChatSession) -> MessageQuerySet:
+    return session.messages.shown().with_calls().select_related("session")
+
+
+def session_exists(session_id: UUID) -> bool:
+    return ChatSession.objects.filter(pk=session_id).exists()

@@ -1,0 +1,1 @@
+"""How the processes are started, watched, replaced and stopped."""

@@ -1,0 +1,1 @@
+"""What a model is sent: the stored history and its files, as much of it as fits, in words."""

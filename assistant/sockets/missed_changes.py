@@ -1,0 +1,101 @@
+"""Notices viewers whom a change never reached, and has each of them sent a snapshot.
+
+A frame follows its commit. It is lost if the process that has committed dies before it has sent, or if the subscription
+of this one breaks for a moment. A viewer sees by itself that a delta is missing, since those are counted; but where the
+lost frame was the last there was to say, such as an ending, nothing that follows shows it. Whatever ends, promotes, parks,
+pauses or changes what waits raises the session's version in its transaction, and is told with it. So each web process
+asks how far the sessions are that its sockets show; what has not arrived by the next look is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+from channels.layers import get_channel_layer
+from django.db import DatabaseError
+
+from assistant import outage
+from assistant.database import Database
+from assistant.delivery import valkey
+from assistant.models import ChatSession
+from assistant.presentation import events
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.5  # from a commit to its frame it is milliseconds; who is slower than this costs viewers a snapshot
+_TELLS_ITS_VERSION = '{"type":"session.updated"'
+
+
+@dataclass(slots=True)
+class _Heard:
+    """By one socket, of its session."""
+
+    session_id: UUID
+    version: int  # and all before it
+    ahead: set[int] = field(default_factory=set)  # heard before one that is still to come
+
+    def add(self, version: int) -> None:
+        if version > self.version:
+            self.ahead.add(version)
+        while self.version + 1 in self.ahead:
+            self.version += 1
+            self.ahead.discard(self.version)
+
+
+_heard: dict[str, _Heard] = {}  # by the names of the sockets' channels
+_looker: asyncio.Task[None] | None = None
+
+
+def shown(channel: str, session_id: UUID, version: int, database: Database) -> None:
+    """`channel` has been sent a snapshot: the session as of this version. From now on it is looked after."""
+    global _looker
+    _heard[channel] = _Heard(session_id, version)
+    if _looker is None or _looker.done() or _looker.get_loop() is not asyncio.get_running_loop():
+        _looker = asyncio.create_task(_look_again_and_again(database), name="behind")
+
+
+def heard(channel: str, frame: str) -> None:
+    """`channel` has been sent this frame."""
+    if frame.startswith(_TELLS_ITS_VERSION) and channel in _heard:
+        _heard[channel].add(orjson.loads(frame)["session"]["version"])
+
+
+def discard(channel: str) -> None:
+    _heard.pop(channel, None)
+
+
+async def _look_again_and_again(database: Database) -> None:
+    """While anybody is there."""
+    due: dict[UUID, int] = {}
+    while _heard:
+        try:
+            await _make_up(due, database)
+            due = await database.call_once(_versions, {one.session_id for one in _heard.values()})
+        except DatabaseError:
+            outage.note()
+        except valkey.Unavailable:
+            pass  # whoever is here is sent a snapshot once it is back
+        except Exception:
+            logger.exception("Whether viewers are behind could not be found out.")
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _make_up(due: dict[UUID, int], database: Database) -> None:
+    """Sends what shows the versions `due` to those who have not heard them."""
+    layer: Any = get_channel_layer()
+    late = {channel: one for channel, one in _heard.items() if one.version < due.get(one.session_id, 0)}
+    for channel, one in late.items():
+        await layer.send(channel, {"type": "viewer.resync"})
+        one.version = due[one.session_id]  # asked for once: it is on its way
+    if late:
+        logger.warning("A change had not reached %d viewers: they are sent a fresh snapshot.", len(late))
+        await database.call_once(events.tell_lists_again, {one.session_id for one in late.values()})
+
+
+def _versions(session_ids: set[UUID]) -> dict[UUID, int]:
+    return dict(ChatSession.objects.filter(pk__in=session_ids).values_list("pk", "version"))
