@@ -110,7 +110,7 @@ class Killer:
             self._hits(kill, self._stage.strangers() - before)
 
     def _web(self, kill: Kill) -> None:
-        server = self._child("assistant.web.server")
+        server = self._child("assistant.web")
         self._hits(kill, set(), set(self._stage.workers()))
         send([server], signal.SIGKILL)
 

@@ -15,11 +15,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from django.conf import settings
 from django.core.checks import CheckMessage
 from django.test import override_settings
+from django.utils.module_loading import import_string
+from django_q.models import OrmQ
+from django_q.signing import SignedPackage
 
+from assistant.checks import configuration
 from assistant.checks import embedding as checks
 from assistant.processes.embedded_valkey import command
+from tests.acting import ask
 from tests.product import ROOT, free_port
 from tests.provider import ProviderProcess
 
@@ -60,6 +66,42 @@ def test_our_own_project_lacks_nothing(check):
 def test_what_is_missing_is_said(check, changed, id_):
     with override_settings(**changed):
         assert ids(check(None)) == [id_]
+
+
+BEFORE_ROOMS = {
+    "assistant.queue": ("assistant.delivery.queue", ["DoorbellBroker"]),
+    "assistant.middleware": ("assistant.web.middleware", ["DatabaseAway", "api_problems", "one_thread"]),
+    "assistant.routing": ("assistant.sockets.routing", ["websocket_urlpatterns"]),
+    "assistant.threads": ("assistant.web.threads", ["KeptThreads"]),
+    "assistant.uploads": ("assistant.files.upload_handler", ["UnnamedFileUploadHandler"]),
+    "assistant.links": ("assistant.ops.log_redaction", ["WithoutTokens", "scrubbed"]),
+}
+
+
+@pytest.mark.parametrize("old", BEFORE_ROOMS)
+def test_dotted_paths_of_before_the_rooms_go_on_working(old):
+    new, names = BEFORE_ROOMS[old]
+    for name in names:
+        assert import_string(f"{old}.{name}") is import_string(f"{new}.{name}")
+
+
+def test_a_project_that_still_names_the_old_paths_lacks_nothing():
+    changed = {
+        "MIDDLEWARE": [
+            path.replace("assistant.web.middleware", "assistant.middleware") for path in settings.MIDDLEWARE
+        ],
+        "FILE_UPLOAD_HANDLERS": ["assistant.uploads.UnnamedFileUploadHandler"],
+        "Q_CLUSTER": settings.Q_CLUSTER | {"broker_class": "assistant.queue.DoorbellBroker"},
+    }
+    with override_settings(**changed):
+        assert [found for check in [*ALL, configuration.queue_is_in_our_database] for found in check(None)] == []
+
+
+def test_jobs_that_were_queued_before_an_update_are_still_admitted(session, alice):
+    """A worker of the old release and one of the new one share a queue while an update rolls."""
+    ask(session, alice)
+    task = SignedPackage.loads(OrmQ.objects.get().payload)
+    assert task["func"] == "assistant.tasks.admit"
 
 
 def test_a_database_without_immediate_transactions_is_refused(monkeypatch):
@@ -117,7 +159,7 @@ def test_an_application_without_websockets_is_refused_at_the_start(embedded, tmp
         "DJANGO_SETTINGS_MODULE": "tests.embedded_project.settings", "PYTHONPATH": f"{tmp_path}:{ROOT}",
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "assistant.web.server", "--port", str(free_port()), "--application", "plain:application"],
+        [sys.executable, "-m", "assistant.web", "--port", str(free_port()), "--application", "plain:application"],
         cwd=ROOT, env=embedded | settings, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 1 and "routes no WebSockets" in done.stderr and "Traceback" not in done.stderr
@@ -177,7 +219,7 @@ def test_without_django_q_it_does_not_start_and_says_so(embedded, tmp_path):
 def test_a_question_is_answered_in_the_other_project(embedded):
     port = free_port()
     log = Path(embedded["EMBEDDED_DATA"]) / "log"
-    web = [sys.executable, "-m", "assistant.web.server", "--port", str(port),
+    web = [sys.executable, "-m", "assistant.web", "--port", str(port),
            "--application", "tests.embedded_project.asgi:application"]  # fmt: skip
     settings = embedded | {"DJANGO_SETTINGS_MODULE": "tests.embedded_project.settings"}
     user = "from django.contrib.auth import get_user_model as g; g().objects.create_user('alice')"

@@ -11,6 +11,8 @@ from django.core import checks
 from django.db import connection
 
 from assistant import conf
+from assistant.checks.naming import names
+from assistant.delivery.queue import DoorbellBroker
 from assistant.mcp import configured
 from assistant.toolbox import registry
 from assistant.tools.declare import WrongTools
@@ -20,7 +22,7 @@ from assistant.tools.declare import WrongTools
 def queue_is_in_our_database(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     cluster = getattr(settings, "Q_CLUSTER", {})
     found: list[checks.CheckMessage] = []
-    if cluster.get("broker_class") != "assistant.delivery.queue.DoorbellBroker" or cluster.get("orm") != "default":
+    if not names([cluster.get("broker_class")], DoorbellBroker) or cluster.get("orm") != "default":
         found.append(
             checks.Error(
                 "Q_CLUSTER must set broker_class to assistant.delivery.queue.DoorbellBroker and orm to 'default'.",

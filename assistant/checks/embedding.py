@@ -13,6 +13,9 @@ from django.template import engines
 from django.urls import NoReverseMatch, reverse
 
 from assistant import conf
+from assistant.checks.naming import names
+from assistant.files.upload_handler import UnnamedFileUploadHandler
+from assistant.web.middleware import DatabaseAway
 
 NEEDED_APPS = (
     "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "django.contrib.staticfiles",
@@ -54,7 +57,7 @@ def middleware_is_there(app_configs: Any, **kwargs: Any) -> list[checks.CheckMes
     found: list[checks.CheckMessage] = []
     if missing := [name for name in NEEDED_MIDDLEWARE if name not in there]:
         found += _error(12, f"MIDDLEWARE lacks {', '.join(missing)}.")
-    if "assistant.web.middleware.DatabaseAway" not in there:
+    if not names(there, DatabaseAway):
         found.append(
             checks.Warning(
                 "MIDDLEWARE lacks assistant.web.middleware.DatabaseAway.",
@@ -117,7 +120,7 @@ def files_have_a_storage(app_configs: Any, **kwargs: Any) -> list[checks.CheckMe
         storages[alias]
     except InvalidStorageError as error:
         return _error(17, f"ASSISTANT_ATTACHMENT_STORAGE names no usable storage of STORAGES: {error}")
-    if "assistant.files.upload_handler.UnnamedFileUploadHandler" in settings.FILE_UPLOAD_HANDLERS:
+    if names(settings.FILE_UPLOAD_HANDLERS, UnnamedFileUploadHandler):
         return []
     return [
         checks.Warning(

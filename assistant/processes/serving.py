@@ -104,7 +104,7 @@ class Product:
         self._stops = 0
         manage = sys.argv[0]
         grace = conf.get("ASSISTANT_GRACE")
-        web = [sys.executable, "-m", "assistant.web.server", "--host", host, "--port", str(port)]
+        web = [sys.executable, "-m", "assistant.web", "--host", host, "--port", str(port)]
         application = settings.ASGI_APPLICATION.rpartition(".")
         web += ["--application", f"{application[0]}:{application[2]}"]
         self.valkey = self._embedded_valkey() if settings.ASSISTANT_EMBEDDED_VALKEY else None

@@ -18,7 +18,7 @@ from assistant.processes import host_processes
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="assistant.web.server")
+    parser = argparse.ArgumentParser(prog="python -m assistant.web")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", default="8000")
     parser.add_argument("--application", default="project.asgi:application")
@@ -67,7 +67,3 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-if __name__ == "__main__":
-    main()
