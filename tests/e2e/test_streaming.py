@@ -54,10 +54,11 @@ def test_a_question_is_seen_by_who_watches_before_it(alice: Person, bob: Person)
         pair = alice.ask(session, "Hello?")
         for viewer in (first, second):
             answer = viewer.wait_for_end(pair["reply"]["id"])
-            assert viewer.view.text(pair["message"]["id"]) == "Hello?"
+            question = viewer.wait_for_end(pair["message"]["id"])
+            assert question["content"] == "Hello?"
             assert answer["content"] == viewer.view.endings[answer["id"]].text == expected_text("unicode")
             assert viewer.view.seen["message.delta"] > 3 and viewer.view.holes == 0
-            assert [m["role"] for m in viewer.view.messages.values()] == ["user", "assistant"]
+            assert [m["role"] for m in viewer.view.thread] == ["user", "assistant"]
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,11 @@ class View:
     def text(self, message_id: str) -> str:
         return str(self.messages.get(message_id, {}).get("content", ""))
 
+    @property
+    def thread(self) -> list[Message]:
+        """All messages as a client shows them. Frames of two processes may come in either order."""
+        return sorted(self.messages.values(), key=lambda message: (message["position"], message["id"]))
+
     def status(self, message_id: str) -> str | None:
         return self.messages.get(message_id, {}).get("status")
 
