@@ -50,3 +50,9 @@ def offers(model: str) -> bool:
         model == entry.id or (entry.id.endswith("*") and model.startswith(entry.id[:-1]) and model != entry.id[:-1])
         for entry in entries()
     )
+
+
+def models_of(model: str) -> frozenset[str]:
+    """Whom a turn with `model` may ask, as it is set up now."""
+    others = (*conf.get("ASSISTANT_FALLBACK_MODELS"), conf.get("ASSISTANT_ESCALATION_MODEL"))
+    return frozenset(filter(None, (model, *others)))

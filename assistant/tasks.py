@@ -13,6 +13,7 @@ from uuid import UUID
 from django_q.signals import post_spawn
 
 from assistant import conf
+from assistant.lifecycle import attaching, recovery
 from assistant.processes import slot
 from assistant.processes.host_processes import is_process
 from assistant.worker.runner import Runner
@@ -29,15 +30,11 @@ def admit(message_id: str) -> bool:
 
 def sweep() -> dict[str, int]:
     """The scheduled net below the runners' own sweeps. Returns counts by outcome."""
-    from assistant.lifecycle import recovery
-
     return recovery.sweep()
 
 
 def sweep_files() -> int:
     """Scheduled: clears away files that were never sent or that nothing refers to. Returns how many."""
-    from assistant.lifecycle import attaching
-
     return attaching.sweep()
 
 

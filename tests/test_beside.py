@@ -9,7 +9,6 @@ from assistant.lifecycle import asking, attaching, forking, people, recovery, ro
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
 from assistant.llm import dialect
-from assistant.llm.pieces import Source
 from assistant.models import Attachment, StoredFile
 from assistant.models.ids import new_id
 from assistant.presentation.wire import message_json
@@ -177,7 +176,7 @@ def test_stop_keeps_what_has_come(running, alice):
 )  # fmt: skip
 def test_only_addresses_in_the_web_are_sources(url):
     sources = Sources()
-    sources.add(Source(url, "A title"), 1)
+    sources.add(url, "A title", 1)
     assert sources.told == [] and not sources.is_new
 
 
@@ -185,7 +184,7 @@ def test_sources_are_each_told_once_in_their_order_and_bounded():
     sources = Sources()
     for number in range(MOST + 5):
         for title in ("", f"Title\n {number} {'x' * 500}"):
-            sources.add(Source(f"https://example.org/{number}", title), 1)
+            sources.add(f"https://example.org/{number}", title, 1)
     assert [one["url"] for one in sources.told] == [f"https://example.org/{number}" for number in range(MOST)]
     assert all(len(one["title"]) == LONGEST_TITLE for one in sources.told)
     assert sources.told[3]["title"].startswith("Title 3 xxx")

@@ -9,8 +9,8 @@ import pytest
 from assistant import llm
 from assistant.database import Database
 from assistant.lifecycle import compacting
+from assistant.lifecycle.joining import snapshot
 from assistant.models import Summary
-from assistant.presentation.snapshot import snapshot
 from assistant.tools import Service
 from assistant.worker import compaction
 from tests.acting import answer_of, ask, claimed, finish, kill, now

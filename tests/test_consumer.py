@@ -7,9 +7,10 @@ from channels.testing import WebsocketCommunicator
 from django.db import OperationalError, transaction
 
 from assistant.lifecycle import answering, asking
+from assistant.lifecycle.joining import snapshot
 from assistant.models import Message, Participant
 from assistant.presentation import events
-from assistant.presentation.snapshot import PAGE, snapshot
+from assistant.presentation.snapshot import PAGE
 from assistant.sockets import consumers
 from tests.acting import answer_of, ask, claimed, finish, kill, lose_job, now, write
 from tests.sockets import OWN, SECONDS, Socket, cookie_of, do, joined, opened, tell, token_of

@@ -7,9 +7,9 @@ import pytest
 from django.db import transaction
 
 from assistant.lifecycle import answering, asking, recovery
+from assistant.lifecycle.joining import snapshot
 from assistant.models import ChatSession
 from assistant.presentation import events
-from assistant.presentation.snapshot import snapshot
 from tests.acting import a_worker, answer_of, ask, claimed, fail, finish, kill, now
 from tests.client_state import ClientState
 from tests.random_room import RandomRoom

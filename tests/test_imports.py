@@ -1,4 +1,4 @@
-"""Imports point one way: from the doors to the core, never back; and litellm is imported in one place."""
+"""What imports may not be, beyond the layers of rooms, which `make check` holds (pyproject.toml)."""
 
 import ast
 import os
@@ -11,26 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = [path for folder in ("assistant", "project") for path in sorted((ROOT / folder).rglob("*.py"))]
 
-# Who takes requests, jobs or commands. Nobody else imports them.
-DOORS = {
-    "assistant.access", "assistant.admin", "assistant.api", "assistant.pages.mcp_sign_in", "assistant.sockets.consumers",
-    "assistant.pages.forms", "assistant.ops.health", "assistant.management", "assistant.pages.urls", "assistant.sockets.routing",
-    "assistant.processes.serving", "assistant.processes.supervisor", "assistant.tasks", "assistant.urls", "assistant.pages.views", "assistant.web.server",
-    "assistant.web.backpressure", "assistant.sockets.missed_changes", "assistant.sockets.resync", "assistant.sockets.revalidation", "assistant.sockets.relay",
-    "assistant.web.bodies", "assistant.checks.embedding", "assistant.pages.usage_pages", "assistant.files.upload_handler",
-}  # fmt: skip
-# What stands beside a door and may be imported by other doors.
-CORE = {
-    "assistant.worker.streaming", "assistant.catalogue", "assistant.conf", "assistant.prompt.context", "assistant.database",
-    "assistant.llm.demo", "assistant.worker.errands", "assistant.presentation.events", "assistant.failures", "assistant.lifecycle",
-    "assistant.delivery.live_text", "assistant.llm", "assistant.markup", "assistant.text.mentions", "assistant.models", "assistant.llm.pieces",
-    "assistant.sockets.presence", "assistant.delivery.queue", "assistant.worker.runner", "assistant.presentation.sidebar", "assistant.processes.slot",
-    "assistant.sealing", "assistant.files.sniff", "assistant.presentation.snapshot", "assistant.worker.turn", "assistant.delivery.valkey", "assistant.presentation.wire",
-    "assistant.files.isolation", "assistant.presentation.export", "assistant.search", "assistant.worker.titles",
-    "assistant.prompt.file_contents", "assistant.files.extraction", "assistant.worker.metering", "assistant.pages.plots", "assistant.delivery.rate_limits",
-    "assistant.pages.usage_plots", "assistant.prompt.history", "assistant.worker.completion", "assistant.mcp", "assistant.tools",
-    "assistant.text.reasoned",
-}  # fmt: skip
+# Who takes requests and sockets, and so knows HTTP.
+DOORS = {"admin", "api", "checks", "management", "ops", "pages", "sockets", "urls", "web", "access"}
 
 
 def name_of(path):
@@ -56,28 +38,17 @@ def imports_of(path, *, top_only=False):
 
 
 def room_of(module):
-    """`assistant.models.message` stands in `assistant.models`."""
-    return ".".join(module.split(".")[:2])
+    """`assistant.models.message` stands in `models`."""
+    return module.split(".")[1] if "." in module else ""
 
 
-def test_the_core_imports_no_door():
-    found = [
-        f"{module} imports {imported}"
-        for module, path in MODULES.items()
-        if room_of(module) in CORE
-        for imported in imports_of(path)
-        if room_of(imported) in DOORS
-    ]
-    assert found == []
-
-
-def test_the_core_knows_no_http():
+def test_below_the_doors_nobody_knows_http():
     """Plain arguments come in, plain values go out."""
     http = ("django.http", "django.urls", "django.shortcuts", "django.views", "ninja", "channels.generic")
     found = [
         f"{module} imports {imported}"
         for module, path in MODULES.items()
-        if room_of(module) in CORE
+        if module.startswith("assistant.") and room_of(module) not in DOORS
         for imported in imports_of(path)
         if imported.startswith(http)
     ]
@@ -102,67 +73,6 @@ def test_no_two_modules_import_each_other_when_they_are_loaded():
 
     for module in sorted(graph):
         visit(module, [])
-
-
-@pytest.mark.parametrize(
-    ("below", "above"),
-    [
-        (
-            "assistant.models",
-            {
-                "assistant.lifecycle",
-                "assistant.presentation.wire",
-                "assistant.presentation.snapshot",
-                "assistant.delivery.live_text",
-            },
-        ),
-        (
-            "assistant.lifecycle",
-            {
-                "assistant.worker.turn",
-                "assistant.worker.runner",
-                "assistant.worker.streaming",
-                "assistant.presentation.snapshot",
-            },
-        ),
-        (
-            "assistant.delivery.live_text",
-            {"assistant.lifecycle", "assistant.models", "assistant.presentation.events"},
-        ),
-        ("assistant.delivery.queue", {"assistant.lifecycle", "assistant.models", "assistant.worker.runner"}),
-        ("assistant.llm", {"assistant.models", "assistant.lifecycle", "assistant.worker.turn"}),
-        ("assistant.worker.turn", {"assistant.worker.runner"}),
-        ("assistant.mcp", {"assistant.lifecycle", "assistant.worker.turn", "assistant.prompt.context"}),
-        ("assistant.prompt.history", {"assistant.lifecycle", "assistant.prompt.context", "assistant.worker.turn"}),
-        ("assistant.markup", CORE - {"assistant.markup"}),
-        ("assistant.llm.pieces", CORE - {"assistant.llm.pieces", "assistant.failures"}),
-        ("assistant.text.reasoned", CORE - {"assistant.text.reasoned"}),
-        ("assistant.delivery.valkey", CORE - {"assistant.delivery.valkey"}),
-        ("assistant.conf", CORE - {"assistant.conf"}),
-    ],
-)
-def test_what_is_below_imports_nothing_from_above(below, above):
-    found = [
-        f"{module} imports {imported}"
-        for module, path in MODULES.items()
-        if room_of(module) == below
-        for imported in imports_of(path)
-        if room_of(imported) in above
-    ]
-    assert found == []
-
-
-def who_imports(*packages):
-    return {
-        module
-        for module, path in MODULES.items()
-        for imported in imports_of(path)
-        if imported.split(".")[0] in packages or imported in packages
-    }
-
-
-def test_only_one_room_imports_litellm():
-    assert {room_of(module) for module in who_imports("litellm")} == {"assistant.llm"}
 
 
 def test_only_events_sends_to_the_channel_layer():

@@ -205,7 +205,7 @@ def test_a_side_task_of_the_runner_that_raises_is_called_again(worker, loop, mon
 @pytest.mark.django_db(transaction=True)
 def test_a_snapshot_that_comes_again_replaces_nothing_that_is_newer(session, alice, vera, worker, frames):
     """Race 18: a late snapshot (read before, delivered after) neither empties the list nor turns it back."""
-    from assistant.presentation.snapshot import snapshot
+    from assistant.lifecycle.joining import snapshot
     from tests.client_state import ClientState
 
     client = ClientState(snapshot(session.pk, vera))

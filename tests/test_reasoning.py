@@ -13,9 +13,9 @@ from assistant import llm
 from assistant.delivery import live_text
 from assistant.lifecycle import answering, asking, forking, people, rounds
 from assistant.lifecycle.answering import Written
+from assistant.lifecycle.joining import snapshot
 from assistant.models import Message
 from assistant.presentation import events
-from assistant.presentation.snapshot import snapshot
 from assistant.presentation.wire import message_json, message_json_now
 from assistant.prompt import context
 from assistant.search import find

@@ -14,9 +14,9 @@ from django_q.models import OrmQ
 from assistant.delivery import queue
 from assistant.lifecycle import answering, asking, recovery
 from assistant.lifecycle.answering import Written
+from assistant.lifecycle.joining import snapshot
 from assistant.models import ChatSession, Message, WorkerProcess
 from assistant.models.message import Status
-from assistant.presentation.snapshot import snapshot
 from tests.acting import (
     a_worker,
     answer_of,

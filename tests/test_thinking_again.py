@@ -6,8 +6,8 @@ import pytest
 
 from assistant import llm
 from assistant.lifecycle import answering, asking, recovery, rounds
+from assistant.lifecycle.joining import snapshot
 from assistant.models import UsageRecord
-from assistant.presentation.snapshot import snapshot
 from assistant.presentation.wire import message_json
 from assistant.text.reasoned import Reasoned
 from assistant.tools import Service

@@ -14,10 +14,10 @@ from assistant.database import Database
 from assistant.delivery import valkey
 from assistant.failures import SENTENCES
 from assistant.lifecycle import recovery
+from assistant.lifecycle.joining import snapshot
 from assistant.models.ids import new_id
 from assistant.models.message import Claim
 from assistant.ops import report
-from assistant.presentation.snapshot import snapshot
 from assistant.text.storable import storable
 from assistant.worker import turn
 from assistant.worker.runner import _first_prompt

@@ -1,7 +1,7 @@
 """Programs of ours that read what strangers made, each run as a process of its own: over that it may hang or crash.
 
-Such a program (`assistant/files/extraction.py`, `assistant/tools/page.py`) imports nothing of the project and sets limits on
-itself; it is given no secret of the environment, and is ended when its time is up.
+Such a program (`assistant/files/extraction.py`, `assistant/tools/page.py`) imports nothing of the project, sets limits on
+itself, is given no secret of the environment, and is ended when its time is up.
 """
 
 from __future__ import annotations

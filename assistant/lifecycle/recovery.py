@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -25,6 +27,7 @@ from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
 from assistant.models.worker import WorkerProcess
 from assistant.presentation import events, wire
+from assistant.processes.host_processes import boot_id, is_process
 
 logger = logging.getLogger(__name__)
 
@@ -294,6 +297,21 @@ def bury(workers: list[WorkerProcess]) -> int:
     for message in Message.objects.running().filter(status=Status.PROCESSING, worker_id__in=ids):
         recovered += recover_or_log(message) == "recovered"
     return recovered
+
+
+def bury_the_dead_here(besides: WorkerProcess | None = None) -> None:
+    """Recovers at once what dead worker processes of this host held; nobody needs to wait for their leases."""
+    here = WorkerProcess.objects.filter(host=socket.gethostname(), stopped_at=None)
+    dead = [worker for worker in here if worker != besides and not _may_run(worker)]
+    if dead and (recovered := bury(dead)):
+        logger.warning("%d answers of dead worker processes on this host go on.", recovered)
+
+
+def _may_run(worker: WorkerProcess) -> bool:
+    """Whether a worker process of this host still runs; unsure counts as running (its lease will tell)."""
+    if worker.boot_id != boot_id():
+        return True  # another machine or container of the same name, or an earlier boot: its lease will tell
+    return is_process(worker.pid) and worker.pid != os.getpid()
 
 
 def forget_old_workers(older_than_seconds: float = 24 * 3600) -> int:

@@ -11,7 +11,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from assistant import conf
+from assistant import catalogue, conf
 from assistant.delivery import live_text, queue
 from assistant.failures import sentence
 from assistant.lifecycle import ledger, text_columns
@@ -54,8 +54,6 @@ def open_turn(session: ChatSession, question: Message, by: Any = None, *, is_new
 
 def default_model() -> str:
     """The first of ASSISTANT_MODELS, or what can be had without it."""
-    from assistant import catalogue
-
     return catalogue.default()
 
 

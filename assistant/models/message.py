@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from django.apps import apps
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
@@ -106,9 +107,8 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
     def shown(self) -> MessageQuerySet:
         """With what the wire needs of each message."""
-        from assistant.models.attachment import Attachment
-
-        attached = models.Prefetch("attachments", Attachment.objects.shown())
+        attachments = apps.get_model("assistant.Attachment").objects  # by name: its module builds on this one
+        attached = models.Prefetch("attachments", attachments.shown())
         return self.select_related("author", "stopped_by").prefetch_related(attached)
 
     def with_calls(self) -> MessageQuerySet:
@@ -286,7 +286,7 @@ class Message(models.Model):
         is a call to approve. Waiting in the session's queue: an answer is running (its end promotes), or a pause ends by
         itself.
         """
-        from assistant.delivery.queue import job_exists
+        from assistant.delivery.queue import job_exists  # not above: a project without django_q is told so by `ready`
 
         if self.status == Status.PROCESSING:
             return self.worker_id is not None and WorkerProcess.objects.alive().filter(pk=self.worker_id).exists()
@@ -297,9 +297,7 @@ class Message(models.Model):
         return self.session.queue_paused_until is not None or self.session.messages.running().exists()
 
     def waits_for_approval(self) -> bool:
-        from assistant.models.tool_call import ToolCall
-
-        return ToolCall.objects.asked().filter(message_id=self.pk).exists()
+        return self.tool_calls.asked().exists()
 
 
 class UnfinishedAnswer(Message):

@@ -19,11 +19,13 @@ import orjson
 from channels.layers import get_channel_layer
 from django.db import transaction
 
+from assistant import markup
 from assistant.delivery import valkey
 from assistant.models.message import Claim, Message
 from assistant.models.participant import Participant
 from assistant.models.session import ChatSession
 from assistant.models.summary import Summary
+from assistant.presentation import wire
 
 logger = logging.getLogger(__name__)
 
@@ -92,8 +94,6 @@ def message_written(message: Message) -> None:
 
 
 def _tell_message(type_: str, message: Message) -> None:
-    from assistant.presentation import wire
-
     # What this transaction has just written has, by this very transaction, its job or its lease.
     data = wire.message_json(message, alive=not message.is_finished)
     _on_commit(message.session_id, encode(type_, message=data))
@@ -101,9 +101,6 @@ def _tell_message(type_: str, message: Message) -> None:
 
 def message_reset(message: Message, content: str, ends: tuple[int, ...]) -> None:
     """The answer is being written again, from `content` on: the text of its rounds of tool calls, which end at `ends`."""
-    from assistant import markup
-    from assistant.presentation import wire
-
     html, _ = markup.blocks_by_round(content, ends)
     frame = encode(
         "message.reset",
@@ -119,9 +116,6 @@ def message_reset(message: Message, content: str, ends: tuple[int, ...]) -> None
 
 def tool_calls_changed(message_id: UUID) -> None:
     """Tells the tool calls of an answer as they stand in this transaction, which has written the answer's row."""
-    from assistant import markup
-    from assistant.presentation import wire
-
     message = Message.objects.with_calls().get(pk=message_id)
     calls = wire.calls_of(message)
     _, ends = markup.blocks_by_round(message.content, wire.round_ends(calls))
@@ -162,8 +156,6 @@ def session_changed(session: ChatSession, running: bool | None = None, changed: 
 
     The caller's transaction has locked or written the row, so versions come in the order of the commits.
     """
-    from assistant.presentation import wire
-
     session.version += 1
     session.save(update_fields=["version", *changed])
     if running is None:
@@ -227,8 +219,6 @@ def _tell_all_lists(session: ChatSession, *, running: bool) -> None:
 
 
 def _tell_lists(participants: list[Participant], *, running: bool) -> None:
-    from assistant.presentation import wire
-
     _to_lists({p.user_id: encode("list.updated", session=wire.listed_json(p, running=running)) for p in participants})
 
 

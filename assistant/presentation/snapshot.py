@@ -8,8 +8,6 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from assistant import outage
-from assistant.lifecycle import recovery
 from assistant.models import ChatSession, Message, Participant, ShareLink
 from assistant.models.message import MessageQuerySet
 from assistant.presentation import public, wire
@@ -18,18 +16,9 @@ PAGE = 50
 SUMMARIES = 10
 
 
-def snapshot(session_id: UUID, user: Any) -> dict[str, Any] | None:
-    """The fields of `session.snapshot` (without who is here), or None if `user` takes no part in the session.
-
-    Nothing is shown as loading unchecked: a running answer that has lost its job or its worker is recovered first, by
-    compare-and-set, so a join never harms an answer that somebody else's worker is really writing.
-    """
-    mine = Participant.objects.filter(session=session_id, user=user, user__is_active=True)
-    you = mine.select_related("session", "user").first()
-    if you is None:
-        return None
+def of_participant(you: Participant) -> dict[str, Any]:
+    """The fields of `session.snapshot` (without who is here). `lifecycle.joining` has looked after what runs."""
     session = you.session
-    _recover(session)
     participants = session.participants.select_related("user").order_by("joined_at", "id")
     messages, has_more = _newest(session)
     return {
@@ -43,12 +32,8 @@ def snapshot(session_id: UUID, user: Any) -> dict[str, Any] | None:
     }
 
 
-def shared_snapshot(link_id: int, token: str) -> dict[str, Any] | None:
-    """The same for who reads along by the link that `token` opens; None if it was revoked."""
-    link = ShareLink.objects.open().select_related("session").filter(pk=link_id).first()
-    if link is None:
-        return None
-    _recover(link.session)
+def of_link(link: ShareLink, token: str) -> dict[str, Any]:
+    """The same for who reads along by the link that `token` opens."""
     messages, has_more = _newest(link.session)
     shown = public.messages(messages, token)
     return {
@@ -58,12 +43,6 @@ def shared_snapshot(link_id: int, token: str) -> dict[str, Any] | None:
         "messages": shown,
         "has_more": has_more,
     }
-
-
-def _recover(session: ChatSession) -> None:
-    for answer in session.messages.running():
-        if not outage.was_recent() and not answer.is_alive():
-            recovery.recover_or_log(answer)  # what can't be recovered keeps nobody out
 
 
 def _newest(session: ChatSession) -> tuple[list[dict[str, Any]], bool]:

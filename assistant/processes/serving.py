@@ -97,10 +97,13 @@ class Child:
 
 
 class Product:
-    """Valkey (unless REDIS_URL names one), the workers, the web server; started in this order, stopped in their own."""
+    """Valkey (unless REDIS_URL names one), the workers, the web server; started in this order, stopped in their own.
 
-    def __init__(self, host: str, port: int, say: Callable[[str], None]) -> None:
-        self.host, self.port, self._say = host, port, say
+    `before_workers` is called once the database and Valkey can be used.
+    """
+
+    def __init__(self, host: str, port: int, say: Callable[[str], None], before_workers: Callable[[], Any]) -> None:
+        self.host, self.port, self._say, self._before_workers = host, port, say, before_workers
         self._stops = 0
         manage = sys.argv[0]
         grace = conf.get("ASSISTANT_GRACE")
@@ -150,9 +153,18 @@ class Product:
             self._await_valkey()
         else:
             check_redis()
-        bury_the_dead()
+        self._recover()
         self.worker.start()
         self.web.start()
+
+    def _recover(self) -> None:
+        """After a crash: the answers of the workers that it ended wait for the new ones, and no dead one looks ready."""
+        try:
+            self._before_workers()
+        except OperationalError as error:
+            logger.warning("The answers of dead workers are left to the new ones: %s", str(error).strip())
+        finally:
+            connections.close_all()
 
     def _watch(self) -> None:
         children = [child for child in (self.valkey, self.worker, self.web) if child]
@@ -227,18 +239,6 @@ def migrate() -> None:
         call_command("migrate", verbosity=0, interactive=False)
     except OperationalError as error:
         raise CommandError(f"The database can't be used: {str(error).strip().splitlines()[0]}.") from error
-    finally:
-        connections.close_all()
-
-
-def bury_the_dead() -> None:
-    """After a crash: the answers of the workers that it ended wait for the new ones, and no dead one looks ready."""
-    from assistant.worker import runner
-
-    try:
-        runner.bury_the_dead()
-    except OperationalError as error:
-        logger.warning("The answers of dead workers are left to the new ones: %s", str(error).strip())
     finally:
         connections.close_all()
 

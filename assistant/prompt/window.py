@@ -15,12 +15,12 @@ from uuid import UUID
 from django.db.models import Prefetch, Q, QuerySet, prefetch_related_objects
 
 from assistant import conf, llm
+from assistant.catalogue import models_of
 from assistant.models.attachment import Attachment
 from assistant.models.message import Message, MessageQuerySet, Status
 from assistant.models.provider_state import ProviderState
 from assistant.models.summary import Summary
 from assistant.text.blank import is_blank
-from assistant.worker.retries import models_of
 
 NEAR = 0.85  # of the model's limit: an answer needs room too
 LETTERS_PER_TOKEN = 4  # of what is told; what has fewer comes too near to the limit, and is summarised then

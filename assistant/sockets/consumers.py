@@ -11,11 +11,12 @@ from uuid import UUID
 
 from assistant import access, conf
 from assistant.delivery import valkey
+from assistant.lifecycle.joining import shared_snapshot, snapshot
 from assistant.models import ShareLink
 from assistant.models.participant import WRITERS, display_name
 from assistant.presentation import events, public
 from assistant.presentation.sidebar import list_snapshot
-from assistant.presentation.snapshot import session_exists, shared_snapshot, snapshot
+from assistant.presentation.snapshot import session_exists
 from assistant.sockets import missed_changes, presence, revalidation
 from assistant.sockets.presence import Online
 from assistant.sockets.relay import NO_SUCH_SESSION, REMOVED, TRY_AGAIN, TellingConsumer

@@ -6,8 +6,6 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from assistant.llm.pieces import Source
-
 MOST = 100  # of one answer
 LONGEST_TITLE = 200
 LONGEST_URL = 2_000
@@ -27,9 +25,9 @@ class Sources:
     def told(self) -> list[dict[str, Any]]:
         return list(self._by_url.values())
 
-    def add(self, source: Source, number: int) -> None:
+    def add(self, url: str, title: str, number: int) -> None:
         """Takes one, told in round `number`, if it is an address in the web and there is room for it."""
-        url, title = source.url.strip(), _one_line(source.title)
+        url, title = url.strip(), _one_line(title)
         if known := self._by_url.get(url):
             self.is_new = self.is_new or bool(title and not known["title"])
             known["title"] = known["title"] or title

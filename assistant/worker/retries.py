@@ -69,12 +69,6 @@ class Switch:
     code: str
 
 
-def models_of(model: str) -> frozenset[str]:
-    """Whom a turn with `model` may ask, as it is set up now."""
-    others = (*conf.get("ASSISTANT_FALLBACK_MODELS"), conf.get("ASSISTANT_ESCALATION_MODEL"))
-    return frozenset(filter(None, (model, *others)))
-
-
 class Patience:
     """Of one turn. A model that took over keeps the rest of the turn.
 

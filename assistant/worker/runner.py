@@ -324,7 +324,7 @@ class Runner:
         """Goes on at once with what a dead process of this host held, also where its successor is not up yet."""
         await asyncio.sleep(NEIGHBOURS_SECONDS * random.uniform(0.75, 1.25))
         with contextlib.suppress(OperationalError, InterfaceError):  # the heartbeat tells of it
-            await self._database.call_once(bury_the_dead, self.worker)
+            await self._database.call_once(recovery.bury_the_dead_here, self.worker)
 
     async def _listen(self) -> None:
         layer = get_channel_layer()
@@ -362,7 +362,7 @@ class Runner:
     def _register(self) -> None:
         WorkerProcess.objects.filter(pk=self.worker.pk).delete()
         self.worker.save(force_insert=True)
-        bury_the_dead(besides=self.worker)
+        recovery.bury_the_dead_here(besides=self.worker)
         if slot.current:
             queue.free(slot.current.taken)  # what this place's last worker had taken and not begun
         recovery.forget_old_workers()
@@ -400,21 +400,6 @@ def _is_guarded(pid: int) -> bool:
         return psutil.Process(pid).parent().ppid() != psutil.Process().parent().ppid()
     except (psutil.Error, AttributeError):
         return True
-
-
-def is_running(worker: WorkerProcess) -> bool:
-    """Whether a worker process of this host still runs; unsure counts as running (its lease will tell)."""
-    if worker.boot_id != boot_id():
-        return True  # another machine or container of the same name, or an earlier boot: its lease will tell
-    return is_process(worker.pid) and worker.pid != os.getpid()
-
-
-def bury_the_dead(besides: WorkerProcess | None = None) -> None:
-    """Recovers at once what dead worker processes of this host held; nobody needs to wait for their leases."""
-    here = WorkerProcess.objects.filter(host=socket.gethostname(), stopped_at=None)
-    dead = [worker for worker in here if worker != besides and not is_running(worker)]
-    if dead and (recovered := recovery.bury(dead)):
-        logger.warning("%d answers of dead worker processes on this host go on.", recovered)
 
 
 def _first_prompt(claim: Claim) -> context.Prompt | None:

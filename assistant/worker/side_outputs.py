@@ -21,7 +21,7 @@ class Beside:
 
     def cite(self, source: Source, number: int) -> None:
         """Takes a source of what is said in round `number`; `store_sources` stores it."""
-        self._sources.add(source, number)
+        self._sources.add(source.url, source.title, number)
 
     async def store_sources(self) -> None:
         if self._sources.is_new:
