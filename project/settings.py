@@ -62,6 +62,7 @@ ASGI_APPLICATION = "project.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "project" / "templates"],  # the error pages: an app's would become its host's
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

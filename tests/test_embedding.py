@@ -238,6 +238,7 @@ def test_a_question_is_answered_in_the_other_project(embedded):
             assert until(lambda: answers(http, "/readyz"), log)
             assert http.get("/").text == "A page of the project's own."
             assert http.get("/login/").status_code == 200
+            assert "Parley" not in http.get("/nowhere").text  # the project's error pages are its own
             assert http.get("/static/assistant/css/base.css").headers["content-type"].startswith("text/css")
             session = http.post("/api/sessions", json={}).json()["id"]
             file = http.post(f"/api/sessions/{session}/attachments", files={"file": ("a.txt", b"Words")}).json()["id"]

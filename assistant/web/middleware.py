@@ -82,7 +82,9 @@ class DatabaseAway:
         if request.path.startswith("/api/"):
             response = JsonResponse({"code": "unavailable", "detail": sentence}, status=503)
         else:
-            response = HttpResponse(render_to_string("503.html", {"sentence": sentence}), status=503)
+            response = HttpResponse(
+                render_to_string("assistant/database_away.html", {"sentence": sentence}), status=503
+            )
         response["Retry-After"] = RETRY_AFTER_SECONDS
         response._has_been_logged = True  # type: ignore[attr-defined]
         return response
