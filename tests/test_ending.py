@@ -63,6 +63,40 @@ def test_failure_stores_its_category_and_sentence_and_keeps_the_partial_text(ans
     assert ended.html["blocks"] == markup.blocks("As far as") and ended.worker is None and ended.finished_at
 
 
+WAYS = {
+    "success": lambda answer, claim, by: finish(claim, "Partly.", 2),
+    "failure": lambda answer, claim, by: fail(claim, "Partly.", 2),
+    "stop": lambda answer, claim, by: asking.cancel(answer, by),
+    "given up": lambda answer, claim, by: recovery.give_up(now(answer)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_whoever_ends_an_answer_leaves_it_whole(way, session, answer, claim, alice, frames):
+    """Its text with its HTML, no worker, no job, nothing put aside, what was asked in vain; and it is told once."""
+    write(claim, "Partly.", 2)
+    Message.objects.filter(pk=answer.pk).update(
+        salvage="Less", tried=[{"model": "m", "code": "timeout", "seconds": 1}]
+    )
+    assert WAYS[way](answer, claim, alice)
+    ended = now(answer)
+    assert ended.is_finished and (ended.content, ended.html["blocks"]) == ("Partly.", markup.blocks("Partly."))
+    assert (ended.worker, ended.job, ended.is_parked, ended.salvage) == (None, None, False, "")
+    assert ended.finished_at and [one["model"] for one in ended.tried] == ["m"]
+    told = [
+        frame["message"]
+        for frame in frames
+        if frame["type"] == "message.updated" and frame["message"]["status"] == ended.status
+    ]
+    assert [message["version"] for message in told] == [ended.version] and told[0]["content"] == "Partly."
+
+
+def test_a_failure_that_no_database_stores_is_stored_all_the_same(answer, claim):
+    assert answering.fail(claim, Written("", 0), Failure("internal", "It said \x00.", "\ud800 was sent."))
+    ended = now(answer)
+    assert (ended.error_detail, ended.error_note) == ("It said .", "\ufffd was sent.")
+
+
 def test_a_long_sentence_of_a_failure_is_clamped(answer, claim):
     answering.fail(claim, Written("", 0), Failure("internal", "x" * 2000))
     assert now(answer).error_detail == "x" * 500

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -11,32 +10,17 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from assistant.delivery import live_text, queue
-from assistant.lifecycle import call_endings, side_outputs, text_columns
-from assistant.lifecycle import ledger as ledger
+from assistant.lifecycle import call_endings, endings, side_outputs, text_columns
+from assistant.lifecycle.endings import Asked as Asked
+from assistant.lifecycle.endings import Ending
+from assistant.lifecycle.endings import Failure as Failure
 from assistant.lifecycle.text_columns import Written as Written  # what the verbs here are told
 from assistant.lifecycle.turns import end_turn
 from assistant.models.message import Claim, Cut, Message, Status, next_version
 from assistant.models.one import one
 from assistant.models.session import ChatSession
 from assistant.models.worker import WorkerProcess
-from assistant.ops import report
 from assistant.presentation import events, wire
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    code: str  # one of the categories in `assistant.failures`
-    detail: str  # a sentence for people
-    note: str = ""  # for operators: what the provider said
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Which models a turn has asked."""
-
-    model: str  # the last one: whose answer it is
-    tried: list[dict[str, Any]]  # in vain before that: [{"model", "code", "seconds"}]
-    is_heard: bool  # one of them has begun to answer
 
 
 def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
@@ -110,7 +94,7 @@ def succeed(
     claim_: Claim, written: Written, usage: dict[str, Any] | None, asked: Asked | None = None, cut: Cut | None = None
 ) -> bool:
     """Ends the turn well. False: it was no longer this worker's to end, and nothing was changed."""
-    return _end(claim_, Status.SUCCESS, written, usage=usage, asked=asked, cut=cut)
+    return _end(claim_, written, endings.succeeded(usage, asked, cut))
 
 
 def fail(
@@ -121,27 +105,17 @@ def fail(
     asked: Asked | None = None,
 ) -> bool:
     """Ends the turn with a failure that people can read; what was written before is kept. False as in `succeed`."""
-    return _end(claim_, Status.ERROR, written, failure=failure, usage=usage, asked=asked)
+    return _end(claim_, written, endings.failed(failure, usage, asked))
 
 
 def hand_over(claim_: Claim, written: Written) -> bool:
     """Puts a turn back for another worker, with a fresh job: this one is stopping. False as in `succeed`."""
     with transaction.atomic():
-        if ChatSession.objects.locked(claim_.session_id) is None:
-            return False
-        message = one(Message.objects.held_by(claim_))
+        message = held_under_lock(claim_)
         if message is None:
             return False
         text_columns.take_over(message, written)
-        Message.objects.held_by(claim_).update(
-            status=Status.PENDING,
-            worker=None,
-            job=queue.enqueue(claim_.message_id),
-            interruptions=message.interruptions + any(written.seqs),
-            version=next_version(),
-            **text_columns.held(message),
-        )
-        events.message_changed(message)
+        endings.give_back(message)
     return True
 
 
@@ -169,49 +143,29 @@ def tell_again(message_id: UUID) -> None:
             events.message_changed(message)
 
 
-def _end(
-    claim_: Claim,
-    status: Status,
-    written: Written,
-    *,
-    failure: Failure | None = None,
-    usage: dict[str, Any] | None = None,
-    asked: Asked | None = None,
-    cut: Cut | None = None,
-) -> bool:
-    html = wire.rendered(written.content, written.ends)  # a long text takes a while: not under the lock
+def held_under_lock(claim_: Claim) -> Message | None:
+    """The answer that `claim_` holds, with its session, whose lock is taken; None: it is no longer this claim's."""
+    session = ChatSession.objects.locked(claim_.session_id)
+    message = one(Message.objects.held_by(claim_)) if session else None
+    if session is None or message is None:
+        return None
+    message.session = session
+    return message
+
+
+def _end(claim_: Claim, written: Written, ending: Ending) -> bool:
+    drawn = (
+        written.content,
+        wire.rendered(written.content, written.ends),
+    )  # a long text takes a while: not under the lock
     with transaction.atomic():
-        session = ChatSession.objects.locked(claim_.session_id)
-        if session is None:
-            return False
-        message = one(Message.objects.held_by(claim_))
+        message = held_under_lock(claim_)
         if message is None:
             return False
         text_columns.take_over(message, written)
-        ended = text_columns.ending(message, is_whole=failure is None)
-        if ended["content"] != written.content:
-            html = wire.rendered(ended["content"], written.ends)
-        if message.rounds:
-            call_endings.close_calls(message.pk)
-        Message.objects.held_by(claim_).update(
-            status=status,
-            html=html,
-            worker=None,
-            is_parked=False,
-            model=asked.model if asked else message.model,
-            tried=(asked and asked.tried) or None,
-            cut=cut or "",
-            is_bounced=bool(failure and asked and not asked.is_heard and not message.rounds and not ended["content"]),
-            error_code=failure.code if failure else "",
-            error_note=report.redacted(failure.note)[:500] if failure else "",
-            error_detail=failure.detail[:500] if failure else "",
-            finished_at=Now(),
-            version=next_version(),
-            **ended,
-            **ledger.columns(ledger.total_of(message.pk) or usage),  # of all attempts and rounds
-        )
-        events.message_changed(message)
+        endings.end(message, ending, drawn)
         # A budget is its owner's trouble, not the session's: what others ask goes on.
-        end_turn(session, failed=failure is not None and failure.code not in ("over_quota", "unpriced"))
+        is_trouble = ending.failure is not None and ending.failure.code not in ("over_quota", "unpriced")
+        end_turn(message.session, failed=is_trouble)
         transaction.on_commit(lambda: live_text.discard(claim_.message_id))
     return True

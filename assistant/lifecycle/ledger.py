@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from decimal import Decimal
@@ -161,7 +162,7 @@ def total_of(message_id: UUID) -> dict[str, Any] | None:
     return total if total["calls"] else None
 
 
-def columns(total: dict[str, Any] | None) -> dict[str, Any]:
+def columns(total: Mapping[str, Any] | None) -> dict[str, Any]:
     """Of the row of an answer that has used that."""
     return {"usage": total, "reasoning_tokens": (total or {}).get("reasoning_tokens") or None}
 

@@ -17,16 +17,15 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from assistant import conf
-from assistant.delivery import live_text, queue
-from assistant.failures import sentence
-from assistant.lifecycle import ledger, text_columns
-from assistant.lifecycle.call_endings import close_calls, ends_of
-from assistant.lifecycle.turns import end_turn, promote_next, take_live_text
-from assistant.models.message import Author, Message, Status, max_recoveries, next_version
+from assistant.delivery import queue
+from assistant.lifecycle import endings, ledger
+from assistant.lifecycle.endings import Failure, take_live_text
+from assistant.lifecycle.turns import end_turn, promote_next
+from assistant.models.message import Author, Message, Status, max_recoveries
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
 from assistant.models.worker import WorkerProcess
-from assistant.presentation import events, wire
+from assistant.presentation import events
 from assistant.processes.host_processes import boot_id, is_process
 
 logger = logging.getLogger(__name__)
@@ -65,7 +64,6 @@ def recover(seen: Message, *, may_retry: bool = True) -> str | None:
             _abandon(message)
             end_turn(session, failed=True)
             outcome = "abandoned"
-        events.message_changed(message)
     logger.warning(
         "Answer %s of session %s %s (attempt %d, worker %s).",
         message.pk, message.session_id, outcome, message.attempt, message.worker_id,
@@ -79,49 +77,17 @@ def may_try_again(message: Message) -> bool:
 
 
 def _requeue(message: Message, died: bool) -> None:
-    queue.withdraw(message.job)
     if died:
         ledger.record_lost(message)
-    was_shown = bool(message.seq or message.reasoning_seq)
-    Message.objects.running().filter(pk=message.pk).update(
-        status=Status.PENDING,
-        worker=None,
-        job=queue.enqueue(message.pk),
-        is_parked=False,
-        recoveries=message.recoveries + died,
-        interruptions=message.interruptions + (message.status == Status.PROCESSING and was_shown),
-        version=next_version(),
-        **text_columns.held(message),
-    )
-    _close_live_text(message)
-
-
-def _close_live_text(message: Message) -> None:
-    """Once this commits, a worker that was only thought dead shows nobody another letter of its attempt."""
-    if message.attempt:
-        transaction.on_commit(lambda: live_text.close(message.pk, message.attempt))
+    endings.give_back(message, died=died)
+    endings.close_live_text(message)
 
 
 def _abandon(message: Message) -> None:
     if message.status == Status.PROCESSING:
         ledger.record_lost(message)
-    ended = text_columns.ending(message)
-    if message.rounds:
-        close_calls(message.pk)
-    Message.objects.running().filter(pk=message.pk).update(
-        status=Status.ERROR,
-        html=wire.rendered(ended["content"], ends_of(message)),
-        worker=None,
-        job=None,
-        is_parked=False,
-        error_code="abandoned",
-        error_detail=sentence("abandoned"),
-        finished_at=Now(),
-        version=next_version(),
-        **ended,
-        **ledger.columns(ledger.total_of(message.pk)),
-    )
-    _close_live_text(message)
+    endings.end(message, endings.failed(Failure.of("abandoned")))
+    endings.close_live_text(message)
 
 
 def requeue(seen: Message) -> bool:
@@ -171,7 +137,6 @@ def _override(seen: Message, change: Callable[[Message], None]) -> bool:
         if message.worker is not None:
             events.stop_turn(message.worker.group, message.pk, message.attempt)
         change(message)
-        events.message_changed(message)
     return True
 
 

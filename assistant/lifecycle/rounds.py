@@ -13,13 +13,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
-from assistant.delivery import queue
-from assistant.lifecycle import found_images
+from assistant.lifecycle import endings, found_images, text_columns
+from assistant.lifecycle.answering import held_under_lock
 from assistant.lifecycle.text_columns import Written
-from assistant.models.message import Claim, Message, Status, next_version
-from assistant.models.one import one
+from assistant.models.message import Claim, Message, next_version
 from assistant.models.provider_state import Kept, ProviderState
-from assistant.models.session import ChatSession
 from assistant.models.tool_call import Approval, CallStatus, ToolCall
 from assistant.presentation import events
 from assistant.tools.declare import Image
@@ -128,39 +126,27 @@ def park(claim: Claim, written: Written) -> bool | None:
     False: everything has been decided meanwhile, go on. None: the answer is no longer this claim's.
     """
     with transaction.atomic():
-        session = ChatSession.objects.locked(claim.session_id)
-        message = one(Message.objects.held_by(claim))
-        if session is None or message is None:
+        message = held_under_lock(claim)
+        if message is None:
             return None
         if not message.waits_for_approval():
             return False
-        _let_go(claim, written, is_parked=True, job=None)
-        events.message_changed(message)
-        events.session_changed(session, running=True)  # nothing follows that would show that this was missed
+        text_columns.take_over(message, written)
+        endings.give_back(message, is_parked=True, goes_on=True)
+        # Nothing follows that would show that this was missed.
+        events.session_changed(message.session, running=True)
     return True
 
 
 def continue_later(claim: Claim, written: Written) -> bool:
     """Lets go of an answer and gives it a fresh job, in one transaction: nothing collides with what is let go."""
     with transaction.atomic():
-        session = ChatSession.objects.locked(claim.session_id)
-        message = one(Message.objects.held_by(claim))
-        if session is None or message is None:
+        message = held_under_lock(claim)
+        if message is None:
             return False
-        more = message.continuations + 1
-        _let_go(claim, written, job=queue.enqueue(claim.message_id), continuations=more)
-        events.message_changed(message)
+        text_columns.take_over(message, written)
+        endings.give_back(message, goes_on=True)
     return True
-
-
-def _let_go(claim: Claim, written: Written, **changes: Any) -> None:
-    Message.objects.held_by(claim).update(
-        status=Status.PENDING,
-        worker=None,
-        version=next_version(),
-        **written.columns(),
-        **changes,
-    )
 
 
 def _held(claim: Claim, **changes: Any) -> bool:

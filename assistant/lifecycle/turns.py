@@ -13,9 +13,8 @@ from django.utils import timezone
 
 from assistant import catalogue, conf
 from assistant.delivery import live_text, queue
-from assistant.failures import sentence
-from assistant.lifecycle import ledger, text_columns
-from assistant.lifecycle.call_endings import close_calls, ends_of
+from assistant.lifecycle import endings, ledger
+from assistant.lifecycle.endings import Failure, take_live_text
 from assistant.models.ids import new_id
 from assistant.models.message import Author, Message, Status, next_version
 from assistant.models.session import ChatSession
@@ -83,19 +82,19 @@ def _refuse_turn(session: ChatSession, question: Message) -> None:
 
     No model is called, and it is no failure of the session's: what others ask goes on.
     """
-    answer = Message.objects.create(
+    answer = Message(
         session=session,
         role=Author.ASSISTANT,
-        status=Status.ERROR,
         position=question.position + 1,
         reply_to=question,
         charged_to_id=question.author_id,
         model=question.model or session.model or default_model(),
-        error_code="over_quota",
-        error_detail=sentence("over_quota"),
         html=wire.rendered(""),
         finished_at=timezone.now(),
     )
+    for name, value in endings.columns(answer, endings.failed(Failure.of("over_quota"))).items():
+        setattr(answer, name, value)
+    answer.save(force_insert=True)
     events.message_created(answer)
 
 
@@ -165,41 +164,13 @@ def stop_answer(session: ChatSession, by: Any, answer: Message | None = None) ->
     if row is None:
         return None
     take_live_text(row)
-    ended = text_columns.ending(row)
     if row.status == Status.PROCESSING and not row.is_alive():
         ledger.record_lost(row)  # a living worker tells itself what the call has cost
-    if row.rounds:
-        close_calls(row.pk)
-    session.messages.running().filter(pk=row.pk).update(
-        status=Status.CANCELLED,
-        html=wire.rendered(ended["content"], ends_of(row)),
-        is_parked=False,
-        stopped_by=by,
-        finished_at=Now(),
-        worker=None,
-        job=None,
-        version=next_version(),
-        **ended,
-        **ledger.columns(ledger.total_of(row.pk)),
-    )
-    queue.withdraw(row.job)
-    events.message_changed(row)
+    endings.end(row, endings.stopped(by))
     if row.worker is not None:
         events.stop_turn(row.worker.group, row.pk, row.attempt)
     transaction.on_commit(lambda: live_text.close(row.pk, row.attempt))
     return row
-
-
-def take_live_text(message: Message) -> None:
-    """Seals the live text of an answer and takes over what it has beyond the last checkpoint.
-
-    The caller has locked the message's row, so that no worker claims it meanwhile.
-    """
-    if message.status != Status.PROCESSING:
-        return
-    shown = live_text.seal(message.pk, message.attempt)
-    if shown is not None and shown.is_as_far_as(message.attempt, message.seq, message.reasoning_seq):
-        text_columns.take_over(message, text_columns.Written(shown.content, shown.seq, reasoned=shown.reasoned))
 
 
 def note_question(session: ChatSession, author: Any, mentioned: Sequence[int] = (), *, waits: bool = False) -> None:

@@ -1,0 +1,163 @@
+"""How an answer ends, and how it is given back to the queue: each in one place, for all who take it from its writer.
+
+A worker ends its turn, people stop it, recovery gives it up: `end` writes what an ended answer is. A worker hands over,
+parks or pauses it, recovery takes it from a dead one: `give_back` writes what a waiting answer is. Each is a
+compare-and-set on the message as its caller read it under the session's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from assistant.delivery import live_text, queue
+from assistant.failures import sentence
+from assistant.lifecycle import ledger, text_columns
+from assistant.lifecycle.call_endings import close_calls, ends_of
+from assistant.models.message import Cut, Message, Status, next_version
+from assistant.ops import report
+from assistant.presentation import events, wire
+from assistant.text.storable import clean
+
+SHORT = 500  # letters of what is said of a failure
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    code: str  # one of the categories in `assistant.failures`
+    detail: str  # a sentence for people
+    note: str = ""  # for operators: what the provider said
+
+    @classmethod
+    def of(cls, code: str) -> Failure:
+        """With the category's own sentence."""
+        return cls(code, sentence(code))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which models a turn has asked."""
+
+    model: str  # the last one: whose answer it is
+    tried: list[dict[str, Any]]  # in vain before that: [{"model", "code", "seconds"}]
+    is_heard: bool  # one of them has begun to answer
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What an answer ends with. Made by `succeeded`, `failed` and `stopped`."""
+
+    status: Status
+    failure: Failure | None = None
+    by: Any = None  # who stopped it
+    asked: Asked | None = None  # None: as the message says already
+    cut: Cut | None = None
+    usage: Mapping[str, Any] | None = None  # of its last request: what counts where the ledger has nothing of it
+
+
+def succeeded(usage: Mapping[str, Any] | None = None, asked: Asked | None = None, cut: Cut | None = None) -> Ending:
+    return Ending(Status.SUCCESS, usage=usage, asked=asked, cut=cut)
+
+
+def failed(failure: Failure, usage: Mapping[str, Any] | None = None, asked: Asked | None = None) -> Ending:
+    return Ending(Status.ERROR, failure, usage=usage, asked=asked)
+
+
+def stopped(by: Any) -> Ending:
+    return Ending(Status.CANCELLED, by=by)
+
+
+def end(message: Message, ending: Ending, drawn: tuple[str, dict[str, Any]] | None = None) -> None:
+    """Ends `message`, which holds the text that it is to end with, and tells of it.
+
+    `message` is as it stands in this transaction, which holds its session's lock. `drawn` is a text and what
+    `wire.rendered` made of it before the lock: a long one takes a while. A worker that writes it still, or is only
+    thought dead, shows nobody another letter.
+    """
+    ended = text_columns.ending(message, is_whole=ending.status == Status.SUCCESS)
+    content = ended["content"]
+    html = drawn[1] if drawn and drawn[0] == content else wire.rendered(content, ends_of(message))
+    if message.rounds:
+        close_calls(message.pk)
+    _write(
+        message,
+        finished_at=Now(),
+        **columns(message, ending, content),
+        **ended,
+        html=html,
+        **ledger.columns(ledger.total_of(message.pk) or ending.usage),  # of all attempts and rounds
+    )
+    queue.withdraw(message.job)
+    events.message_changed(message)
+
+
+def columns(message: Message, ending: Ending, content: str = "") -> dict[str, Any]:
+    """What an ended answer is, beside its texts and its cost."""
+    failure, asked = ending.failure, ending.asked
+    is_silent = not message.rounds and not content
+    return {
+        "status": ending.status,
+        "worker": None,
+        "job": None,
+        "is_parked": False,
+        "model": asked.model if asked else message.model,
+        "tried": (asked.tried if asked else message.tried) or None,
+        "cut": ending.cut or "",
+        "is_bounced": bool(failure and asked and not asked.is_heard and is_silent),
+        "error_code": failure.code if failure else "",
+        "error_detail": clean(failure.detail)[:SHORT] if failure else "",
+        "error_note": report.redacted(clean(failure.note))[:SHORT] if failure else "",
+        "stopped_by": ending.by,
+    }
+
+
+def give_back(message: Message, *, is_parked: bool = False, died: bool = False, goes_on: bool = False) -> None:
+    """Puts `message` back into the queue with a fresh job, or (`is_parked`) aside without one, and tells of it.
+
+    As in `end`, `message` holds the text that was written, and the caller the session's lock. `died`: its worker died over
+    it. `goes_on`: its worker lets go of it between two rounds, so nothing that was shown is begun anew.
+    """
+    queue.withdraw(message.job)
+    was_shown = message.status == Status.PROCESSING and bool(message.seq or message.reasoning_seq)
+    _write(
+        message,
+        status=Status.PENDING,
+        worker=None,
+        job=None if is_parked else queue.enqueue(message.pk),
+        is_parked=is_parked,
+        recoveries=message.recoveries + died,
+        interruptions=message.interruptions + (was_shown and not goes_on),
+        continuations=message.continuations + (goes_on and not is_parked),
+        **text_columns.held(message),
+    )
+    events.message_changed(message)
+
+
+def _write(message: Message, **changes: Any) -> None:
+    seen = Message.objects.running().filter(
+        pk=message.pk, status=message.status, attempt=message.attempt, worker_id=message.worker_id
+    )
+    won = seen.update(version=next_version(), **changes)
+    assert won, "the session's lock keeps everyone else away"
+
+
+def close_live_text(message: Message) -> None:
+    """Once this commits, a worker that was only thought dead shows nobody another letter of its attempt."""
+    if message.attempt:
+        transaction.on_commit(lambda: live_text.close(message.pk, message.attempt))
+
+
+def take_live_text(message: Message) -> None:
+    """Seals the live text of an answer and takes over what it has beyond the last checkpoint.
+
+    The caller has locked the message's row, so that no worker claims it meanwhile.
+    """
+    if message.status != Status.PROCESSING:
+        return
+    shown = live_text.seal(message.pk, message.attempt)
+    if shown is not None and shown.is_as_far_as(message.attempt, message.seq, message.reasoning_seq):
+        text_columns.take_over(message, text_columns.Written(shown.content, shown.seq, reasoned=shown.reasoned))
