@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,41 +161,6 @@ def test_an_application_without_websockets_is_refused_at_the_start(embedded, tmp
         cwd=ROOT, env=embedded | settings, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 1 and "routes no WebSockets" in done.stderr and "Traceback" not in done.stderr
-
-
-def test_it_can_be_installed_with_all_that_its_pages_need(tmp_path):
-    source = tmp_path / "source"
-    source.mkdir()
-    for name in ("pyproject.toml", "README.md", "requirements.in"):
-        shutil.copy(ROOT / name, source)
-    for name in ("assistant", "project"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "wheel",
-            "--quiet",
-            "--no-deps",
-            "--no-build-isolation",
-            "-w",
-            tmp_path,
-            source,
-        ],
-        check=True,
-    )
-    [wheel] = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        packed = set(archive.namelist())
-        [metadata] = [archive.read(name).decode() for name in packed if name.endswith(".dist-info/METADATA")]
-    ours = {
-        str(path.relative_to(source))
-        for path in (source / "assistant").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    assert ours <= packed and not [name for name in packed if name.startswith(("project", "tests"))]
-    assert "Requires-Dist: litellm" in metadata
 
 
 def test_the_other_project_passes_all_checks(embedded):

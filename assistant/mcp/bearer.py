@@ -7,10 +7,12 @@ import logging
 from collections.abc import AsyncGenerator
 from typing import Any
 
-import httpx2
-
 from assistant.database import Database
+from assistant.extras import extra
 from assistant.mcp import grants, oauth
+
+with extra("mcp"):
+    import httpx2
 
 logger = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from assistant.extras import extra
 from assistant.mcp.configured import Configured
 from assistant.ops.report import redacted
 
@@ -75,7 +76,8 @@ async def client_of(
     auth: Any = None,
 ) -> AsyncIterator[Any]:
     """A connected `mcp.Client`. `hear` is awaited with each notification of the server's, `elicit` with its questions."""
-    import mcp
+    with extra("mcp"):
+        import mcp
 
     async with _transport(configured, words, auth) as transport:
         client = mcp.Client(

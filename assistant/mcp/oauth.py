@@ -13,12 +13,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import httpx2
-from mcp.client.auth import OAuthClientProvider, OAuthFlowError, OAuthRegistrationError
-from mcp.client.auth.oauth2 import OAuthContext
-from mcp.client.auth.utils import validate_authorization_response_iss
-from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthMetadata, OAuthToken
 from pydantic import AnyUrl, ValidationError
+
+from assistant.extras import extra
+
+with extra("mcp"):
+    import httpx2
+    from mcp.client.auth import OAuthClientProvider, OAuthFlowError, OAuthRegistrationError
+    from mcp.client.auth.oauth2 import OAuthContext
+    from mcp.client.auth.utils import validate_authorization_response_iss
+    from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthMetadata, OAuthToken
 
 STEP_SECONDS = 15.0  # of one request
 LONGEST_WORDS = 300

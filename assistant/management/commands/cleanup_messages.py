@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
-from tqdm import tqdm
 
 from assistant.lifecycle import recovery
 from assistant.models import Message
@@ -78,4 +79,8 @@ class Command(BaseCommand):
 def _bar() -> Any:
     """On the terminal's stderr; silent under cron, in a pipe, and for the few rows of a usual day."""
     total = recovery.count_stuck_answers() if sys.stderr.isatty() else 0
+    try:
+        from tqdm import tqdm
+    except ModuleNotFoundError:  # parley[progress] brings it; without it there is no bar
+        return nullcontext(SimpleNamespace(update=lambda: None, clear=lambda: None))
     return tqdm(total=total, unit="answer", file=sys.stderr, disable=total < MANY, leave=False)

