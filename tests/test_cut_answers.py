@@ -8,7 +8,7 @@ import pytest
 
 from assistant.failures import CUTS
 from assistant.models.message import Cut
-from assistant.worker.turn import LIMIT_TOO_LOW
+from assistant.worker.verdict import LIMIT_TOO_LOW
 from tests.acting import answer_of, ask
 from tests.provider import ProviderProcess
 from tests.rounds import run_to_the_end

@@ -19,7 +19,8 @@ from assistant.models.ids import new_id
 from assistant.models.message import Claim
 from assistant.ops import report
 from assistant.text.storable import storable
-from assistant.worker import turn
+from assistant.worker import conversation, turn
+from assistant.worker.outcomes import HandedOver, Lost
 from assistant.worker.runner import _first_prompt
 from assistant.worker.streaming import Answer
 from assistant.worker.turn import Stop, Turn
@@ -67,7 +68,7 @@ def test_a_fault_of_ours_ends_the_answer_with_a_sentence(answer, claim, loop, mo
     async def broken(*args):
         raise ZeroDivisionError("a secret detail")
 
-    monkeypatch.setattr(turn, "offered", broken)
+    monkeypatch.setattr(conversation, "offered", broken)
     run_turn(loop, claim)
     ended = now(answer)
     assert (ended.status, ended.error_code, ended.error_detail) == ("error", "internal", SENTENCES["internal"])
@@ -139,6 +140,22 @@ def test_a_turn_that_does_not_obey_its_deadline_ends_anyhow_and_makes_its_worker
     ended = now(answer)
     assert sick == [True]
     assert (ended.status, ended.error_code, ended.content) == ("error", "timeout", "As far as")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("why", "outcome", "status"), [(Stop.HAND_OVER, HandedOver(), "pending"), (Stop.LOST, Lost(), "processing")]
+)
+def test_a_turn_that_is_stopped_before_it_begins_asks_nobody(answer, claim, loop, prompts, why, outcome, status):
+    turns = []
+
+    async def stopped_at_once(turn):
+        turns.append(turn)
+        turn.stop(why)
+
+    run_turn(loop, claim, stopped_at_once)
+    assert turns[0].outcome == outcome and now(answer).status == status
+    assert prompts["prompt_for"] == 0
 
 
 @pytest.mark.django_db(transaction=True)

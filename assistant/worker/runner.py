@@ -195,7 +195,7 @@ class Runner:
             claim.message_id,
             turn.seconds,
             claim.attempt,
-            turn.outcome,
+            turn.outcome or "it could not be ended",
         )
         self._titles.consider(claim)
 

@@ -53,7 +53,7 @@ class Answer:
         self._sending = asyncio.Lock()
         self._valkey_is_away = False
         self._delta: asyncio.Task[None] | None = None
-        self._sender = asyncio.create_task(self._send_forever(), name=f"deltas {claim.message_id}")
+        self._sender: asyncio.Task[None] | None = None  # from the first piece on
 
     def write(self, piece: str) -> None:
         """Takes the next piece of the model's text."""
@@ -73,8 +73,11 @@ class Answer:
         self._reasoning.begin_round()
 
     def _take(self, text: _Growing, piece: str) -> None:
-        if text.add(piece):
-            self._news.set()
+        if not text.add(piece):
+            return
+        self._news.set()
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send_forever(), name=f"deltas {self._claim.message_id}")
 
     @property
     def is_blank(self) -> bool:
@@ -123,8 +126,9 @@ class Answer:
     async def discard(self) -> None:
         """Ends the sending; a delta that has begun is sent, what waits is not."""
         self._is_closed = True
-        self._sender.cancel()
-        await asyncio.gather(self._sender, *([self._delta] if self._delta else []), return_exceptions=True)
+        if self._sender is not None:
+            self._sender.cancel()
+        await asyncio.gather(*filter(None, (self._sender, self._delta)), return_exceptions=True)
 
     async def _send_forever(self) -> None:
         while True:
