@@ -32,7 +32,7 @@ def address_of(request: HttpRequest | None) -> str:
     """The address that a request comes from. Behind a proxy it is the one that the proxy has put last into the header."""
     if request is None:
         return ""
-    forwarded = request.headers.get("X-Forwarded-For", "") if conf.get("ASSISTANT_BEHIND_PROXY") else ""
+    forwarded = request.headers.get("X-Forwarded-For", "") if conf.settings.behind_proxy else ""
     return forwarded.rpartition(",")[2].strip() or str(request.META.get("REMOTE_ADDR", ""))
 
 

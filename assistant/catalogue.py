@@ -26,7 +26,7 @@ class Entry:
 
 def entries() -> list[Entry]:
     """The models on offer, the default first. An id that ends in `*` offers every id that begins so."""
-    if configured := conf.get("ASSISTANT_MODELS"):
+    if configured := conf.settings.models:
         return [Entry(label, model) for label, model in configured]
     by_key = [Entry(*entry) for key, entry in _BY_KEY.items() if os.environ.get(key)]
     return by_key or [Entry("Demo", DEMO)]
@@ -54,5 +54,5 @@ def offers(model: str) -> bool:
 
 def models_of(model: str) -> frozenset[str]:
     """Whom a turn with `model` may ask, as it is set up now."""
-    others = (*conf.get("ASSISTANT_FALLBACK_MODELS"), conf.get("ASSISTANT_ESCALATION_MODEL"))
+    others = (*conf.settings.fallback_models, conf.settings.escalation_model)
     return frozenset(filter(None, (model, *others)))

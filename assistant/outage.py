@@ -20,4 +20,4 @@ def note() -> None:
 
 
 def was_recent() -> bool:
-    return time.monotonic() - _last < conf.get("ASSISTANT_LEASE")
+    return time.monotonic() - _last < conf.settings.lease

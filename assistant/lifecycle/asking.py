@@ -137,7 +137,7 @@ def _must_wait(session: ChatSession) -> bool:
     waiting = session.messages.queued().count()
     if not (waiting or session.queue_paused_until is not None or session.messages.running().exists()):
         return False
-    limit = conf.get("ASSISTANT_QUEUE_LIMIT")
+    limit = conf.settings.queue_limit
     if waiting >= limit:
         raise Refused(
             "queue_full",
@@ -300,7 +300,7 @@ def checked_content(content: str, *, may_be_empty: bool = False) -> str:
     """The text as it is stored. Raises Refused: empty, too_long (with the number)."""
     content = content.replace("\x00", "").strip()  # PostgreSQL stores no NUL
     content = "" if is_blank(content) else content
-    longest = conf.get("ASSISTANT_MAX_LENGTH")
+    longest = conf.settings.max_length
     if not content and not may_be_empty:
         raise Refused("empty", "Write something first.", status=422)
     if len(content) > longest:
@@ -314,7 +314,7 @@ def checked_content(content: str, *, may_be_empty: bool = False) -> str:
 
 def check_rate(user: Any) -> None:
     """Raises Refused (too_fast, 429) where `user` asks too often."""
-    limit = conf.get("ASSISTANT_RATE_LIMIT")
+    limit = conf.settings.rate_limit
     detail = f"You may ask {limit} times in a minute. Ask again in {{seconds}} s."
     refusal.check_rate(f"ask:{user.pk}", limit, detail)
 

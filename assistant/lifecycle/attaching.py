@@ -46,7 +46,7 @@ def upload(by: Any, name: str, content: File, session: ChatSession | None = None
     that the sweep finds. Raises Refused: too_fast, attachments_off, too_big, empty_file, wrong_type, quota_full,
     not_found, storage.
     """
-    limit = conf.get("ASSISTANT_UPLOAD_RATE")
+    limit = conf.settings.upload_rate
     detail = f"You may upload {limit} files in a minute. Go on in {{seconds}} s."
     refusal.check_rate(f"upload:{by.pk}", limit, detail)
     found = checked(name, content)
@@ -66,8 +66,8 @@ def upload(by: Any, name: str, content: File, session: ChatSession | None = None
 
 def checked(name: str, content: File) -> sniff.Found:
     """What `content` is, if it can be attached. Raises Refused: attachments_off, too_big, empty_file, wrong_type."""
-    limit = conf.get("ASSISTANT_ATTACHMENT_MAX_MB")
-    if not conf.get("ASSISTANT_ATTACHMENT_MAX_COUNT"):
+    limit = conf.settings.attachment_max_mb
+    if not conf.settings.attachment_max_count:
         raise Refused("attachments_off", "This installation does not take files.", status=422)
     if content.size > limit * MB:
         raise Refused(
@@ -77,7 +77,7 @@ def checked(name: str, content: File) -> sniff.Found:
         )
     if not content.size:
         raise Refused("empty_file", "There is nothing in this file.", status=422)
-    allowed = conf.get("ASSISTANT_ATTACHMENT_TYPES")
+    allowed = conf.settings.attachment_types
     try:
         found = sniff.sniff(content)
     except sniff.TooLarge:
@@ -99,7 +99,7 @@ def _reserve(by: Any, name: str, size: int, found: sniff.Found, session: ChatSes
             check_session_quota(session, size)
         # The user's row is the lock under which their quota is counted: two uploads can't both take the last place.
         get_user_model().objects.select_for_update(of=("self",)).filter(pk=by.pk).first()
-        _check_quota(Attachment.objects.filter(uploader=by), size, "USER", "You have")
+        _check_quota(Attachment.objects.filter(uploader=by), size, conf.settings.attachment_user_quota_mb, "You have")
         file = StoredFile.objects.create(
             key=random_key(), type=found.type, size=size, width=found.width, height=found.height
         )
@@ -108,11 +108,10 @@ def _reserve(by: Any, name: str, size: int, found: sniff.Found, session: ChatSes
 
 def check_session_quota(session: ChatSession, more: int) -> None:
     """Raises Refused (quota_full) if `more` bytes don't fit into the session."""
-    _check_quota(session.attachments.all(), more, "SESSION", "This session has")
+    _check_quota(session.attachments.all(), more, conf.settings.attachment_session_quota_mb, "This session has")
 
 
-def _check_quota(attachments: Any, more: int, whose: str, beginning: str) -> None:
-    quota = conf.get(f"ASSISTANT_ATTACHMENT_{whose}_QUOTA_MB")
+def _check_quota(attachments: Any, more: int, quota: float, beginning: str) -> None:
     used = attachments.aggregate(total=Sum("file__size"))["total"] or 0
     if used + more > quota * MB:
         raise Refused(
@@ -151,7 +150,7 @@ def send_with(message: Message, ids: Sequence[UUID]) -> None:
         # Known to have none: telling the message asks no further.
         message._prefetched_objects_cache = {"attachments": Attachment.objects.none()}  # type: ignore[attr-defined]
         return
-    limit = conf.get("ASSISTANT_ATTACHMENT_MAX_COUNT")
+    limit = conf.settings.attachment_max_count
     wanted = list(dict.fromkeys(ids))
     if len(wanted) > limit:
         raise Refused("too_many_attachments", f"A message may have {limit} files; this one has {len(wanted)}.", 422)

@@ -45,7 +45,7 @@ def keep(claim: Claim, call: ToolCall, images: Sequence[Image]) -> tuple[int, st
 
 def _keep(claim: Claim, call: ToolCall, image: Image, place: int) -> str:
     """Stores one; returns why not, in a sentence, or nothing."""
-    limit = conf.get("ASSISTANT_ATTACHMENT_MAX_MB")
+    limit = conf.settings.attachment_max_mb
     if len(image.data) > limit * attaching.MB:
         return f"an image may have {limit:g} MB."
     try:

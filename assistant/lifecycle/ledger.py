@@ -233,8 +233,8 @@ def allowance_of(user_id: int) -> Allowance:
 
 
 def _limits(own: Budget | None) -> tuple[int | None, float | None]:
-    tokens: int | None = conf.get("ASSISTANT_BUDGET_TOKENS") or None
-    cost: float | None = conf.get("ASSISTANT_BUDGET_COST") or None
+    tokens = conf.settings.budget_tokens or None
+    cost = conf.settings.budget_cost or None
     if own is None:
         return tokens, cost
     if own.is_unlimited:

@@ -53,7 +53,7 @@ def recover(seen: Message, *, may_retry: bool = True) -> str | None:
             .filter(pk=seen.pk, status=seen.status, attempt=seen.attempt, worker_id=seen.worker_id)
             .first()
         )
-        if message is None or message.is_alive() or waited > conf.get("ASSISTANT_LEASE") / 4:
+        if message is None or message.is_alive() or waited > conf.settings.lease / 4:
             return None
         take_live_text(message)
         died = message.status == Status.PROCESSING

@@ -81,7 +81,7 @@ def _attach(claim: Claim, file: StoredFile, number: int, pk: UUID) -> bool:
         message = one(Message.objects.held_by(claim))
         if session is None or message is None:
             return False
-        limit = conf.get("ASSISTANT_ATTACHMENT_MAX_COUNT")
+        limit = conf.settings.attachment_max_count
         if message.pictures >= limit:
             raise Refused("too_many_attachments", f"A message may have {limit} files.", 422)
         attaching.check_session_quota(session, file.size)

@@ -62,7 +62,7 @@ def begin(message_id: UUID) -> Talk | None:
         .defer("html")
         .first()
     )
-    if not conf.get("ASSISTANT_TITLES") or answer is None or answer.reply_to is None or answer.model == DEMO:
+    if not conf.settings.titles or answer is None or answer.reply_to is None or answer.model == DEMO:
         return None
     wanted = ChatSession.objects.filter(pk=answer.session_id, titled_by__in=_UNNAMED, title_tries__lt=MOST_TRIES)
     if not wanted.update(title_tries=F("title_tries") + 1):

@@ -132,7 +132,7 @@ def end_turn(session: ChatSession, *, failed: bool) -> None:
     A model that is down would otherwise burn through everything that waits.
     """
     if failed and session.messages.queued().exists():
-        pause = timedelta(seconds=conf.get("ASSISTANT_QUEUE_PAUSE"))
+        pause = timedelta(seconds=conf.settings.queue_pause)
         session.queue_paused_until = timezone.now() + pause
         session.queue_paused_for = _last_failure(session)
         session.save(update_fields=["queue_paused_until", "queue_paused_for"])

@@ -53,10 +53,10 @@ async def stream(
     try:
         await learn(model)
         question = _question(model, messages, tools, parameters)
-        request = await _request_of(question) if conf.get("ASSISTANT_FAST_LANE") else None
+        request = await _request_of(question) if conf.settings.fast_lane else None
         if request is None:
             requests.check_settings(model)
-        source = lane.stream(request, conf.get("ASSISTANT_TIMEOUT")) if request else _by_litellm(question)
+        source = lane.stream(request, conf.settings.timeout) if request else _by_litellm(question)
         async with aclosing(source) as pieces:
             async for raw in pieces:
                 for piece in counting.counted(raw):
@@ -85,7 +85,7 @@ def _question(
 
 async def _request_of(question: Question) -> lane.Request | None:
     if requests.takes_long(question):
-        async with asyncio.timeout(conf.get("ASSISTANT_TIMEOUT")):
+        async with asyncio.timeout(conf.settings.timeout):
             return await aside.called(_provider(question.model), requests.request_of, question)
     return requests.request_of(question)
 

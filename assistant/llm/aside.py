@@ -70,7 +70,7 @@ class _Reading:
         """The next piece, or how the stream has ended; None: well. Raises TimeoutError where its place is blocked."""
         while True:
             try:
-                async with asyncio.timeout(conf.get("ASSISTANT_TIMEOUT")):
+                async with asyncio.timeout(conf.settings.timeout):
                     return await self._coming.get()
             except TimeoutError:  # a long call of a tool is one piece: bytes may well have come
                 if not await self._is_turning() and self._coming.empty():

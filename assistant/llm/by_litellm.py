@@ -70,7 +70,7 @@ async def _asked(question: Question, fields: dict[str, Any]) -> Any:
         model=question.model,
         messages=question.messages,
         stream=True,
-        timeout=conf.get("ASSISTANT_TIMEOUT"),  # litellm's is the silence between two reads, not the whole
+        timeout=conf.settings.timeout,  # litellm's is the silence between two reads, not the whole
         max_retries=0,  # by default it sends a request up to three times; retrying is ours
         drop_params=True,
     )

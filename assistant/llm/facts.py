@@ -214,7 +214,7 @@ def sees(model: str) -> bool:
     Of a model that only its server knows, and that nobody has asked yet, it is assumed: before it is sent anything that
     server is asked, and images are taken out if it sees none.
     """
-    for name in conf.get("ASSISTANT_VISION_MODELS"):
+    for name in conf.settings.vision_models:
         if model == name or (name.endswith("*") and model.startswith(name[:-1])):
             return True
     if model not in _learnt and model.partition("/")[0] in insides.OLLAMA:

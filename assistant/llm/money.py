@@ -234,7 +234,7 @@ def _cost(model: str, tokens: Tokens, told: float | None = None) -> float | None
 
 def _configured(model: str) -> tuple[float, float, float] | None:
     """ASSISTANT_PRICES' dollars for a million tokens: read, written, read from a cache."""
-    prices: Mapping[str, tuple[float, float, float]] = conf.get("ASSISTANT_PRICES")
+    prices = conf.settings.prices
     if model in prices:
         return prices[model]
     patterns = [name for name in prices if name.endswith("*") and model.startswith(name[:-1])]

@@ -45,7 +45,7 @@ def servers() -> dict[str, Configured]:
 
 def of_the_file() -> dict[str, Configured]:
     """Raises WrongTools."""
-    path = conf.get("ASSISTANT_MCP")
+    path = conf.settings.mcp
     return _read(path) if path else {}
 
 

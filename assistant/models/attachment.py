@@ -29,7 +29,7 @@ MADE_WITHIN = timedelta(hours=1)  # longer than any upload: a file without attac
 
 
 def storage() -> Storage:
-    return storages[conf.get("ASSISTANT_ATTACHMENT_STORAGE")]
+    return storages[conf.settings.attachment_storage]
 
 
 def random_key() -> str:
@@ -80,7 +80,7 @@ class AttachmentQuerySet(models.QuerySet["Attachment"]):
 
     def forgotten(self) -> AttachmentQuerySet:
         """Uploaded and not sent for so long that it won't be."""
-        kept = timedelta(hours=conf.get("ASSISTANT_ATTACHMENT_KEEP_HOURS"))
+        kept = timedelta(hours=conf.settings.attachment_keep_hours)
         return self.filter(message=None, free_since__lt=timezone.now() - kept)
 
     def shown(self) -> AttachmentQuerySet:

@@ -312,4 +312,4 @@ def next_version() -> CombinedExpression:
 
 
 def max_recoveries() -> int:
-    return int(conf.get("ASSISTANT_MAX_ATTEMPTS")) - 1
+    return conf.settings.max_attempts - 1

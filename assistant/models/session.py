@@ -29,7 +29,7 @@ class Replies(models.TextChoices):
 
 
 def default_services() -> list[str]:
-    return list(conf.get("ASSISTANT_SERVICES"))
+    return list(conf.settings.services)
 
 
 class TitledBy(models.TextChoices):

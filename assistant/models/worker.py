@@ -14,7 +14,7 @@ from assistant.models.ids import new_id
 class WorkerQuerySet(models.QuerySet["WorkerProcess"]):
     def alive(self) -> WorkerQuerySet:
         """Those whose lease has not run out. The database's clock judges, for hosts' clocks differ."""
-        lease = timedelta(seconds=conf.get("ASSISTANT_LEASE"))
+        lease = timedelta(seconds=conf.settings.lease)
         return self.filter(stopped_at=None, heartbeat_at__gt=Now() - lease)
 
 

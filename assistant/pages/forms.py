@@ -73,7 +73,7 @@ class Slowed(AuthenticationForm):
     """
 
     def clean(self) -> dict[str, Any]:
-        limit = conf.get("ASSISTANT_SIGN_IN_RATE")
+        limit = conf.settings.sign_in_rate
         address, name = address_of(self.request), str(self.cleaned_data.get("username", "")).casefold()
         wait = rate_limits.take(f"sign-in:{address}", 10 * limit, SIGN_IN_SECONDS)
         wait = wait or rate_limits.take(f"sign-in:{address}:{name}", limit, SIGN_IN_SECONDS)

@@ -45,7 +45,7 @@ def needs_setup() -> bool:
 
 
 def sign_up_is_open() -> bool:
-    return bool(conf.get("ASSISTANT_SIGNUP") == "open")
+    return conf.settings.signup == "open"
 
 
 # --- sessions ---
@@ -82,9 +82,9 @@ def session(request: HttpRequest, session_id: UUID) -> HttpResponse:
 def _room(request: HttpRequest) -> dict[str, Any]:
     return {
         "sessions": ChatSession.objects.listed_for(request.user)[:LISTED_SESSIONS],
-        "max_length": conf.get("ASSISTANT_MAX_LENGTH"),
-        "max_files": conf.get("ASSISTANT_ATTACHMENT_MAX_COUNT"),
-        "max_file_mb": conf.get("ASSISTANT_ATTACHMENT_MAX_MB"),
+        "max_length": conf.settings.max_length,
+        "max_files": conf.settings.attachment_max_count,
+        "max_file_mb": conf.settings.attachment_max_mb,
         "no_session": NO_SESSION,
         "csrf_cookie": settings.CSRF_COOKIE_NAME,
     }

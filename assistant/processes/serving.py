@@ -106,11 +106,11 @@ class Product:
         self.host, self.port, self._say, self._before_workers = host, port, say, before_workers
         self._stops = 0
         manage = sys.argv[0]
-        grace = conf.get("ASSISTANT_GRACE")
+        grace = conf.settings.grace
         web = [sys.executable, "-m", "assistant.web", "--host", host, "--port", str(port)]
         application = settings.ASGI_APPLICATION.rpartition(".")
         web += ["--application", f"{application[0]}:{application[2]}"]
-        self.valkey = self._embedded_valkey() if settings.ASSISTANT_EMBEDDED_VALKEY else None
+        self.valkey = self._embedded_valkey() if conf.settings.embedded_valkey else None
         self.worker = Child("worker", [sys.executable, manage, "worker"], say, stop_seconds=grace + 20)
         self.web = Child("web server", web, say, stop_seconds=10)
 
@@ -136,13 +136,11 @@ class Product:
         if self.valkey is None:
             yield
             return
-        with (Path(settings.ASSISTANT_DATA_DIR) / "serve.lock").open("w") as file:
+        with (self._data_dir() / "serve.lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise CommandError(
-                    f"Another Parley is running on the data in {settings.ASSISTANT_DATA_DIR}."
-                ) from None
+                raise CommandError(f"Another Parley is running on the data in {conf.settings.data_dir}.") from None
             yield
 
     def _start(self) -> None:
@@ -176,7 +174,7 @@ class Product:
                 is_ready = True
                 self._say(f"Ready on http://{self.host}:{self.port}/")
             time.sleep(WATCH_SECONDS)
-        grace = conf.get("ASSISTANT_GRACE")
+        grace = conf.settings.grace
         self._say(
             f"Stopping: answers get {grace:g} s to end, the others go on at the next start. Ctrl-C again hurries."
         )
@@ -187,8 +185,13 @@ class Product:
             if child:
                 child.stop(lambda: self._stops > 1)
 
+    def _data_dir(self) -> Path:
+        if conf.settings.data_dir is None:
+            raise CommandError("ASSISTANT_EMBEDDED_VALKEY needs ASSISTANT_DATA_DIR, a folder for its socket.")
+        return Path(conf.settings.data_dir)
+
     def _embedded_valkey(self) -> Child:
-        self._socket = embedded_valkey.socket_path(Path(settings.ASSISTANT_DATA_DIR))
+        self._socket = embedded_valkey.socket_path(self._data_dir())
         command = embedded_valkey.command(self._socket, self._socket.parent)
         return Child("embedded Valkey", command, self._say, stop_seconds=5, dies_with_us=True)
 

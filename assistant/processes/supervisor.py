@@ -78,7 +78,7 @@ class OneWorkerCluster:
             return "its worker did not start" if not pid and lifetime > START_SECONDS else None
         if pid != self._worker_pid or not is_process(pid):
             return f"its worker (pid {self._worker_pid}) died"
-        if self.slot.seconds_since_beat > conf.get("ASSISTANT_LEASE"):
+        if self.slot.seconds_since_beat > conf.settings.lease:
             return f"its worker's event loop has been stuck for {self.slot.seconds_since_beat:.0f} s"
         return None
 
@@ -148,7 +148,7 @@ class Supervisor:
     def _stop(self) -> None:
         for cluster in self._clusters:
             cluster.ask_to_stop()
-        until = time.monotonic() + conf.get("ASSISTANT_GRACE") + STOP_MARGIN_SECONDS
+        until = time.monotonic() + conf.settings.grace + STOP_MARGIN_SECONDS
         while not all(cluster.is_stopped for cluster in self._clusters):
             if time.monotonic() > until or self._stops > 1:
                 logger.warning("Some workers did not stop in time and are killed; their turns are recovered.")

@@ -67,7 +67,7 @@ _ASKED = (
 
 def quick_prompt_for(claim: Claim) -> Prompt | None:
     """As `prompt_for`, or None where it takes more than a few queries: files, a long history, the project is asked."""
-    if conf.get("ASSISTANT_USER_CONTEXT"):
+    if conf.settings.user_context:
         return None
     answer = _answer_of(claim)
     if answer is None or answer.has_files:
@@ -195,7 +195,7 @@ def _system(
 ) -> str:
     """One system message, for some providers take only one: the installation's, the session's, who is speaking."""
     parts = [
-        conf.get("ASSISTANT_SYSTEM_PROMPT"),
+        conf.settings.system_prompt,
         answer.system_prompt.text if answer.system_prompt else "",
         SEVERAL_PEOPLE if is_named else "",
         ONLY_WHEN_MENTIONED if is_named and answer.session.replies == Replies.MENTION else "",

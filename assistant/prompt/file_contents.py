@@ -99,7 +99,7 @@ class Reader:
         except OSError:
             logger.exception("The stored file %s can't be read.", self._file.key)
             return Outcome(problem=GONE)
-        limit = conf.get("ASSISTANT_ATTACHMENT_MAX_TEXT")
+        limit = conf.settings.attachment_max_text
         if self._file.type == TEXT:
             return Outcome(text=_cut(content.decode(sniff.encoding_of(content[:4]), "replace"), limit))
         if self._file.type == PDF:

@@ -117,7 +117,7 @@ class Reading:
 
 def room_of(model: str) -> int:
     """How many letters of history `model` is told."""
-    return int(NEAR * LETTERS_PER_TOKEN * (llm.limit(model) or conf.get("ASSISTANT_HISTORY_TOKENS")))
+    return int(NEAR * LETTERS_PER_TOKEN * (llm.limit(model) or conf.settings.history_tokens))
 
 
 def _before(answer: Message, summary: Summary | None, last: Message | None) -> MessageQuerySet:

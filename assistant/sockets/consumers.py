@@ -175,7 +175,7 @@ class ReaderConsumer(RoomConsumer):
         return fields, Seat(self.session_id, link_id=self.link_id)
 
     async def may_stay(self, online: Online) -> bool:
-        if self.seat is not None or online.readers <= conf.get("ASSISTANT_SHARE_READERS"):
+        if self.seat is not None or online.readers <= conf.settings.share_readers:
             return True
         await self._presence(presence.leave)
         await self.complain("too_many_readers", "Too many people read along just now. Try again in a while.")

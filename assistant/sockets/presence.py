@@ -42,7 +42,7 @@ class Online:
 
 def expire_seconds() -> float:
     """How long an entry lasts that nobody renews."""
-    return float(conf.get("ASSISTANT_PRESENCE"))
+    return conf.settings.presence
 
 
 def enter(session_id: UUID, user_id: int | None, socket: str) -> Online:

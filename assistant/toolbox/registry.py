@@ -16,7 +16,7 @@ from assistant.tools.declare import Offered, Service, WrongTools
 
 def services() -> dict[str, Service]:
     """All services by name, in the order of the setting. Raises WrongTools."""
-    return _services(tuple(conf.get("ASSISTANT_TOOLS")))
+    return _services(tuple(conf.settings.tools))
 
 
 def offered(names: Sequence[str]) -> dict[str, Offered]:
@@ -40,7 +40,7 @@ def unknown(names: Sequence[str]) -> list[str]:
 
 def user_context(user: Any, session: Any) -> Mapping[str, Any]:
     """What the project says of who asks: what the function that ASSISTANT_USER_CONTEXT names returns for them."""
-    hook = hook_of(conf.get("ASSISTANT_USER_CONTEXT"))
+    hook = hook_of(conf.settings.user_context)
     return dict(hook(user, session)) if hook and user is not None else {}
 
 

@@ -19,7 +19,7 @@ ANSWER = b'{"code": "too_big", "detail": "The request is too big."}'
 
 
 def limit_bytes() -> int:
-    return int(conf.get("ASSISTANT_ATTACHMENT_MAX_MB") * 1024 * 1024) + MORE_THAN_THE_FILE_BYTES
+    return int(conf.settings.attachment_max_mb * 1024 * 1024) + MORE_THAN_THE_FILE_BYTES
 
 
 class BoundedRequest(WebRequest):

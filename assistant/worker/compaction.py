@@ -65,7 +65,7 @@ async def compact(claim: Claim, model: str, source: Source, database: Database, 
     previous = [f"(Summary of what was before)\n{part.previous}"] if part.previous else []
     lines = previous + [shortened(line, LONGEST_LINE) for line in part.lines]
     try:
-        async with asyncio.timeout(DEADLINE_SHARE * conf.get("ASSISTANT_DEADLINE")):
+        async with asyncio.timeout(DEADLINE_SHARE * conf.settings.deadline):
             content = await _Scribe(model, source).summary_of(lines, DEEPEST)
     except TimeoutError as error:
         raise ModelError("timeout", "the summary took too long") from error

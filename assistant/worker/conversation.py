@@ -72,7 +72,7 @@ class Conversation:
                 return Lost()
             is_last = False
             if self._is_slice_used_up:
-                is_last = prompt.continuations >= conf.get("ASSISTANT_CONTINUATIONS")
+                is_last = prompt.continuations >= conf.settings.continuations
                 if not is_last:
                     gone = await self._database.call(rounds.continue_later, self._claim, self._answer.written)
                     return Continued() if gone else Lost()
@@ -105,7 +105,7 @@ class Conversation:
         if not here:
             return False
         seconds = time.monotonic() - self.began
-        return here >= conf.get("ASSISTANT_ROUNDS") or seconds >= conf.get("ASSISTANT_SLICE")
+        return here >= conf.settings.rounds or seconds >= conf.settings.slice
 
     async def _ask(self, prompt: context.Prompt, is_last: bool) -> _Said:
         """What the model says to the prompt. Its text is written as it comes. Raises ModelError."""
@@ -179,7 +179,7 @@ class Conversation:
         if self._offer is NOTHING:  # the round is an earlier attempt's: what it called is worth waiting for
             self._offer = await offered(prompt.services, self._database, called=[call.name for call in ready])
         known = tool_execution.context_of(self._claim, prompt)
-        ends_at = self.began + conf.get("ASSISTANT_DEADLINE")
+        ends_at = self.began + conf.settings.deadline
         bench = tool_execution.Bench(self._claim, self._offer, known, self._database, ends_at)
         held = []
 

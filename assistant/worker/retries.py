@@ -81,8 +81,8 @@ class Patience:
         self.tried: list[Tried] = []
         self.is_heard = False  # a model has begun to answer, or to think
         self._source = source
-        self._fallbacks = [one for one in conf.get("ASSISTANT_FALLBACK_MODELS") if one != model]
-        self._escalation = conf.get("ASSISTANT_ESCALATION_MODEL")
+        self._fallbacks = [one for one in conf.settings.fallback_models if one != model]
+        self._escalation = conf.settings.escalation_model
 
     async def stream(
         self,
@@ -191,7 +191,7 @@ def _pause(failure: ModelError, retries: int) -> float | None:
     Exponential with full jitter over its upper half, so that those who failed together do not come back together; at
     least what the provider asks for.
     """
-    if not failure.is_transient or retries >= conf.get("ASSISTANT_RETRIES"):
+    if not failure.is_transient or retries >= conf.settings.retries:
         return None
     if (wanted := failure.retry_after or 0.0) > LONGEST_PAUSE_SECONDS:
         return None

@@ -62,7 +62,7 @@ class Runner:
             host=socket.gethostname(),
             pid=os.getpid(),
             boot_id=boot_id(),
-            concurrency=conf.get("ASSISTANT_CONCURRENCY"),
+            concurrency=conf.settings.concurrency,
         )
         self._turns: dict[Claim, Turn] = {}
         self._room = threading.BoundedSemaphore(self.worker.concurrency)
@@ -259,13 +259,13 @@ class Runner:
             logger.warning("The heartbeat failed: %s", str(error).strip())
             self._healthy_since = float("inf")
         else:
-            if time.monotonic() - began > conf.get("ASSISTANT_LEASE") / 2:
+            if time.monotonic() - began > conf.settings.lease / 2:
                 self._healthy_since = float("inf")
             if self._healthy_since == float("inf"):
                 self._healthy_since = time.monotonic()
         self._beat_began = None
         try:
-            await asyncio.wait_for(self._doubt.wait(), conf.get("ASSISTANT_HEARTBEAT"))
+            await asyncio.wait_for(self._doubt.wait(), conf.settings.heartbeat)
             self._doubt.clear()
         except TimeoutError:
             pass
@@ -285,7 +285,7 @@ class Runner:
         strays = rows - {(claim.message_id, claim.attempt) for claim in self._turns}
         self._strays = {row: self._strays.get(row, now) for row in strays}
         for row, since in list(self._strays.items()):
-            if now - since >= conf.get("ASSISTANT_HEARTBEAT"):
+            if now - since >= conf.settings.heartbeat:
                 logger.error("Answer %s (attempt %d) is ours and nobody writes it; it goes on.", *row)
                 await self._lease.call_once(recovery.disown, *row)
                 del self._strays[row]
@@ -314,7 +314,7 @@ class Runner:
         long, so that the living have renewed theirs before anyone is judged.
         """
         await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.75, 1.25))
-        lease, now = conf.get("ASSISTANT_LEASE"), time.monotonic()
+        lease, now = conf.settings.lease, time.monotonic()
         # A beat that hangs is no failure yet, but what keeps it (a lock on the whole of SQLite) keeps everyone's.
         is_beat_late = self._beat_began is not None and now - self._beat_began > lease / 4
         if now - self._healthy_since > lease and not is_beat_late:
@@ -345,7 +345,7 @@ class Runner:
 
         Whoever holds all the room knows that no claim is on its way from `admit` to the loop either.
         """
-        deadline = time.monotonic() + conf.get("ASSISTANT_GRACE")
+        deadline = time.monotonic() + conf.settings.grace
         taken = 0
         while taken < self.worker.concurrency:
             if self._room.acquire(blocking=False):

@@ -236,4 +236,4 @@ def _failed(result: str, summary: str) -> Outcome:
 
 def _shortened(text: str) -> str:
     """Both ends of it: what went wrong stands last, and whose table it is first."""
-    return shortened(text, conf.get("ASSISTANT_RESULT_LENGTH"))
+    return shortened(text, conf.settings.result_length)

@@ -81,7 +81,7 @@ class Turn:
             return self._stopped()
         self._talk = asyncio.create_task(self._converse(), name=f"turn {self.claim.message_id}")
         try:
-            await asyncio.wait({self._talk}, timeout=conf.get("ASSISTANT_DEADLINE"))
+            await asyncio.wait({self._talk}, timeout=conf.settings.deadline)
             if not self._talk.done():
                 self._report("timeout", "the turn's deadline has passed", None)
                 self._talk.cancel()
@@ -150,7 +150,7 @@ class Turn:
 
 
 def _deadline_sentence() -> str:
-    seconds = conf.get("ASSISTANT_DEADLINE")
+    seconds = conf.settings.deadline
     return f"The answer took longer than {seconds:g} seconds and was ended. What was written is kept."
 
 

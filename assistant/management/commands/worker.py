@@ -18,4 +18,4 @@ class Command(BaseCommand):
             markup.warm()
             llm.preload()
         connections.close_all()  # children must not share a connection
-        Supervisor(conf.get("ASSISTANT_WORKERS")).run()
+        Supervisor(conf.settings.workers).run()
