@@ -48,7 +48,7 @@ class Result:
 
 def name_of(process: psutil.Process, workers: list[int]) -> str:
     words = process.cmdline()
-    if "assistant.web.server" in words:
+    if "assistant.web" in words:
         return "web server"
     if words and "valkey" in words[0]:
         return "Valkey"

@@ -36,7 +36,7 @@ def environment(provider: ProviderProcess, models: list[str], postgres: str, red
 def kind_of(process: psutil.Process) -> str:
     """One of KINDS. The worker's supervisor and all that it forked are `worker`; `serve` itself is `supervisor`."""
     words = process.cmdline()
-    if "assistant.web.server" in words:
+    if "assistant.web" in words:
         return "web"
     if "worker" in words:
         return "worker"

@@ -30,8 +30,8 @@ def when_serving(self, arguments):  # instead of serving: threads as requests ha
 
 from daphne.cli import CommandLineInterface
 CommandLineInterface.run = when_serving
-sys.argv = ["assistant.web.server"]
-runpy.run_module("assistant.web.server", run_name="__main__")
+sys.argv = ["assistant.web"]
+runpy.run_module("assistant.web", run_name="__main__")
 """
 
 

@@ -135,7 +135,8 @@ def test_who_ends_a_turn_twice_at_once_promotes_once(session, alice, bob, worker
 def test_an_old_run_s_cleanup_stop_and_write_leave_its_successor_alone(session, alice, worker, loop):
     """Race 24: each names its attempt, in the database, in Valkey and in the message to the worker."""
     from assistant.delivery import live_text, valkey
-    from assistant.worker.runner import Runner
+    from assistant.worker.held_turns import HeldTurns
+    from assistant.worker.lease import Lease
 
     answer = answer_of(ask(session, alice))
     old = claimed(answer, worker)
@@ -165,13 +166,14 @@ def test_an_old_run_s_cleanup_stop_and_write_leave_its_successor_alone(session, 
         def stop(self, why):
             stopped.append(why)
 
-    runner = Runner()
-    runner._turns = {new: FakeTurn()}
+    turns = HeldTurns(1)
+    turns.add(new, FakeTurn())
+    lease = Lease(worker, turns, database=None)
     rows = answering.rows_held_by(new.worker_id)
     assert rows == {(new.message_id, new.attempt)}
-    runner._drop_lost({new}, rows)
+    lease.drop_lost({new}, rows)
     assert stopped == []
-    runner._drop_lost(set(), set())  # the rows were read before this turn began: that says nothing about it
+    lease.drop_lost(set(), set())  # the rows were read before this turn began: that says nothing about it
     assert stopped == []
     assert finish(new, "new")
 
@@ -179,7 +181,7 @@ def test_an_old_run_s_cleanup_stop_and_write_leave_its_successor_alone(session, 
 @pytest.mark.django_db(transaction=True)
 def test_a_side_task_of_the_runner_that_raises_is_called_again(worker, loop, monkeypatch, caplog):
     """Race 9."""
-    from assistant.worker.runner import Runner
+    from assistant.worker import runner
 
     calls = []
     real_sleep = asyncio.sleep
@@ -192,7 +194,7 @@ def test_a_side_task_of_the_runner_that_raises_is_called_again(worker, loop, mon
 
     async def scenario():
         monkeypatch.setattr(asyncio, "sleep", lambda seconds: real_sleep(0))
-        task = Runner()._named("work", work)
+        task = runner.named("work", work, worker)
         while len(calls) < 3:
             await real_sleep(0)
         task.cancel()

@@ -550,9 +550,11 @@ def test_who_had_to_wait_long_for_the_lock_judges_nobody(answer, claim, worker, 
     assert recovery.recover(seen) == "recovered"
 
 
-def test_while_a_heartbeat_hangs_nobody_is_judged(loop, monkeypatch, settings):
+def test_while_a_heartbeat_hangs_nobody_is_judged(worker, loop, monkeypatch, settings):
     """What keeps it keeps everyone's: it hangs for as long as the database's patience before it fails."""
-    from assistant.worker import runner
+    from assistant.worker import sweeping
+    from assistant.worker.held_turns import HeldTurns
+    from assistant.worker.lease import Lease
 
     swept = []
 
@@ -560,14 +562,13 @@ def test_while_a_heartbeat_hangs_nobody_is_judged(loop, monkeypatch, settings):
         async def call_once(self, work, *arguments):
             swept.append(work)
 
-    monkeypatch.setattr(runner, "SWEEP_SECONDS", 0)
-    one = runner.Runner()
-    one._database = Known()
-    one._beat_began = time.monotonic() - settings.ASSISTANT_LEASE / 3
-    loop.run(one._sweep())
+    monkeypatch.setattr(sweeping, "SWEEP_SECONDS", 0)
+    lease = Lease(worker, HeldTurns(1), Known())
+    lease._beat_began = time.monotonic() - settings.ASSISTANT_LEASE / 3
+    loop.run(sweeping.sweep(lease, Known()))
     assert swept == []
-    one._beat_began = time.monotonic()
-    loop.run(one._sweep())
-    one._beat_began = None
-    loop.run(one._sweep())
+    lease._beat_began = time.monotonic()
+    loop.run(sweeping.sweep(lease, Known()))
+    lease._beat_began = None
+    loop.run(sweeping.sweep(lease, Known()))
     assert swept == [recovery.sweep, recovery.sweep]

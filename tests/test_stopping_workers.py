@@ -16,10 +16,15 @@ from django.db import OperationalError
 from assistant.delivery import queue, valkey
 from assistant.lifecycle import answering, recovery
 from assistant.models.message import Claim
+from assistant.models.worker import WorkerProcess
 from assistant.presentation import events
 from assistant.processes.slot import Slot
 from assistant.processes.supervisor import OneWorkerCluster
 from assistant.worker import runner as runner_module
+from assistant.worker.admission import Admission
+from assistant.worker.draining import Draining
+from assistant.worker.held_turns import HeldTurns
+from assistant.worker.lease import Lease
 from assistant.worker.runner import Runner
 from tests.threads import LONG_SECONDS
 
@@ -37,22 +42,20 @@ def test_a_claim_on_its_way_to_the_loop_is_waited_for_by_the_drain(
         return claim
 
     monkeypatch.setattr(answering, "claim", slow_claim)
-    runner = Runner()
-    runner._ready.set_result(None)
-    begun: list[Claim] = []
+    turns, begun = HeldTurns(2), []
 
     def begin(claim: Claim, prompt: object) -> None:
         begun.append(claim)
-        runner._room.release()  # the turn is handed over at once
+        turns.room.release()  # the turn is handed over at once
 
-    monkeypatch.setattr(runner, "_begin", begin)
+    admission = Admission(WorkerProcess(), turns.room, begin)
+    admission.open()
 
     async def scenario() -> None:
-        runner._loop = asyncio.get_running_loop()
-        admitting = asyncio.create_task(asyncio.to_thread(runner.admit, claim.message_id))
+        admitting = asyncio.create_task(asyncio.to_thread(admission.admit, claim.message_id))
         await asyncio.to_thread(claiming.wait, LONG_SECONDS)
-        runner._draining.set()
-        handing_over = asyncio.create_task(runner._hand_over_turns())
+        admission.close()
+        handing_over = asyncio.create_task(Draining(turns).hand_over())
         await asyncio.wait({handing_over}, timeout=0.2)
         assert not handing_over.done(), "the process would end, and the claimed answer with it"
         go_on.set()
@@ -126,6 +129,16 @@ def test_a_cluster_whose_worker_has_ended_is_not_waited_for() -> None:
     assert cluster.is_stopped
 
 
+def set_up() -> Runner:
+    """A runner on this loop that admits, without a database, and without what runs beside the turns."""
+    runner = Runner()
+    runner._loop = asyncio.get_running_loop()
+    runner._database = runner._client = None  # type: ignore[assignment]
+    runner._titles, runner._lease = Mock(), Mock()
+    runner._admission.open()
+    return runner
+
+
 def test_a_turn_that_can_t_be_begun_takes_up_no_room(
     loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
@@ -140,17 +153,14 @@ def test_a_turn_that_can_t_be_begun_takes_up_no_room(
     monkeypatch.setattr(answering, "claim", lambda message_id, worker: Claim(message_id, message_id, message_id, 1))
 
     async def scenario() -> None:
-        runner = Runner()
-        runner._loop = asyncio.get_running_loop()
-        runner._loop.set_exception_handler(lambda loop, context: raised.append(context["exception"]))
-        runner._database = runner._client = None  # type: ignore[assignment]
-        runner._doubt = asyncio.Event()
-        runner._ready.set_result(None)
+        runner = set_up()
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: raised.append(context["exception"]))
         assert await asyncio.to_thread(runner.admit, UUID(int=1))
         while not raised:
             await asyncio.sleep(0.001)
-        runner._loop.set_exception_handler(None)
-        assert runner._room.acquire(blocking=False)
+        loop.set_exception_handler(None)
+        assert runner.turns.room.acquire(blocking=False)
 
     raised: list[BaseException] = []
     loop.run(scenario())
@@ -180,16 +190,10 @@ def test_a_turn_that_is_stopped_while_its_first_prompt_is_made_harms_no_admissio
 
     monkeypatch.setattr(answering, "claim", lambda message_id, worker: claim)
     monkeypatch.setattr("assistant.worker.runner.Turn", Stopped)
-    monkeypatch.setattr("assistant.worker.runner._first_prompt", slow)
+    monkeypatch.setattr("assistant.worker.admission.first_prompt", slow)
 
     async def scenario() -> None:
-        runner = Runner()
-        runner._loop = asyncio.get_running_loop()
-        runner._database = runner._client = None  # type: ignore[assignment]
-        runner._titles = Mock()
-        runner._doubt = asyncio.Event()
-        runner._ready.set_result(None)
-        assert await asyncio.to_thread(runner.admit, claim.message_id)
+        assert await asyncio.to_thread(set_up().admit, claim.message_id)
 
     loop.run(scenario())
 
@@ -211,8 +215,8 @@ def test_what_a_worker_has_to_tell_is_told_before_it_ends(monkeypatch: pytest.Mo
         threading.Timer(0.2, may_send.set).start()
 
     monkeypatch.setattr(events, "_publish", publish)
+    monkeypatch.setattr(Lease, "unregister", lambda lease: unregister())
     runner = Runner()
-    monkeypatch.setattr(runner, "_unregister", unregister)
     runner.start()
     runner.drain()
     runner.join()
@@ -226,25 +230,25 @@ def test_a_worker_that_starts_into_an_outage_of_the_database_judges_nobody_at_on
 ) -> None:
     """The others could not renew their leases either; while they do, theirs look like those of the dead."""
     settings.ASSISTANT_GRACE = 0
-    monkeypatch.setattr("assistant.worker.runner.SWEEP_SECONDS", 0.01)
-    runner = Runner()
+    monkeypatch.setattr("assistant.worker.sweeping.SWEEP_SECONDS", 0.01)
     tries, swept, beats = [], threading.Event(), threading.Semaphore(0)
-    register, beat = runner._register, runner._beat
+    register, renew = Lease.register, Lease.renew
 
-    def coming_back() -> None:
+    def coming_back(lease: Lease) -> None:
         tries.append(True)
         if len(tries) <= away:
             raise OperationalError("away")
-        register()
+        register(lease)
 
-    def counted(load: int) -> bool:
+    def counted(lease: Lease, load: int) -> bool:
         beats.release()
-        return beat(load)
+        return renew(lease, load)
 
     settings.ASSISTANT_HEARTBEAT = 0.05
-    monkeypatch.setattr(runner, "_register", coming_back)
-    monkeypatch.setattr(runner, "_beat", counted)
+    monkeypatch.setattr(Lease, "register", coming_back)
+    monkeypatch.setattr(Lease, "renew", counted)
     monkeypatch.setattr(recovery, "sweep", swept.set)
+    runner = Runner()
     runner.start()
     try:
         if away:
@@ -273,7 +277,7 @@ def test_a_side_task_whose_cancellation_was_swallowed_is_asked_again(
     async def scenario() -> None:
         task = asyncio.create_task(swallows())
         await asyncio.sleep(0)
-        await asyncio.wait_for(runner_module._cancelled([task]), LONG_SECONDS)
+        await asyncio.wait_for(runner_module.cancelled([task]), LONG_SECONDS)
         assert task.cancelled()
 
     loop.run(scenario())

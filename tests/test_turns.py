@@ -20,8 +20,8 @@ from assistant.models.message import Claim
 from assistant.ops import report
 from assistant.text.storable import storable
 from assistant.worker import conversation, turn
+from assistant.worker.admission import first_prompt
 from assistant.worker.outcomes import HandedOver, Lost
-from assistant.worker.runner import _first_prompt
 from assistant.worker.streaming import Answer
 from assistant.worker.turn import Stop, Turn
 from tests.acting import answer_of, ask, claimed, kill, now
@@ -232,7 +232,7 @@ def prompts(monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_the_first_prompt_is_made_with_the_claim_and_used_once(answer, claim, loop, prompts):
     prompt = Future()
-    prompt.set_result(_first_prompt(claim))
+    prompt.set_result(first_prompt(claim))
     run_turn(loop, claim, prompt=prompt)
     assert now(answer).status == "success"
     assert prompts == {"quick_prompt_for": 1, "prompt_for": 0}
@@ -251,13 +251,13 @@ def test_no_slow_prompt_is_made_with_a_claim(claim, monkeypatch, settings):
     """The thread that claims has the next job to claim: it asks no project, reads no files, and tells no failure."""
     from assistant.prompt import context
 
-    assert _first_prompt(claim) == context.prompt_for(claim)
-    assert _first_prompt(dataclasses.replace(claim, ends=(3,))) is None, "what was said meanwhile joins first"
+    assert first_prompt(claim) == context.prompt_for(claim)
+    assert first_prompt(dataclasses.replace(claim, ends=(3,))) is None, "what was said meanwhile joins first"
     settings.ASSISTANT_USER_CONTEXT = "tests.calling.nothing"
-    assert _first_prompt(claim) is None
+    assert first_prompt(claim) is None
     settings.ASSISTANT_USER_CONTEXT = ""
     monkeypatch.setattr(context, "quick_prompt_for", lambda claim: 1 / 0)
-    assert _first_prompt(claim) is None
+    assert first_prompt(claim) is None
 
 
 @pytest.mark.django_db(transaction=True)

@@ -72,7 +72,7 @@ def test_a_body_that_never_ends_is_not_kept(seeing: Product, is_chunked: bool) -
     """By nobody in particular, to any address: it is refused before the application sees it."""
     connection = http.client.HTTPConnection("127.0.0.1", urlsplit(seeing.url).port or 0, timeout=60)
     chunk, count = b"x" * 1024 * 1024, 12
-    web = seeing.child("assistant.web.server")
+    web = seeing.child("assistant.web")
     before = web.memory_info().rss
     if is_chunked:
         connection.request("POST", "/api/sessions", iter([chunk] * count), encode_chunked=True,

@@ -168,7 +168,7 @@ def test_the_page_goes_on_by_itself_when_the_web_server_is_killed(
     alice.open(f"/s/{session}/")
     alice.ask("Hold on")
     alice.expect_answer(expected_text("words-n8"))
-    web = product.child("assistant.web.server")
+    web = product.child("assistant.web")
     web.kill()
     product.wait_for(lambda: any("web server was killed" in line for line in product.said))
     provider.release(model)

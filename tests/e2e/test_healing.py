@@ -135,7 +135,7 @@ def test_a_frozen_line_is_noticed_when_one_comes_back_and_the_text_goes_on(
     alice.open(f"/s/{session}/")
     alice.ask("Before the sleep")
     alice.expect_answer(expected_text("words-n5"))
-    web = product.child("assistant.web.server")
+    web = product.child("assistant.web")
     web.send_signal(signal.SIGSTOP)
     try:
         alice.page.evaluate("dispatchEvent(new Event('focus'))")
@@ -150,7 +150,7 @@ def test_a_frozen_line_is_noticed_when_one_comes_back_and_the_text_goes_on(
 def test_what_is_sent_while_the_server_restarts_arrives_once(alice: Window, api: Person, product: Product) -> None:
     session = opened(alice, api)
     killed = len(product.said)
-    product.child("assistant.web.server").kill()
+    product.child("assistant.web").kill()
     alice.ask("Into the void")
     product.wait_for(lambda: any("web server was killed" in line for line in product.said[killed:]))
     alice.expect_answer(expected_text("words"))

@@ -236,7 +236,7 @@ def test_two_web_servers_agree_on_who_is_here_and_one_that_is_killed_takes_its_v
     port = free_port()
     environment = product.environment | {"PYTHONPATH": str(ROOT)}
     other = subprocess.Popen(
-        [sys.executable, "-m", "assistant.web.server", "--port", str(port)], cwd=ROOT, env=environment,
+        [sys.executable, "-m", "assistant.web", "--port", str(port)], cwd=ROOT, env=environment,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -248,7 +248,7 @@ def test_two_web_servers_agree_on_who_is_here_and_one_that_is_killed_takes_its_v
                 other.wait()
                 a.wait_for(lambda: a.view.online == [ids["alice"]])
             other = subprocess.Popen(
-                [sys.executable, "-m", "assistant.web.server", "--port", str(port)], cwd=ROOT, env=environment,
+                [sys.executable, "-m", "assistant.web", "--port", str(port)], cwd=ROOT, env=environment,
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             with Viewer(f"ws://127.0.0.1:{port}", bob.token, session) as his:

@@ -240,7 +240,7 @@ def test_the_web_server_killed_in_mid_answer(provider: ProviderProcess, product:
     session, answer = half_written(alice, model)
     with alice.view(session) as viewer:
         since = time.monotonic()
-        product.child("assistant.web.server").kill()
+        product.child("assistant.web").kill()
         viewer.wait_for(lambda: viewer.joins == 2)
         print(f"web server killed: joined again after {time.monotonic() - since:.2f} s")
         assert viewer.view.text(answer) == expected_text("words-n30")

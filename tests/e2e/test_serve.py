@@ -121,11 +121,11 @@ def test_a_second_one_on_the_same_data_is_refused(product: Product) -> None:
     assert httpx.get(f"{product.url}/readyz", trust_env=False).status_code == 200
 
 
-@pytest.mark.parametrize("word", ["manage.py worker", "assistant.web.server", "valkey"])
+@pytest.mark.parametrize("word", ["manage.py worker", "assistant.web", "valkey"])
 def test_a_child_that_dies_is_started_again_and_named(product: Product, word: str) -> None:
     if word == "valkey" and "REDIS_URL" in product.environment:
         pytest.skip("No Valkey is embedded.")
-    name = {"manage.py worker": "worker", "assistant.web.server": "web server", "valkey": "embedded Valkey"}[word]
+    name = {"manage.py worker": "worker", "assistant.web": "web server", "valkey": "embedded Valkey"}[word]
     child = product.child(word)
     since = time.monotonic()
     child.kill()

@@ -89,7 +89,7 @@ def test_who_reads_nothing_gets_one_snapshot_and_costs_a_buffer(product: Product
     session = alice.new_session(tagged(HUGE))
     whole = expected_text(HUGE)
     assert len(whole) >= MB
-    web = product.child("assistant.web.server")
+    web = product.child("assistant.web")
     with contextlib.ExitStack() as stack:
         viewer = stack.enter_context(alice.view(session))
         deaf = [DeafViewer(product, alice.token, session) for _ in range(DEAF)]
@@ -122,7 +122,7 @@ def test_who_reads_nothing_gets_one_snapshot_and_costs_a_buffer(product: Product
 
 def test_who_sends_without_end_is_sent_away(product: Product, alice: Person) -> None:
     session = alice.new_session()
-    web = product.child("assistant.web.server")
+    web = product.child("assistant.web")
     before = memory(web)
     with alice.view(session) as other, _connection(alice, session) as flood:
         flood.recv()

@@ -1,0 +1,34 @@
+"""Draining: a process that is stopping gives its turns some time, and hands over the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from assistant import conf
+from assistant.worker.held_turns import HeldTurns
+from assistant.worker.turn import Stop
+
+LOOK_SECONDS = 0.02
+
+
+class Draining:
+    def __init__(self, turns: HeldTurns) -> None:
+        self.is_handing_over = False  # the time is up: what begins now is handed over as well
+        self._turns = turns
+
+    async def hand_over(self) -> None:
+        """Returns when there is no turn and, admission having been closed, can't be one any more.
+
+        Whoever holds all the room knows that no claim is on its way from admission to the loop either.
+        """
+        deadline = time.monotonic() + conf.settings.grace
+        taken = 0
+        while taken < self._turns.concurrency:
+            if self._turns.room.acquire(blocking=False):
+                taken += 1
+                continue
+            if time.monotonic() >= deadline and not self.is_handing_over:
+                self.is_handing_over = True
+                self._turns.stop_all(Stop.HAND_OVER)
+            await asyncio.sleep(LOOK_SECONDS)
