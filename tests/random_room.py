@@ -17,6 +17,7 @@ from assistant.delivery import live_text, valkey
 from assistant.lifecycle import answering, approving, asking, ordering, recovery, rounds, steering
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
+from assistant.lifecycle.session_changes import session_changed
 from assistant.llm.dialect import adapted
 from assistant.models import ChatSession, Message, ToolCall, WorkerProcess
 from assistant.models.message import Claim
@@ -196,7 +197,7 @@ class RandomRoom:
 
         with transaction.atomic():
             ChatSession.objects.filter(pk=self.session.pk).update(title=f"Title {self.random.random()}")
-            events.session_changed(ChatSession.objects.get(pk=self.session.pk))
+            session_changed(ChatSession.objects.get(pk=self.session.pk))
 
     # --- workers ---
 

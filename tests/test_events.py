@@ -8,6 +8,7 @@ from django.db import transaction
 
 from assistant.lifecycle import answering, asking, recovery
 from assistant.lifecycle.joining import snapshot
+from assistant.lifecycle.session_changes import session_changed
 from assistant.models import ChatSession
 from assistant.presentation import events
 from tests.acting import a_worker, answer_of, ask, claimed, fail, finish, kill, now
@@ -193,7 +194,7 @@ def test_two_changes_of_the_session_that_are_told_in_the_wrong_order_leave_the_n
     def rename(title):
         with transaction.atomic():
             ChatSession.objects.filter(pk=session.pk).update(title=title)
-            events.session_changed(ChatSession.objects.get(pk=session.pk))
+            session_changed(ChatSession.objects.get(pk=session.pk))
 
     def second():
         first_has_committed.wait(30)

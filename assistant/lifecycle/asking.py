@@ -16,6 +16,7 @@ from assistant import catalogue, conf
 from assistant.delivery import live_text, queue
 from assistant.lifecycle import attaching, ledger, refusal, titling
 from assistant.lifecycle.refusal import Refused
+from assistant.lifecycle.session_changes import session_changed
 from assistant.lifecycle.turns import (
     QUESTION_CHANGES,
     end_turn,
@@ -116,7 +117,7 @@ def send(
             message.refresh_from_db()
             if is_question:
                 reply = open_turn(locked, message)
-        events.session_changed(locked, running=True if reply else None, changed=QUESTION_CHANGES)
+        session_changed(locked, running=True if reply else None, changed=QUESTION_CHANGES)
         return Sent(message, reply, is_new=True)
 
 
@@ -182,7 +183,7 @@ def _change_queued(message: Message, **changes: Any) -> Message:
             attaching.release(message)
         events.message_changed(message)
         # With a version of its own it is noticed by whom it did not reach: nothing else that follows would show it.
-        events.session_changed(session, changed=["queue_paused_until"])
+        session_changed(session, changed=["queue_paused_until"])
     message.refresh_from_db()
     return message
 
@@ -225,7 +226,7 @@ def retry(message: Message, model: str = "", by: Any = None) -> Message:
             question.model = model
         answer = open_turn(session, question, by)
         touch(session)
-        events.session_changed(session, running=True)
+        session_changed(session, running=True)
     return answer
 
 
@@ -236,7 +237,7 @@ def resume(session: ChatSession) -> None:
         locked.queue_paused_until = None
         locked.save(update_fields=["queue_paused_until"])
         promote_next(locked)
-        events.session_changed(locked)
+        session_changed(locked)
 
 
 def change(
@@ -273,7 +274,7 @@ def change(
         for name, value in changes.items():
             setattr(locked, name, value)
         locked.save(update_fields=list(changes))
-        events.session_changed(locked)
+        session_changed(locked)
     for name in (*changes, "version"):
         setattr(session, name, getattr(locked, name))
 

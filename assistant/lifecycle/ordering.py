@@ -9,9 +9,9 @@ from django.db import transaction
 
 from assistant.lifecycle.asking import Sent, lock, make_way
 from assistant.lifecycle.refusal import Refused
+from assistant.lifecycle.session_changes import session_changed
 from assistant.lifecycle.turns import line_up, promote
 from assistant.models.message import Message
-from assistant.presentation import events
 
 
 def move(message: Message, before: UUID | None) -> Message:
@@ -31,7 +31,7 @@ def move(message: Message, before: UUID | None) -> Message:
             raise Refused("not_waiting", "The message before which this should go is no longer waiting.")
         others.insert(len(others) if place is None else place, moved)
         line_up(session, others)
-        events.session_changed(session)
+        session_changed(session)
     return Message.objects.shown().get(pk=message.pk)
 
 
@@ -46,7 +46,7 @@ def send_now(message: Message, by: Any) -> Sent:
         line_up(session, [chosen])
         make_way(session, by)
         reply = promote(session, chosen)
-        events.session_changed(session, running=True)
+        session_changed(session, running=True)
     return Sent(Message.objects.shown().get(pk=message.pk), reply, is_new=True)
 
 

@@ -20,6 +20,7 @@ from assistant import conf
 from assistant.delivery import queue
 from assistant.lifecycle import endings, ledger
 from assistant.lifecycle.endings import Failure, take_live_text
+from assistant.lifecycle.session_changes import session_changed
 from assistant.lifecycle.turns import end_turn, promote_next
 from assistant.models.message import Author, Message, Status, max_recoveries
 from assistant.models.session import ChatSession
@@ -238,7 +239,7 @@ def wake_queue(session_id: UUID) -> None:
             session.queue_paused_until = None
             session.save(update_fields=["queue_paused_until"])
         if promote_next(session):
-            events.session_changed(session)
+            session_changed(session)
 
 
 def redeliver_lost_jobs() -> int:

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from assistant.lifecycle import endings, found_images, text_columns
 from assistant.lifecycle.answering import held_under_lock
+from assistant.lifecycle.session_changes import session_changed
 from assistant.lifecycle.text_columns import Written
 from assistant.models.message import Claim, Message, next_version
 from assistant.models.provider_state import Kept, ProviderState
@@ -134,7 +135,7 @@ def park(claim: Claim, written: Written) -> bool | None:
         text_columns.take_over(message, written)
         endings.give_back(message, is_parked=True, goes_on=True)
         # Nothing follows that would show that this was missed.
-        events.session_changed(message.session, running=True)
+        session_changed(message.session, running=True)
     return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models.functions import Now
 
+from assistant.lifecycle.session_changes import session_changed
 from assistant.lifecycle.turns import line_up, note_said
 from assistant.models.message import Claim, Message, Status, next_version
 from assistant.models.session import ChatSession
@@ -47,7 +48,7 @@ def take(claim: Claim, rounds: int) -> list[Message]:
         for message in taken:
             note_said(session, message)
             events.message_changed(message)
-        events.session_changed(session)
+        session_changed(session)
     return taken
 
 

@@ -10,9 +10,9 @@ from django.db.models import F
 
 from assistant import conf
 from assistant.catalogue import DEMO
+from assistant.lifecycle.session_changes import session_changed
 from assistant.models.message import Message, Status
 from assistant.models.session import UNTITLED, ChatSession, TitledBy
-from assistant.presentation import events
 
 LONGEST_TITLE = 60
 MOST_TRIES = 3
@@ -79,5 +79,5 @@ def give(session_id: UUID, title: str) -> bool:
             return False
         session.title, session.titled_by = title, TitledBy.MODEL
         session.save(update_fields=["title", "titled_by"])
-        events.session_changed(session)
+        session_changed(session)
     return True

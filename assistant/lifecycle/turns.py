@@ -15,6 +15,7 @@ from assistant import catalogue, conf
 from assistant.delivery import live_text, queue
 from assistant.lifecycle import endings, ledger
 from assistant.lifecycle.endings import Failure, take_live_text
+from assistant.lifecycle.session_changes import session_changed
 from assistant.models.ids import new_id
 from assistant.models.message import Author, Message, Status, next_version
 from assistant.models.session import ChatSession
@@ -142,7 +143,7 @@ def end_turn(session: ChatSession, *, failed: bool) -> None:
     session.said += 1
     session.save(update_fields=["said"])
     promote_next(session)
-    events.session_changed(session)
+    session_changed(session)
 
 
 def _last_failure(session: ChatSession) -> dict[str, str] | None:

@@ -151,15 +151,8 @@ def summary_made(summary: Summary) -> None:
     _on_commit(summary.session_id, encode("summary.created", summary=summary.as_json()))
 
 
-def session_changed(session: ChatSession, running: bool | None = None, changed: Iterable[str] = ()) -> None:
-    """Tells the session's own fields, and stores the `changed` ones. `running` is looked up unless the caller knows it.
-
-    The caller's transaction has locked or written the row, so versions come in the order of the commits.
-    """
-    session.version += 1
-    session.save(update_fields=["version", *changed])
-    if running is None:
-        running = session.messages.running().exists()
+def session_changed(session: ChatSession, running: bool) -> None:
+    """Tells the session's own fields, and all its people's lists of it."""
     _on_commit(session.pk, encode("session.updated", session=wire.session_json(session, None, running=running)))
     _tell_all_lists(session, running=running)
 
