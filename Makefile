@@ -6,7 +6,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 PYTEST_ARGS ?=
 
-.PHONY: run install test test-long test-install bench chaos check lock clean
+.PHONY: run install test test-long test-install bench chaos check settings lock clean
 
 run: install
 	@exec $(BIN)/python manage.py serve --host $(HOST) --port $(PORT)
@@ -54,6 +54,10 @@ check: test-install
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
+
+# docs/settings.md and the README's table, from the tables of settings; a test holds that they are what this makes.
+settings: test-install
+	$(BIN)/python -m project.settings_page
 
 # Needs pip-tools' successor uv on the PATH; the compiled files name no index.
 lock:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 from redis.connection import parse_url
 
+from assistant.conf import environment, of
 from assistant.processes.embedded_valkey import socket_path
 from project import env
 from project.static_files import weak_etag
+from project.variables import Variables
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-ASSISTANT_DATA_DIR = env.data_dir("ASSISTANT_DATA_DIR", BASE_DIR / "var")
+ASSISTANT_DATA_DIR = env.folder_of(Variables.assistant_data_dir, BASE_DIR / "var")
+_media_dir = env.folder_of(Variables.assistant_media_dir, ASSISTANT_DATA_DIR / "media")
 
-ASSISTANT_MEDIA_DIR = env.data_dir("ASSISTANT_MEDIA_DIR", ASSISTANT_DATA_DIR / "media")
-SECRET_KEY = env.secret_key("SECRET_KEY", ASSISTANT_DATA_DIR)
-DEBUG = env.flag("DEBUG")
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])
+SECRET_KEY = Variables.secret_key.read() or env.secret_key(ASSISTANT_DATA_DIR)
+DEBUG = Variables.debug.read()
+ALLOWED_HOSTS = list(Variables.allowed_hosts.read())
+CSRF_TRUSTED_ORIGINS = list(Variables.csrf_trusted_origins.read())
 for _origin in CSRF_TRUSTED_ORIGINS:
     if not _origin.startswith(("http://", "https://")):
         raise ImproperlyConfigured(f"CSRF_TRUSTED_ORIGINS: {_origin!r} must begin with http:// or https://.")
@@ -76,7 +77,7 @@ TEMPLATES = [
 
 # The web server has many threads, so on PostgreSQL it pools; everywhere else a thread keeps its connection.
 _database = env.database(
-    "DATABASE_URL", ASSISTANT_DATA_DIR, pooled=bool(os.environ.get("ASSISTANT_POOL_CONNECTIONS"))
+    Variables.database_url.read(), ASSISTANT_DATA_DIR, pooled=Variables.assistant_pool_connections.read()
 )
 DATABASES = {"default": _database | {"CONN_MAX_AGE": 0 if "pool" in _database["OPTIONS"] else None}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -101,7 +102,7 @@ STORAGES = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {
-            "location": ASSISTANT_MEDIA_DIR,
+            "location": _media_dir,
             "file_permissions_mode": 0o600,
             "directory_permissions_mode": 0o700,
         },
@@ -115,7 +116,7 @@ WHITENOISE_MAX_AGE = 0
 WHITENOISE_ADD_HEADERS_FUNCTION = weak_etag
 
 # Behind a proxy that ends TLS: SECURE_COOKIES=on. On plain http://127.0.0.1 secure cookies would never arrive.
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.flag("SECURE_COOKIES")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = Variables.secure_cookies.read()
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -134,70 +135,18 @@ CONTENT_SECURITY_POLICY = {
 
 # --- the assistant -------------------------------------------------------------------------------------------------
 
-REDIS_URL = env.text("REDIS_URL") or f"unix://{socket_path(ASSISTANT_DATA_DIR)}"
+REDIS_URL = Variables.redis_url.read() or f"unix://{socket_path(ASSISTANT_DATA_DIR)}"
 if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
     raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://.")
 try:
     parse_url(REDIS_URL)  # type: ignore[no-untyped-call]
 except ValueError as error:
     raise ImproperlyConfigured(f"REDIS_URL can't be read as the address of a server ({error}).") from error
-ASSISTANT_EMBEDDED_VALKEY = not env.text("REDIS_URL")
+ASSISTANT_EMBEDDED_VALKEY = not Variables.redis_url.read()
 
-ASSISTANT_MODELS = env.models("ASSISTANT_MODELS")
-ASSISTANT_FAST_LANE = env.flag("ASSISTANT_FAST_LANE", default=True)
-ASSISTANT_TIMEOUT = env.number("ASSISTANT_TIMEOUT", 60, least=0.1)
-ASSISTANT_DEADLINE = env.number("ASSISTANT_DEADLINE", 600, least=0.1)
-ASSISTANT_RETRIES = env.number("ASSISTANT_RETRIES", 2, least=0, whole=True)
-ASSISTANT_FALLBACK_MODELS = env.words("ASSISTANT_FALLBACK_MODELS", [])
-ASSISTANT_ESCALATION_MODEL = env.text("ASSISTANT_ESCALATION_MODEL")
-ASSISTANT_WORKERS = env.number("ASSISTANT_WORKERS", 2, least=1, whole=True)
-ASSISTANT_CONCURRENCY = env.number("ASSISTANT_CONCURRENCY", 200, least=1, whole=True)
-ASSISTANT_HEARTBEAT = env.number("ASSISTANT_HEARTBEAT", 2, least=0.1)
-ASSISTANT_LEASE = env.number("ASSISTANT_LEASE", 10, least=0.3)
-ASSISTANT_MAX_ATTEMPTS = env.number("ASSISTANT_MAX_ATTEMPTS", 3, least=1, whole=True)
-ASSISTANT_GRACE = env.number("ASSISTANT_GRACE", 5, least=0)
-ASSISTANT_MAX_LENGTH = env.number("ASSISTANT_MAX_LENGTH", 10_000, least=1, whole=True)
-ASSISTANT_SYSTEM_PROMPT = env.text("ASSISTANT_SYSTEM_PROMPT")
-ASSISTANT_VISION_MODELS = env.words("ASSISTANT_VISION_MODELS", [])
-ASSISTANT_ATTACHMENT_MAX_MB = env.number("ASSISTANT_ATTACHMENT_MAX_MB", 20, least=0.001)
-ASSISTANT_ATTACHMENT_MAX_COUNT = env.number("ASSISTANT_ATTACHMENT_MAX_COUNT", 10, least=0, whole=True)
-ASSISTANT_ATTACHMENT_MAX_TEXT = env.number("ASSISTANT_ATTACHMENT_MAX_TEXT", 100_000, least=1, whole=True)
-ASSISTANT_ATTACHMENT_TYPES = env.some_of(
-    "ASSISTANT_ATTACHMENT_TYPES",
-    ("image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "text/plain"),
-)
-ASSISTANT_ATTACHMENT_USER_QUOTA_MB = env.number("ASSISTANT_ATTACHMENT_USER_QUOTA_MB", 2_000, least=0)
-ASSISTANT_ATTACHMENT_SESSION_QUOTA_MB = env.number("ASSISTANT_ATTACHMENT_SESSION_QUOTA_MB", 1_000, least=0)
-ASSISTANT_ATTACHMENT_KEEP_HOURS = env.number("ASSISTANT_ATTACHMENT_KEEP_HOURS", 24, least=0.01)
+# Every other ASSISTANT_ setting: assistant/conf has them one a line.
+globals().update(environment.given(but=[variable.name for variable in of(Variables)]))
 FILE_UPLOAD_HANDLERS = ["assistant.files.upload_handler.UnnamedFileUploadHandler"]
-ASSISTANT_BUDGET_TOKENS = env.number("ASSISTANT_BUDGET_TOKENS", 0, least=0, whole=True)
-ASSISTANT_BUDGET_COST = env.number("ASSISTANT_BUDGET_COST", 0, least=0)
-ASSISTANT_PRICES = env.prices("ASSISTANT_PRICES")
-ASSISTANT_RATE_LIMIT = env.number("ASSISTANT_RATE_LIMIT", 30, least=0, whole=True)
-ASSISTANT_UPLOAD_RATE = env.number("ASSISTANT_UPLOAD_RATE", 60, least=0, whole=True)
-ASSISTANT_SIGN_IN_RATE = env.number("ASSISTANT_SIGN_IN_RATE", 10, least=0, whole=True)
-ASSISTANT_BEHIND_PROXY = env.flag("ASSISTANT_BEHIND_PROXY")
-ASSISTANT_TOOLS = env.words(
-    "ASSISTANT_TOOLS",
-    ["assistant.tools.clock", "assistant.tools.calculator", "assistant.tools.recall", "assistant.tools.web"],
-)
-ASSISTANT_MCP = env.text("ASSISTANT_MCP")
-ASSISTANT_SERVICES = env.words("ASSISTANT_SERVICES", [])
-ASSISTANT_USER_CONTEXT = env.text("ASSISTANT_USER_CONTEXT")
-ASSISTANT_ROUNDS = env.number("ASSISTANT_ROUNDS", 8, least=1, whole=True)
-ASSISTANT_SLICE = env.number("ASSISTANT_SLICE", ASSISTANT_DEADLINE / 2, least=0.1)
-ASSISTANT_CONTINUATIONS = env.number("ASSISTANT_CONTINUATIONS", 5, least=0, whole=True)
-ASSISTANT_HISTORY_TOKENS = env.number("ASSISTANT_HISTORY_TOKENS", 100_000, least=1_000, whole=True)
-ASSISTANT_PRESENCE = env.number("ASSISTANT_PRESENCE", 30, least=1)
-ASSISTANT_SHARE_READERS = env.number("ASSISTANT_SHARE_READERS", 100, least=0, whole=True)
-ASSISTANT_SHARE_RATE = env.number("ASSISTANT_SHARE_RATE", 600, least=1, whole=True)
-ASSISTANT_TITLES = env.flag("ASSISTANT_TITLES", True)
-ASSISTANT_SIGNUP = env.choice("ASSISTANT_SIGNUP", "closed", ("open", "closed"))
-if ASSISTANT_LEASE < 3 * ASSISTANT_HEARTBEAT:
-    raise ImproperlyConfigured(
-        f"ASSISTANT_LEASE ({ASSISTANT_LEASE:g} s) must be at least three times ASSISTANT_HEARTBEAT "
-        f"({ASSISTANT_HEARTBEAT:g} s), or one late heartbeat would look like a death."
-    )
 
 CHANNEL_LAYERS = {
     "default": {
@@ -226,7 +175,7 @@ Q_CLUSTER = {
     "log_level": "WARNING",
 }
 
-if _dsn := env.text("SENTRY_DSN"):
+if _dsn := Variables.sentry_dsn.read():
     import sentry_sdk
 
     from assistant.ops.log_redaction import scrubbed
@@ -254,7 +203,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["links"]}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
-        "assistant": {"level": env.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")).upper()},
+        "assistant": {"level": Variables.log_level.read().upper()},
         "django-q": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
         "LiteLLM": {"level": "ERROR"},

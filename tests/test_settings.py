@@ -172,6 +172,11 @@ def test_the_start_stops_with_that_one_sentence(tmp_path):
     assert "ASSISTANT_LEASE" in line and "soon" in line
 
 
+def test_a_variable_of_an_unknown_name_is_said_with_the_one_that_was_meant(tmp_path):
+    ended = manage(tmp_path, ASSISTANT_LEESE="30")
+    assert ended.returncode == 0 and "ASSISTANT_LEESE" in ended.stderr and "Is ASSISTANT_LEASE meant?" in ended.stderr
+
+
 def test_right_settings_pass_the_check(tmp_path):
     ended = manage(tmp_path)
     assert ended.returncode == 0, ended.stderr

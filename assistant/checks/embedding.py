@@ -118,7 +118,7 @@ def files_have_a_storage(app_configs: Any, **kwargs: Any) -> list[checks.CheckMe
     alias = conf.settings.attachment_storage
     try:
         storages[alias]
-    except InvalidStorageError as error:
+    except (InvalidStorageError, TypeError) as error:  # a TypeError: the setting is no text
         return _error(17, f"ASSISTANT_ATTACHMENT_STORAGE names no usable storage of STORAGES: {error}")
     if names(settings.FILE_UPLOAD_HANDLERS, UnnamedFileUploadHandler):
         return []

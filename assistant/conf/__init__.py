@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from assistant.conf.kinds import Choice, Flag, Folder, Models, Number, Prices, Setting, Text, Whole, Words
 
 __all__ = ["Setting", "Settings", "settings"]
@@ -19,7 +21,9 @@ class Table:
     PREFIX = "ASSISTANT_"
 
 
-class AboutModels(Table):
+class ModelSettings(Table):
+    """Models"""
+
     models = Models(
         [],
         "litellm ids; `Label=id` names one, `openai/*` offers all that begin so. The first is the default.",
@@ -28,17 +32,21 @@ class AboutModels(Table):
     system_prompt = Text("", "Told to every model first, before a session's own.")
     fallback_models = Words([], "Asked in this order when a model's provider fails.")
     escalation_model = Text("", "Asked once when a model says nothing about its tools' results.")
-    vision_models = Words([], "Ids of models that see images though litellm doesn't know it; `*` at an id's end.")
+    vision_models = Words(
+        [], "Ids, or beginnings of ids and `*`: models that see images though litellm doesn't know it."
+    )
     history_tokens = Whole(100_000, "Tokens of a conversation for a model whose limit nobody knows.", least=1_000)
     prices = Prices(
         {},
-        "Prices that litellm doesn't know, or other ones: `id=read/written` or `id=read/written/cached`, US dollars for "
-        "a million tokens, `*` at an id's end. Who has a budget in dollars can ask no model without a price.",
+        "US dollars for a million tokens, of models that litellm has no price for, or another one; `*` at an id's end. "
+        "Who has a budget in dollars can ask no model without a price.",
     )
     fast_lane = Flag(True, "Off: litellm reads every protocol; a worker then takes about twice the CPU.")
 
 
-class AboutTurns(Table):
+class TurnSettings(Table):
+    """Turns"""
+
     deadline = Number(600.0, "Seconds for one whole turn.", least=0.1)
     timeout = Number(60.0, "Seconds without a byte from the provider.", least=0.1)
     retries = Whole(2, "Times that a busy or broken provider is asked again, with growing pauses.", least=0)
@@ -48,7 +56,9 @@ class AboutTurns(Table):
     titles = Flag(True, "The session's model names it after its first answer. Off: its first question's words stay.")
 
 
-class AboutWorkers(Table):
+class WorkerSettings(Table):
+    """Workers"""
+
     workers = Whole(2, "Worker processes.", least=1)
     concurrency = Whole(200, "Turns at once in one process.", least=1)
     heartbeat = Number(2.0, "Seconds between a worker's signs of life.", least=0.1)
@@ -56,18 +66,24 @@ class AboutWorkers(Table):
     grace = Number(5.0, "Seconds a stopping worker lets turns finish before it hands them over.", least=0)
 
 
-class AboutTools(Table):
+class ToolSettings(Table):
+    """Tools"""
+
     tools = Words(TOOLS, "Modules with tools.", shown="the four that come with it")
     services = Words([], "Services of tools that new sessions begin with, such as `clock,calculator`.")
     mcp = Text("", "A JSON file that names MCP servers.")
     user_context = Text("", "The dotted path of a function that tells tools and models who asks.")
     rounds = Whole(8, "Rounds of tools in one job.", least=1)
-    slice = Number(half_of_deadline, "Seconds of one job with tools.", least=0.1, shown="half of ASSISTANT_DEADLINE")
+    slice = Number(
+        half_of_deadline, "Seconds of one job with tools.", least=0.1, shown="half of `ASSISTANT_DEADLINE`"
+    )
     continuations = Whole(5, "Fresh jobs that may follow one that used up its rounds or seconds.", least=0)
     result_length = Whole(20_000, "Characters of a tool's result that the model is told.", least=100)
 
 
-class AboutFiles(Table):
+class FileSettings(Table):
+    """Files"""
+
     attachment_max_mb = Number(20.0, "MB of a file.", least=0.001)
     attachment_max_count = Whole(10, "Files in a message; 0 switches files off.", least=0)
     attachment_types = Words(FILE_TYPES, "The types that can be attached.", choices=FILE_TYPES, shown="all six")
@@ -78,7 +94,9 @@ class AboutFiles(Table):
     attachment_storage = Text("default", "The name in Django's STORAGES of the storage for files.")
 
 
-class AboutPeople(Table):
+class PeopleSettings(Table):
+    """People"""
+
     signup = Choice("closed", "`open`: anyone can make an account.", choices=("open", "closed"))
     max_length = Whole(10_000, "Characters in a message.", least=1)
     budget_tokens = Whole(
@@ -100,13 +118,28 @@ class AboutPeople(Table):
     share_rate = Whole(600, "Pages and files a minute that one link gives out.", least=1)
 
 
-class AboutServe(Table):
-    data_dir = Folder(None, "The folder of `manage.py serve`: its lock, and the embedded Valkey's socket.")
-    embedded_valkey = Flag(False, "`manage.py serve` starts a Valkey of its own, in the data dir.")
+class ServeSettings(Table):
+    """`manage.py serve`"""
+
+    data_dir = Folder(
+        None, "The folder of `manage.py serve`: its lock, and the embedded Valkey's socket.", is_given_by_project=True
+    )
+    embedded_valkey = Flag(
+        False, "`manage.py serve` starts a Valkey of its own, in the data dir.", is_given_by_project=True
+    )
 
 
-class Settings(AboutModels, AboutTurns, AboutWorkers, AboutTools, AboutFiles, AboutPeople, AboutServe):
-    """All of them. Nothing can be assigned here: they are set in Django's settings."""
+class Settings(
+    ModelSettings, TurnSettings, WorkerSettings, ToolSettings, FileSettings, PeopleSettings, ServeSettings
+):
+    """All of them, read-only: they are set in Django's settings."""
 
 
 settings = Settings()
+
+
+def of(table: type) -> list[Setting[Any]]:
+    """The settings of a table, in its order."""
+    return [
+        setting for part in reversed(table.__mro__) for setting in vars(part).values() if isinstance(setting, Setting)
+    ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Never, Self, TypeVar, overload
 
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
 TOO_MUCH = 1e9  # nobody means a number like this, and some of them overflow a timer
@@ -49,6 +51,23 @@ class Setting(Generic[T]):
         """The value where nothing is set."""
         return self.default() if callable(self.default) else self.default
 
+    def read(self, environment: Mapping[str, str] = os.environ) -> T:
+        """The environment's value, else the default; an empty variable is none. Raises ImproperlyConfigured."""
+        raw = environment.get(self.name, "").strip()
+        if not raw:
+            return self.fallback()
+        try:
+            return self.parse(raw)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{self.name} {error}; it is {raw!r}.") from None
+
+    # --- what each kind says of itself ---
+
+    @property
+    def allowed(self) -> str:
+        """What the environment may give, in a few words of Markdown."""
+        raise NotImplementedError
+
     def problem(self, value: object) -> str | None:
         """What a value must be, if this one isn't: the rest of a sentence that begins with the setting's name."""
         raise NotImplementedError
@@ -59,6 +78,10 @@ class Setting(Generic[T]):
 
 
 class Text(Setting[str]):
+    @property
+    def allowed(self) -> str:
+        return "text"
+
     def problem(self, value: object) -> str | None:
         return None if isinstance(value, str) else "must be a text"
 
@@ -67,6 +90,10 @@ class Text(Setting[str]):
 
 
 class Folder(Setting[Path | None]):
+    @property
+    def allowed(self) -> str:
+        return "a folder"
+
     def problem(self, value: object) -> str | None:
         return None if value is None or isinstance(value, str | Path) else "must be a path"
 
@@ -76,6 +103,10 @@ class Folder(Setting[Path | None]):
 
 class Flag(Setting[bool]):
     _WORDS = {"on": True, "off": False, "true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+
+    @property
+    def allowed(self) -> str:
+        return "`on` or `off`"
 
     def problem(self, value: object) -> str | None:
         return None if isinstance(value, bool) else "must be True or False"
@@ -93,6 +124,10 @@ class Number(Setting[float]):
 
     least: float = field(kw_only=True)
 
+    @property
+    def allowed(self) -> str:
+        return f"number, {self.least:g} or more"
+
     def problem(self, value: object) -> str | None:
         if isinstance(value, int | float) and not isinstance(value, bool) and self.least <= value < TOO_MUCH:
             return None
@@ -107,6 +142,10 @@ class Whole(Setting[int]):
     """A whole number of at least `least`."""
 
     least: int = field(kw_only=True)
+
+    @property
+    def allowed(self) -> str:
+        return f"whole number, {self.least} or more"
 
     def problem(self, value: object) -> str | None:
         if isinstance(value, int) and not isinstance(value, bool) and self.least <= value < TOO_MUCH:
@@ -132,6 +171,10 @@ def _number(setting: Setting[T], raw: str, kind: type[T]) -> T:
 class Choice(Setting[str]):
     choices: tuple[str, ...] = field(kw_only=True)
 
+    @property
+    def allowed(self) -> str:
+        return " or ".join(f"`{choice}`" for choice in self.choices)
+
     def problem(self, value: object) -> str | None:
         return None if value in self.choices else f"must be one of {', '.join(self.choices)}"
 
@@ -147,6 +190,10 @@ class Words(Setting[Sequence[str]]):
     """A list of texts, with commas between them in the environment; out of `choices`, where there are any."""
 
     choices: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @property
+    def allowed(self) -> str:
+        return "words" if not self.choices else "words out of " + ", ".join(f"`{choice}`" for choice in self.choices)
 
     def problem(self, value: object) -> str | None:
         if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
@@ -164,6 +211,10 @@ class Words(Setting[Sequence[str]]):
 
 class Models(Setting[Sequence[tuple[str, str]]]):
     """Pairs of a label and a litellm id; the first is the default. In the environment `Label=id`, or the id alone."""
+
+    @property
+    def allowed(self) -> str:
+        return "words: `id` or `Label=id`"
 
     def problem(self, value: object) -> str | None:
         if not isinstance(value, list | tuple) or not all(_is_pair(entry) for entry in value):
@@ -192,6 +243,10 @@ class Prices(Setting[Mapping[str, tuple[float, float, float]]]):
 
     In the environment `id=read/written` or `id=read/written/cached`; an id that ends in `*` stands for all that begin so.
     """
+
+    @property
+    def allowed(self) -> str:
+        return "words: `id=read/written` or `id=read/written/cached`"
 
     def problem(self, value: object) -> str | None:
         if isinstance(value, Mapping) and all(isinstance(id_, str) and _are_prices(value[id_]) for id_ in value):
