@@ -1,0 +1,80 @@
+"""What stands at the door: links lead somewhere, the change log knows the version, forms and hooks are valid."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
+CODE = re.compile(r"(?ms)^```.*?^```|`[^`\n]*`")
+LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
+
+
+def name(document: Path) -> str:
+    return str(document.relative_to(ROOT))
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of its headings, as GitHub makes them."""
+    headings = re.findall(r"(?m)^#+ (.+)$", re.sub(r"(?ms)^```.*?^```", "", document.read_text()))
+    return {re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", heading).lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_each_link_leads_somewhere(document):
+    links = [first or second for first, second in LINK.findall(CODE.sub("", document.read_text()))]
+    broken = []
+    for link in links:
+        path, _, anchor = link.partition("#")
+        if re.match(r"[a-z]+:", path):
+            continue
+        target = (document.parent / path).resolve() if path else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_the_change_log_is_about_the_version_that_is_built():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    releases = re.findall(r"(?m)^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$", text)
+    assert releases[0] == ("Unreleased", "") and all(date for _, date in releases[1:])
+    assert releases[1][0] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"(?m)^### (.+)$", text)) <= kinds
+
+
+@pytest.mark.parametrize(
+    ("schema", "file"), [("issue-forms", "bug.yml"), ("issue-forms", "idea.yml"), ("issue-config", "config.yml")]
+)
+def test_the_issue_forms_keep_to_their_schema(schema, file):
+    path = ROOT / ".github" / "ISSUE_TEMPLATE" / file
+    command = [BIN / "check-jsonschema", "--builtin-schema", f"vendor.github-{schema}", path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_hooks_are_valid_and_run_what_is_installed():
+    config = ROOT / ".pre-commit-config.yaml"
+    done = subprocess.run(
+        [BIN / "pre-commit", "validate-config", config], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    programs = [
+        hook["entry"].split()[0] for repo in yaml.safe_load(config.read_text())["repos"] for hook in repo["hooks"]
+    ]
+    assert {Path(program).name for program in programs} == {"ruff", "mypy"}
+    assert all(program.startswith(".venv/bin/") and (BIN / Path(program).name).exists() for program in programs)
+
+
+def test_the_index_names_every_document():
+    text = (ROOT / "docs" / "README.md").read_text()
+    others = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert others <= {link.partition("#")[0] for link, _ in LINK.findall(text)}
