@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from assistant import llm
-from assistant.llm import aside, by_litellm, facts, shown, warming
+from assistant.llm import by_litellm, facts, ollama_show, side_thread, warming
 from assistant.llm.pieces import Finish, ModelError, Text
 
 # litellm trips over its own libraries' warnings, which are errors in these tests.
@@ -241,13 +241,13 @@ def test_images_go_to_a_model_that_sees_and_to_no_other_whoever_made_the_prompt_
     ],
 )
 def test_servers_old_and_new_are_understood(told, reads, sees, calls, thinks):
-    assert shown.read(told) == shown.Shown(reads, sees, calls, thinks)
+    assert ollama_show.read(told) == ollama_show.Shown(reads, sees, calls, thinks)
 
 
 @pytest.mark.parametrize("base", ["http://there:1", "http://there:1/", "http://there:1/api/chat", None])
 def test_the_address_is_the_one_that_litellm_would_take(monkeypatch, base):
     monkeypatch.setenv("OLLAMA_API_BASE", base) if base else monkeypatch.delenv("OLLAMA_API_BASE", raising=False)
-    assert shown.address() == ("http://there:1" if base else "http://localhost:11434")
+    assert ollama_show.address() == ("http://there:1" if base else "http://localhost:11434")
 
 
 # --- asked by nobody's leave ---
@@ -331,7 +331,7 @@ def test_what_blocks_in_litellm_blocks_its_own_answer_only(loop, blocked):
 
 
 def test_stopping_does_not_wait_for_what_blocks(loop, blocked, monkeypatch):
-    monkeypatch.setattr(aside, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(side_thread, "PATIENCE_SECONDS", 0.05)
 
     async def scenario() -> None:
         async with aclosing(llm.stream("demo/assistant", QUESTION)) as pieces:
@@ -360,7 +360,7 @@ def test_all_pieces_come_in_order_and_then_the_error(loop):
         came: list[str] = []
         source = _pieces(*(Text(str(number)) for number in range(5_000)), error=ModelError("timeout", "raw"))
         with pytest.raises(ModelError) as caught:
-            async with aclosing(aside.streamed("test", lambda: source)) as pieces:
+            async with aclosing(side_thread.streamed("test", lambda: source)) as pieces:
                 async for piece in pieces:
                     assert isinstance(piece, Text)
                     came.append(piece.text)
@@ -376,7 +376,7 @@ def test_a_stream_that_is_left_is_closed_over_there(loop, by):
 
     async def scenario() -> None:
         async def read(until: int) -> None:
-            async with aclosing(aside.streamed("test", lambda: _pieces(Text("a"), closed=closed))) as pieces:
+            async with aclosing(side_thread.streamed("test", lambda: _pieces(Text("a"), closed=closed))) as pieces:
                 async for _ in pieces:
                     begun.set()
                     if until:
@@ -395,7 +395,7 @@ def test_a_stream_that_is_left_is_closed_over_there(loop, by):
 
 def read_aside(loop: Any, source: Any) -> list[Any]:
     async def scenario() -> list[Any]:
-        async with asyncio.timeout(30), aclosing(aside.streamed("test", lambda: source)) as pieces:
+        async with asyncio.timeout(30), aclosing(side_thread.streamed("test", lambda: source)) as pieces:
             return [piece async for piece in pieces]
 
     return loop.run(scenario())
@@ -408,8 +408,8 @@ def test_a_source_that_is_cancelled_from_inside_ends_the_reading(loop):
 
 def test_what_blocks_for_longer_than_a_silence_may_last_is_a_timeout(loop, blocked, monkeypatch, settings):
     settings.ASSISTANT_TIMEOUT = 0.05
-    monkeypatch.setattr(aside, "ANSWER_SECONDS", 0.05)
-    monkeypatch.setattr(aside, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(side_thread, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(side_thread, "PATIENCE_SECONDS", 0.05)
 
     async def scenario() -> None:
         async with aclosing(llm.stream("demo/assistant", QUESTION)) as pieces:
@@ -425,7 +425,7 @@ def test_a_source_that_works_on_one_piece_is_waited_for(loop, monkeypatch, setti
     """Bytes may come without one: the arguments of a call are told when they are whole."""
     settings.ASSISTANT_TIMEOUT = 0.01
     asked: list[bool] = []
-    is_turning = aside._Reading._is_turning
+    is_turning = side_thread._Reading._is_turning
 
     async def noted(reading: Any) -> bool:
         asked.append(await is_turning(reading))
@@ -436,5 +436,5 @@ def test_a_source_that_works_on_one_piece_is_waited_for(loop, monkeypatch, setti
             await asyncio.sleep(0.001)
         yield Text("whole")
 
-    monkeypatch.setattr(aside._Reading, "_is_turning", noted)
+    monkeypatch.setattr(side_thread._Reading, "_is_turning", noted)
     assert read_aside(loop, slow()) == [Text("whole")]

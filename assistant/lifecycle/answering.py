@@ -14,8 +14,8 @@ from assistant.lifecycle import call_endings, endings, side_outputs, text_column
 from assistant.lifecycle.endings import Asked as Asked
 from assistant.lifecycle.endings import Ending
 from assistant.lifecycle.endings import Failure as Failure
+from assistant.lifecycle.shared_steps import end_turn
 from assistant.lifecycle.text_columns import Written as Written  # what the verbs here are told
-from assistant.lifecycle.turns import end_turn
 from assistant.models.message import Claim, Cut, Message, Status, next_version
 from assistant.models.one import one
 from assistant.models.session import ChatSession

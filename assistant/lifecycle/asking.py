@@ -17,7 +17,7 @@ from assistant.delivery import live_text, queue
 from assistant.lifecycle import attaching, ledger, refusal, titling
 from assistant.lifecycle.refusal import Refused
 from assistant.lifecycle.session_changes import session_changed
-from assistant.lifecycle.turns import (
+from assistant.lifecycle.shared_steps import (
     QUESTION_CHANGES,
     end_turn,
     line_up,

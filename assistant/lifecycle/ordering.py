@@ -10,7 +10,7 @@ from django.db import transaction
 from assistant.lifecycle.asking import Sent, lock, make_way
 from assistant.lifecycle.refusal import Refused
 from assistant.lifecycle.session_changes import session_changed
-from assistant.lifecycle.turns import line_up, promote
+from assistant.lifecycle.shared_steps import line_up, promote
 from assistant.models.message import Message
 
 

@@ -21,7 +21,7 @@ from assistant.delivery import queue
 from assistant.lifecycle import endings, ledger
 from assistant.lifecycle.endings import Failure, take_live_text
 from assistant.lifecycle.session_changes import session_changed
-from assistant.lifecycle.turns import end_turn, promote_next
+from assistant.lifecycle.shared_steps import end_turn, promote_next
 from assistant.models.message import Author, Message, Status, max_recoveries
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from assistant import conf
-from assistant.llm import aside, by_litellm, caching, dialect, lane, limits, money, requests
+from assistant.llm import by_litellm, caching, dialect, lane, limits, money, requests, side_thread
 from assistant.llm.cleaning import Cleaning
 from assistant.llm.errors import translated
 from assistant.llm.facts import count, keys_of, learn, limit, note_output_limit, output_limit, sees
@@ -86,12 +86,12 @@ def _question(
 async def _request_of(question: Question) -> lane.Request | None:
     if requests.takes_long(question):
         async with asyncio.timeout(conf.settings.timeout):
-            return await aside.called(_provider(question.model), requests.request_of, question)
+            return await side_thread.called(_provider(question.model), requests.request_of, question)
     return requests.request_of(question)
 
 
 def _by_litellm(question: Question) -> AsyncGenerator[Raw, None]:
-    return aside.streamed(_provider(question.model), lambda: by_litellm.stream(question))
+    return side_thread.streamed(_provider(question.model), lambda: by_litellm.stream(question))
 
 
 def _provider(model: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from assistant import conf
-from assistant.llm import endings, facts, insides, limits
+from assistant.llm import endings, facts, limits, litellm_internals
 from assistant.llm.fields import MOST_FIELDS_REFUSED, unsupported_field, without
 from assistant.llm.library import library
 from assistant.llm.openai_chat import ChatReader
@@ -93,7 +93,7 @@ class _Reasons:
     def __init__(self, response: Any) -> None:
         self._response = response
         self._seen: Any = None
-        insides.watch_chunks(response, self._note)
+        litellm_internals.watch_chunks(response, self._note)
 
     @property
     def last(self) -> Any:

@@ -12,9 +12,9 @@ import aiohttp
 import httpx
 
 from assistant.llm import wordings
+from assistant.llm.error_body import Said, said_in
 from assistant.llm.library import library
 from assistant.llm.pieces import ModelError
-from assistant.llm.said import Said, said_in
 from assistant.llm.settings import WrongSetting
 
 RAW_LENGTH = 2_000

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assistant import conf
-from assistant.llm import insides, shown
+from assistant.llm import litellm_internals, ollama_show
 from assistant.llm.library import library
 
 logger = logging.getLogger(__name__)
@@ -110,19 +110,19 @@ def _keep(model: str, facts: Facts, *, is_good: bool) -> None:
 def _found(model: str) -> Facts:
     """What the one who knows says of `model`. Blocks; raises whatever asking raises."""
     provider, _, name = model.partition("/")
-    if provider in insides.OLLAMA:
-        insides.spare(model)  # whatever comes of it
-        told = shown.by_ollama(name, LOOK_SECONDS)
+    if provider in litellm_internals.OLLAMA:
+        litellm_internals.spare(model)  # whatever comes of it
+        told = ollama_show.by_ollama(name, LOOK_SECONDS)
         facts = Facts(told.reads, None, told.sees, told.calls, told.thinks)
-        insides.register(model, _as_listed(facts))
+        litellm_internals.register(model, _as_listed(facts))
         return facts
     _warm_up(model)
     return listed(model)
 
 
 def _warm_up(model: str) -> None:
-    if not insides.signs_in(model):
-        insides.config_of(insides.target_of(model))
+    if not litellm_internals.signs_in(model):
+        litellm_internals.config_of(litellm_internals.target_of(model))
 
 
 def _as_listed(facts: Facts) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _as_listed(facts: Facts) -> dict[str, Any]:
 
 def _asks(model: str) -> bool:
     """Whether litellm, asked about `model`, asks somebody else; its list is read without it then."""
-    return model.partition("/")[0] in insides.ASKING
+    return model.partition("/")[0] in litellm_internals.ASKING
 
 
 def entry_of(model: str) -> Mapping[str, Any]:
@@ -217,7 +217,7 @@ def sees(model: str) -> bool:
     for name in conf.settings.vision_models:
         if model == name or (name.endswith("*") and model.startswith(name[:-1])):
             return True
-    if model not in _learnt and model.partition("/")[0] in insides.OLLAMA:
+    if model not in _learnt and model.partition("/")[0] in litellm_internals.OLLAMA:
         return True
     return bool(_facts(model).sees)
 

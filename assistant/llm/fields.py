@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from assistant.llm.said import said_in
+from assistant.llm.error_body import said_in
 
 MOST_FIELDS_REFUSED = 3  # of one request, each asked again without
 

@@ -18,11 +18,11 @@ import aiohttp
 
 from assistant.llm import connection, facts, fields, limits
 from assistant.llm.connection import Request
+from assistant.llm.error_body import words_of_page
 from assistant.llm.framing import DONE, Event, Framing
 from assistant.llm.pieces import Finish
 from assistant.llm.reader import Raw, Reader
 from assistant.llm.refusal import ProviderError, error_in
-from assistant.llm.said import words_of_page
 
 __all__ = ["Request", "close", "stream"]
 

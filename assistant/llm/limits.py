@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assistant.llm import facts
-from assistant.llm.said import said_in
+from assistant.llm.error_body import said_in
 from assistant.llm.tokens import BYTES_PER_TOKEN, weight
 
 LEAST_TOKENS = 4_096  # of an answer, however full the model is

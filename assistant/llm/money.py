@@ -13,7 +13,7 @@ from math import isfinite
 from typing import Any
 
 from assistant import catalogue, conf
-from assistant.llm import facts, insides, shown
+from assistant.llm import facts, litellm_internals, ollama_show
 from assistant.llm.pieces import Finish, Piece, Usage
 from assistant.llm.reader import Raw, RawUsage
 from assistant.llm.tokens import Tokens
@@ -271,7 +271,7 @@ def _provider(model: str) -> str:
 
 
 def _is_free(model: str) -> bool:
-    is_rented = model.endswith(_RENTED_ENDING) or shown.address().endswith("ollama.com")
+    is_rented = model.endswith(_RENTED_ENDING) or ollama_show.address().endswith("ollama.com")
     return model == catalogue.DEMO or (_provider(model) in _OWN_PROVIDERS and not is_rented)
 
 
@@ -287,6 +287,6 @@ def _is_listed(model: str) -> bool:
 
 def _by_list(model: str, tokens: Tokens) -> float | None:
     try:
-        return insides.cost_of(model, tokens)
+        return litellm_internals.cost_of(model, tokens)
     except Exception:  # it knows a price, and not how to use it
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from assistant.llm.said import said_in
+from assistant.llm.error_body import said_in
 
 _LONGEST = 2000
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from assistant.llm import connection, insides, limits, responses
+from assistant.llm import connection, limits, litellm_internals, responses
 from assistant.llm.anthropic import MessagesReader
 from assistant.llm.connection import Request
 from assistant.llm.gemini import GeminiReader
-from assistant.llm.insides import Target
 from assistant.llm.library import library
+from assistant.llm.litellm_internals import Target
 from assistant.llm.ollama import OllamaReader
 from assistant.llm.openai_chat import ChatReader
 from assistant.llm.question import Question
@@ -27,9 +27,9 @@ def request_of(question: Question) -> Request | None:
 
     That is so for protocols that nobody here reads, and for whatever is unusual. Raises what litellm raises.
     """
-    if insides.is_customised() or insides.signs_in(question.model):
+    if litellm_internals.is_customised() or litellm_internals.signs_in(question.model):
         return None
-    target = insides.target_of(question.model)
+    target = litellm_internals.target_of(question.model)
     make = _MAKERS.get(target.provider, _openai)
     request = make(question, _configured(target))
     if not request or not connection.is_reachable(request):
@@ -58,7 +58,7 @@ def _letters(content: Any) -> int:
 
 def check_settings(model: str) -> None:
     """Raises WrongSetting where no request can be made with the key and the address that are set for `model`."""
-    _configured(insides.target_of(model))
+    _configured(litellm_internals.target_of(model))
 
 
 def _configured(target: Target) -> Target:
@@ -91,24 +91,24 @@ _VARIABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 
 def _openai(question: Question, target: Target) -> Request | None:
-    config = insides.config_of(target)
-    if config is None or not insides.speaks_openai(target, config):
+    config = litellm_internals.config_of(target)
+    if config is None or not litellm_internals.speaks_openai(target, config):
         return None
     effort = question.parameters.get("reasoning_effort")
-    if target.provider == "openai" and (name := insides.speaks_responses(target, question.tools, effort)):
+    if target.provider == "openai" and (name := litellm_internals.speaks_responses(target, question.tools, effort)):
         return _responses(question, replace(target, name=name))
-    if not target.key or not insides.is_chat(target):
+    if not target.key or not litellm_internals.is_chat(target):
         return None  # litellm says which key is missing, and knows the older protocols
     target = replace(target, base=target.base or _BASES.get(target.provider))
-    options = insides.options_of(target, question.tools, question.parameters)
+    options = litellm_internals.options_of(target, question.tools, question.parameters)
     extra = options.pop("extra_body", None) or {}
     headers = {"Authorization": f"Bearer {target.key}"}
     if target.provider != "openai":
-        headers |= insides.headers_of(config, target, options)
+        headers |= litellm_internals.headers_of(config, target, options)
     elif organization := library().organization or os.environ.get("OPENAI_ORGANIZATION"):
         headers["OpenAI-Organization"] = organization
-    url = insides.url_of(config, target, options)
-    body = insides.body_of(config, target, question.messages, extra | options, dict(headers))
+    url = litellm_internals.url_of(config, target, options)
+    body = litellm_internals.body_of(config, target, question.messages, extra | options, dict(headers))
     return Request(url, headers, body, ChatReader)
 
 
@@ -118,7 +118,7 @@ _BASES = {"openai": OPENAI_URL, "openrouter": "https://openrouter.ai/api/v1"}
 def _responses(question: Question, target: Target) -> Request | None:
     if not target.key:
         return None
-    is_thinking = insides.thinks(target) or "reasoning_effort" in question.parameters
+    is_thinking = litellm_internals.thinks(target) or "reasoning_effort" in question.parameters
     body = responses.body_of(
         target.name, question.messages, question.tools, question.parameters, is_thinking=is_thinking
     )
@@ -130,36 +130,38 @@ def _responses(question: Question, target: Target) -> Request | None:
 
 
 def _anthropic(question: Question, target: Target) -> Request:
-    config = insides.config_of(target)
-    options = insides.options_of(target, question.tools, question.parameters, has_usage=False)
+    config = litellm_internals.config_of(target)
+    options = litellm_internals.options_of(target, question.tools, question.parameters, has_usage=False)
     options = limits.above_thinking(options)
-    headers = insides.headers_of(config, target, options)
-    body = insides.body_of(config, target, question.messages, options, headers)
+    headers = litellm_internals.headers_of(config, target, options)
+    body = litellm_internals.body_of(config, target, question.messages, options, headers)
     base = (target.base or "https://api.anthropic.com").rstrip("/")
     url = base if base.endswith("/v1/messages") else f"{base.removesuffix('/v1')}/v1/messages"
     return Request(url, headers, body, MessagesReader)
 
 
 def _gemini(question: Question, target: Target) -> Request | None:
-    if target.provider != "gemini" and not insides.is_gemini_of_vertex(target):
+    if target.provider != "gemini" and not litellm_internals.is_gemini_of_vertex(target):
         return None
-    options = insides.options_of(target, question.tools, question.parameters, has_usage=False)
-    body = insides.gemini_body(target, question.messages, options)
-    if insides.thinks(target):  # it thinks anyhow; unless it is asked to, it doesn't show it
+    options = litellm_internals.options_of(target, question.tools, question.parameters, has_usage=False)
+    body = litellm_internals.gemini_body(target, question.messages, options)
+    if litellm_internals.thinks(target):  # it thinks anyhow; unless it is asked to, it doesn't show it
         thinking = body.setdefault("generationConfig", {}).setdefault("thinkingConfig", {})
         thinking.setdefault("includeThoughts", True)
-    headers, url = insides.gemini_address(target)
+    headers, url = litellm_internals.gemini_address(target)
     return Request(url, headers, body, GeminiReader)
 
 
 def _ollama(question: Question, target: Target) -> Request:
     """By /api/chat for both of litellm's names: /api/generate, its choice for `ollama/`, knows neither roles nor tools."""
     target = replace(target, provider="ollama_chat", base=target.base or "http://localhost:11434")
-    config = insides.config_of(target)
-    options = insides.options_of(target, question.tools, question.parameters, has_usage=False)
-    headers = insides.headers_of(config, target, options)
-    url = insides.url_of(config, target, options)
-    return Request(url, headers, insides.body_of(config, target, question.messages, options, headers), OllamaReader)
+    config = litellm_internals.config_of(target)
+    options = litellm_internals.options_of(target, question.tools, question.parameters, has_usage=False)
+    headers = litellm_internals.headers_of(config, target, options)
+    url = litellm_internals.url_of(config, target, options)
+    return Request(
+        url, headers, litellm_internals.body_of(config, target, question.messages, options, headers), OllamaReader
+    )
 
 
 _MAKERS: Mapping[str, Callable[[Question, Target], Request | None]] = {

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from assistant import catalogue
-from assistant.llm import insides, requests
+from assistant.llm import litellm_internals, requests
 from assistant.llm.library import library
 from assistant.llm.question import Question
 from assistant.processes.host_processes import freeze_heap
@@ -50,10 +50,10 @@ def preload() -> None:
     except Exception as error:
         logger.warning("litellm's warm call failed: %s", error)
     for model in {*_PROTOCOLS, *(entry.id for entry in catalogue.entries())}:
-        if insides.signs_in(model):
+        if litellm_internals.signs_in(model):
             continue
         try:
-            insides.spare(model)
+            litellm_internals.spare(model)
             requests.request_of(Question(model, [{"role": "user", "content": "."}]))
         except Exception as error:  # no key, say: whoever asks it is told
             logger.debug("No request for %s could be prepared: %s", model, error)

@@ -14,6 +14,7 @@ from assistant.failures import SENTENCES
 from assistant.llm import errors
 from assistant.llm.anthropic import MessagesReader
 from assistant.llm.cleaning import Cleaning
+from assistant.llm.error_body import said_in
 from assistant.llm.gemini import GeminiReader
 from assistant.llm.ollama import OllamaReader
 from assistant.llm.openai_chat import ChatReader
@@ -21,7 +22,6 @@ from assistant.llm.pieces import Finish, Kept, ModelError, Picture, Reasoning, S
 from assistant.llm.reader import RawUsage
 from assistant.llm.refusal import ProviderError
 from assistant.llm.responses import ResponsesReader
-from assistant.llm.said import said_in
 
 ODD: tuple[Any, ...] = (
     None, True, -1, 0.5, 10**30, "", "7", "\x00", "\ud83d", [], [None], [[]], {}, {"": None}, ["x"], {"text": 7},

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from assistant.llm import errors, fields, said
-from assistant.llm.said import said_in
+from assistant.llm import error_body, errors, fields
+from assistant.llm.error_body import said_in
 
 DATA = json.loads((Path(__file__).parent / "wordings.json").read_text())
 PASSING = ("rate_limited", "provider_error")
@@ -128,9 +128,9 @@ class Watched:
 @pytest.mark.parametrize("page", ["<" * 1_000_000, "<script " * 100_000, "<p>the words" + " </p" * 100_000])
 @pytest.mark.parametrize("name", ["_TAG", "_PROGRAM"])
 def test_of_a_page_however_long_its_beginning_is_looked_at(monkeypatch, page, name):
-    monkeypatch.setattr(said, name, watched := Watched(getattr(said, name)))
-    assert len(said_in({"error": {"message": page}}).text) <= said.LONGEST_WORDS
-    assert len(watched.lengths) == 1 and watched.lengths[0] <= said.LONGEST_PAGE
+    monkeypatch.setattr(error_body, name, watched := Watched(getattr(error_body, name)))
+    assert len(said_in({"error": {"message": page}}).text) <= error_body.LONGEST_WORDS
+    assert len(watched.lengths) == 1 and watched.lengths[0] <= error_body.LONGEST_PAGE
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_of_a_page_however_long_its_beginning_is_looked_at(monkeypatch, page, na
     ],
 )
 def test_of_a_page_its_words_are_told(page, words):
-    assert said.words_of_page(page) == words
+    assert error_body.words_of_page(page) == words
 
 
 @pytest.mark.parametrize("code", ["\u00b2", "4" * 5_000, 40_000, "\u0664\u0660\u0661"])

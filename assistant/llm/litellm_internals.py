@@ -1,6 +1,6 @@
 """What is used of litellm beyond its documented functions, in one place: an upgrade that moves it fails here, and loudly.
 
-tests/test_insides.py holds each of them to what it is used for.
+tests/test_litellm_internals.py holds each of them to what it is used for.
 """
 
 from __future__ import annotations

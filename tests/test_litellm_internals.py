@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from assistant.llm import insides
+from assistant.llm import litellm_internals
 from assistant.llm.library import library
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -14,8 +14,8 @@ WEATHER = {
     "type": "function",
     "function": {"name": "weather", "description": "Tells.", "parameters": {"type": "object", "properties": {}}},
 }
-CLAUDE = insides.Target("anthropic", "claude-sonnet-4-5", "sk", None)
-GEMINI = insides.Target("gemini", "gemini-2.5-flash", "sk", None)
+CLAUDE = litellm_internals.Target("anthropic", "claude-sonnet-4-5", "sk", None)
+GEMINI = litellm_internals.Target("gemini", "gemini-2.5-flash", "sk", None)
 
 
 @pytest.fixture(autouse=True)
@@ -36,14 +36,14 @@ def _keys(monkeypatch):
     ],
 )
 def test_litellm_says_whom_to_ask(model, provider, name, base):
-    target = insides.target_of(model)
+    target = litellm_internals.target_of(model)
     assert (target.provider, target.name, target.base) == (provider, name, base)
 
 
 def test_nobody_has_changed_how_litellm_sends(monkeypatch):
-    assert not insides.is_customised()
+    assert not litellm_internals.is_customised()
     monkeypatch.setattr(library(), "headers", {"X-Team": "7"})
-    assert insides.is_customised()
+    assert litellm_internals.is_customised()
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,16 @@ def test_nobody_has_changed_how_litellm_sends(monkeypatch):
 )  # fmt: skip
 def test_who_speaks_openais_protocol_is_known(model, speaks):
     target = (
-        insides.target_of(model) if not model.startswith("github") else insides.Target("github_copilot", "x", "", "")
+        litellm_internals.target_of(model)
+        if not model.startswith("github")
+        else litellm_internals.Target("github_copilot", "x", "", "")
     )
-    assert insides.speaks_openai(target, insides.config_of(target)) is speaks
+    assert litellm_internals.speaks_openai(target, litellm_internals.config_of(target)) is speaks
 
 
 def test_models_of_the_responses_protocol_are_known():
     def name_of(model, tools=(), effort=None):
-        return insides.speaks_responses(insides.target_of(model), tools, effort)
+        return litellm_internals.speaks_responses(litellm_internals.target_of(model), tools, effort)
 
     assert name_of("openai/o3-pro") == "o3-pro"
     assert name_of("openai/responses/gpt-5") == "gpt-5"
@@ -68,35 +70,35 @@ def test_models_of_the_responses_protocol_are_known():
 
 
 def test_the_older_completions_are_no_chat():
-    assert insides.is_chat(insides.target_of("openai/gpt-4o")) and insides.is_chat(
-        insides.target_of("openai/unlisted")
+    assert litellm_internals.is_chat(litellm_internals.target_of("openai/gpt-4o")) and litellm_internals.is_chat(
+        litellm_internals.target_of("openai/unlisted")
     )
-    assert not insides.is_chat(insides.Target("openai", "text-embedding-3-small", "", None))
+    assert not litellm_internals.is_chat(litellm_internals.Target("openai", "text-embedding-3-small", "", None))
 
 
 def test_options_have_the_providers_names():
     asked = {"temperature": 0.5, "max_tokens": 9}
-    assert insides.options_of(insides.target_of("openai/gpt-4o"), [WEATHER], asked) == {
+    assert litellm_internals.options_of(litellm_internals.target_of("openai/gpt-4o"), [WEATHER], asked) == {
         "temperature": 0.5, "max_tokens": 9, "stream": True, "stream_options": {"include_usage": True},
         "tools": [WEATHER], "extra_body": {},
     }  # fmt: skip
-    options = insides.options_of(CLAUDE, [WEATHER], asked, has_usage=False)
+    options = litellm_internals.options_of(CLAUDE, [WEATHER], asked, has_usage=False)
     assert options["max_tokens"] == 9 and options["tools"][0]["name"] == "weather" and options["stream"] is True
 
 
 def test_claude_is_asked_in_its_own_form():
-    config = insides.config_of(CLAUDE)
-    options = insides.options_of(CLAUDE, [], {}, has_usage=False)
-    headers = insides.headers_of(config, CLAUDE, options)
+    config = litellm_internals.config_of(CLAUDE)
+    options = litellm_internals.options_of(CLAUDE, [], {}, has_usage=False)
+    headers = litellm_internals.headers_of(config, CLAUDE, options)
     assert headers["x-api-key"] == "sk" and headers["anthropic-version"]
     prompt = [{"role": "system", "content": "Be kind."}, *QUESTION]
-    body = insides.body_of(config, CLAUDE, prompt, options, headers)
+    body = litellm_internals.body_of(config, CLAUDE, prompt, options, headers)
     assert body["system"][0]["text"] == "Be kind." and body["messages"][0]["content"][0]["text"] == "Hello"
     assert body["stream"] is True and body["max_tokens"] > 0
 
 
 def test_claudes_thoughts_go_back_before_their_calls():
-    config = insides.config_of(CLAUDE)
+    config = litellm_internals.config_of(CLAUDE)
     blocks = [
         {"type": "thinking", "thinking": "Rain?", "signature": "s1g"},
         {"type": "redacted_thinking", "data": "x"},
@@ -104,8 +106,8 @@ def test_claudes_thoughts_go_back_before_their_calls():
     call = {"id": "toolu_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
     asked = {"role": "assistant", "content": None, "tool_calls": [call], "thinking_blocks": blocks}
     told = {"role": "tool", "tool_call_id": "toolu_1", "content": "Sun."}
-    options = insides.options_of(CLAUDE, [WEATHER], {}, has_usage=False)
-    body = insides.body_of(config, CLAUDE, [*QUESTION, asked, told], options, {})
+    options = litellm_internals.options_of(CLAUDE, [WEATHER], {}, has_usage=False)
+    body = litellm_internals.body_of(config, CLAUDE, [*QUESTION, asked, told], options, {})
     content = body["messages"][1]["content"]
     assert content[:2] == blocks and content[2]["type"] == "tool_use"
 
@@ -114,14 +116,14 @@ def test_gemini_is_asked_in_its_own_form_with_its_signatures():
     signed = {"provider_specific_fields": {"thought_signature": "c2lnbmVk"}}
     call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}} | signed
     told = {"role": "tool", "tool_call_id": "call_1", "content": "Sun."}
-    options = insides.options_of(GEMINI, [WEATHER], {}, has_usage=False)
-    body = insides.gemini_body(
+    options = litellm_internals.options_of(GEMINI, [WEATHER], {}, has_usage=False)
+    body = litellm_internals.gemini_body(
         GEMINI, [*QUESTION, {"role": "assistant", "content": None, "tool_calls": [call]}, told], options
     )
     parts = body["contents"][1]["parts"]
     assert parts[0]["function_call"]["name"] == "weather" and parts[0]["thoughtSignature"] == "c2lnbmVk"
-    headers, url = insides.gemini_address(GEMINI)
+    headers, url = litellm_internals.gemini_address(GEMINI)
     assert headers == {"x-goog-api-key": "sk"}
     assert url.endswith("/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse")
-    _, elsewhere = insides.gemini_address(dataclasses.replace(GEMINI, base="http://127.0.0.1:1"))
+    _, elsewhere = litellm_internals.gemini_address(dataclasses.replace(GEMINI, base="http://127.0.0.1:1"))
     assert elsewhere.startswith("http://127.0.0.1:1/") and "alt=sse" in elsewhere
