@@ -34,7 +34,7 @@ from assistant.models import (
     UsageRecord,
     WorkerProcess,
 )
-from assistant.models.message import UNFINISHED, Author
+from assistant.models.message import UNFINISHED, MessageRole
 from assistant.models.participant import Role
 from assistant.pages import mcp_sign_in, usage_pages
 from assistant.pages.forms import Slowed
@@ -251,7 +251,7 @@ class UnfinishedAnswerAdmin(ReadOnly):
     actions = ["recover", "requeue", "fail", "stop"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[UnfinishedAnswer]:
-        return super().get_queryset(request).filter(role=Author.ASSISTANT, status__in=UNFINISHED)
+        return super().get_queryset(request).filter(role=MessageRole.ASSISTANT, status__in=UNFINISHED)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # stop it instead: whoever views it is told

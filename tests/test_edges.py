@@ -7,7 +7,7 @@ import pytest
 
 from assistant.lifecycle import asking
 from assistant.models import Message
-from assistant.models.message import EDGES, UNFINISHED, Author, Status
+from assistant.models.message import EDGES, UNFINISHED, MessageRole, Status
 from tests.random_room import RandomRoom
 
 ASSISTANT = Path(__file__).parents[1] / "assistant"
@@ -26,7 +26,7 @@ def test_every_change_of_status_that_happens_is_in_the_table_and_all_of_the_tabl
             name = room.step()
             for pk, role, status in Message.objects.values_list("pk", "role", "status"):
                 if pk not in before:
-                    assert status == Status.PENDING or role == Author.USER, (name, role, status)
+                    assert status == Status.PENDING or role == MessageRole.USER, (name, role, status)
                     assert status in (Status.PENDING, Status.SUCCESS), (name, role, status)
                 elif before[pk] != status:
                     assert (before[pk], status) in EDGES[role], (name, role, before[pk], status)
@@ -36,7 +36,9 @@ def test_every_change_of_status_that_happens_is_in_the_table_and_all_of_the_tabl
         while running := session.messages.running().first():  # the next room's workers begin with nothing
             asking.cancel(running, alice)
         before |= dict(Message.objects.values_list("pk", "status"))
-    rare = {(Author.ASSISTANT, Status.PENDING, Status.ERROR)}  # a job lost after too many deaths: may not come by
+    rare = {
+        (MessageRole.ASSISTANT, Status.PENDING, Status.ERROR)
+    }  # a job lost after too many deaths: may not come by
     table = {(role, *edge) for role, edges in EDGES.items() for edge in edges}
     assert table - rare <= seen
 

@@ -11,7 +11,7 @@ from django.test import AsyncClient
 
 from assistant.lifecycle import asking, resending
 from assistant.models import ApiToken, ChatSession, Message
-from assistant.models.message import Author, Status
+from assistant.models.message import MessageRole, Status
 from assistant.presentation import export
 from tests.acting import answer_of, ask, claimed, fail, finish
 from tests.calling import Caller, problem
@@ -82,11 +82,11 @@ def test_an_empty_session_is_a_file_too(session, alice):
 @pytest.mark.parametrize("format", ["md", "json"])
 def test_a_long_session_is_read_in_pages_with_few_queries(session, alice, format, django_assert_max_num_queries):
     questions = [
-        Message(session=session, role=Author.USER, author=alice, content=f"number {i}", status=Status.SUCCESS,
+        Message(session=session, role=MessageRole.USER, author=alice, content=f"number {i}", status=Status.SUCCESS,
                 position=2 * i) for i in range(1, 1001)
     ]  # fmt: skip
     answers = [
-        Message(session=session, role=Author.ASSISTANT, content="Fine.", status=Status.SUCCESS, reply_to=question,
+        Message(session=session, role=MessageRole.ASSISTANT, content="Fine.", status=Status.SUCCESS, reply_to=question,
                 position=question.position + 1) for question in questions
     ]  # fmt: skip
     Message.objects.bulk_create(questions + answers, batch_size=500)

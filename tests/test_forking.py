@@ -9,7 +9,7 @@ from assistant.lifecycle import answering, asking, forking, resending
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Message, Participant, SystemPrompt
-from assistant.models.message import Author, Status
+from assistant.models.message import MessageRole, Status
 from assistant.models.participant import Role
 from assistant.models.session import UNTITLED
 from assistant.models.tool_call import ToolCall
@@ -118,7 +118,7 @@ def test_the_settings_come_along(session, alice, worker):
     ChatSession.objects.filter(pk=session.pk).update(**settings)
     fork = forking.fork(answer, alice).session
     assert {name: getattr(fork, name) for name in settings} == settings
-    copied = fork.messages.get(role=Author.ASSISTANT)
+    copied = fork.messages.get(role=MessageRole.ASSISTANT)
     assert (copied.system_prompt.text, copied.system_prompt.session) == ("Be brief.", fork)
     session.delete()
     copied.refresh_from_db()
@@ -176,13 +176,13 @@ def test_thousands_of_messages_in_one_go(session, alice, bob, django_assert_max_
     for i in range(1, 2501):
         question = Message(
             session=session,
-            role=Author.USER,
+            role=MessageRole.USER,
             author=alice,
             content=f"question {i}",
             status=Status.SUCCESS,
             position=2 * i,
         )
-        rows += [question, Message(session=session, role=Author.ASSISTANT, reply_to=question, content=f"answer {i}",
+        rows += [question, Message(session=session, role=MessageRole.ASSISTANT, reply_to=question, content=f"answer {i}",
                                    status=Status.SUCCESS, position=2 * i + 1)]  # fmt: skip
     Message.objects.bulk_create(rows, batch_size=500)
     began = time.monotonic()

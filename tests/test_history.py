@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from assistant.models import Message
-from assistant.models.message import Author, Status
+from assistant.models.message import MessageRole, Status
 from tests.calling import Caller, problem
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -16,11 +16,11 @@ def history(session, alice):
     """The ids of 60 questions with an answer each, and a second version of every tenth answer."""
     rows = []
     for i in range(60):
-        question = Message(session=session, role=Author.USER, author=alice, content=f"q{i}", status=Status.SUCCESS,
+        question = Message(session=session, role=MessageRole.USER, author=alice, content=f"q{i}", status=Status.SUCCESS,
                            position=2 * i)  # fmt: skip
         rows.append(question)
         rows += [
-            Message(session=session, role=Author.ASSISTANT, reply_to=question, content=f"a{i}", status=Status.SUCCESS,
+            Message(session=session, role=MessageRole.ASSISTANT, reply_to=question, content=f"a{i}", status=Status.SUCCESS,
                     position=2 * i + 1) for _ in range(2 if i % 10 == 0 else 1)
         ]  # fmt: skip
     Message.objects.bulk_create(rows)

@@ -13,7 +13,7 @@ from django_q.models import OrmQ
 from assistant.lifecycle import recovery
 from assistant.management.commands import cleanup_messages
 from assistant.models import ChatSession, Message, WorkerProcess
-from assistant.models.message import Author, Status
+from assistant.models.message import MessageRole, Status
 from tests.acting import a_worker, answer_of, ask, claimed, jobs, kill, now
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,14 +33,14 @@ def stuck_answers(count: int) -> list[Message]:
     rooms = ChatSession.objects.bulk_create([ChatSession(title=f"Room {n}") for n in range(count)])
     questions = Message.objects.bulk_create(
         [
-            Message(session=room, role=Author.USER, content="Well?", status=Status.SUCCESS, position=1)
+            Message(session=room, role=MessageRole.USER, content="Well?", status=Status.SUCCESS, position=1)
             for room in rooms
         ]
     )
     return Message.objects.bulk_create(
         [
             Message(
-                session=question.session, role=Author.ASSISTANT, reply_to=question, status=Status.PROCESSING,
+                session=question.session, role=MessageRole.ASSISTANT, reply_to=question, status=Status.PROCESSING,
                 worker=worker, attempt=1, position=2, model="test/model",
             )
             for question in questions

@@ -10,7 +10,7 @@ import pytest
 
 from assistant.llm.pieces import Finish, ModelError, Text
 from assistant.worker import retries
-from assistant.worker.retries import Patience, Pause, Switch
+from assistant.worker.retries import Pause, RetryPolicy, Switch
 from tests.provider import ProviderProcess, expected_text
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # litellm trips over its own libraries'
@@ -38,7 +38,7 @@ class Asked:
     def __init__(self, loop: asyncio.Runner, model: str, messages: list[dict[str, Any]] = QUESTION) -> None:
         self.pieces: list[Any] = []
         self.error: ModelError | None = None
-        self.patience = Patience(model)
+        self.patience = RetryPolicy(model)
         loop.run(self._ask(messages))
 
     async def _ask(self, messages: list[dict[str, Any]]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from assistant import search
 from assistant.lifecycle import answering, asking
 from assistant.models import ChatSession, Message, Participant
-from assistant.models.message import Author, Status
+from assistant.models.message import MessageRole, Status
 from assistant.models.participant import Role
 from assistant.search import postgres, sqlite
 from assistant.search.snippet import snippet
@@ -27,7 +27,7 @@ def said(session, author, text):
     session.last_position += 2
     session.save()
     return Message.objects.create(
-        session=session, role=Author.USER, author=author, content=text, status=Status.SUCCESS,
+        session=session, role=MessageRole.USER, author=author, content=text, status=Status.SUCCESS,
         position=session.last_position,
     )  # fmt: skip
 

@@ -11,10 +11,10 @@ from assistant.lifecycle import asking, compacting
 from assistant.lifecycle.answering import Asked, Failure, fail
 from assistant.lifecycle.text_columns import Written
 from assistant.models import Message, Summary
-from assistant.models.message import Author, Claim, Status
+from assistant.models.message import Claim, MessageRole, Status
 from assistant.prompt import context, window
 from assistant.worker import compaction
-from assistant.worker.completion import Inquiry
+from assistant.worker.completion import Completion
 from tests.acting import FAILURE, answer_of, ask, claimed, finish, now
 from tests.provider.valid import check_request
 from tests.rounds import run_turn
@@ -33,9 +33,9 @@ def told(session, alice, bob):
         rows = []
         for number in range(count):
             author = bob if number < count // 2 else alice
-            question = Message(session=session, role=Author.USER, author=author, status=Status.SUCCESS,
+            question = Message(session=session, role=MessageRole.USER, author=author, status=Status.SUCCESS,
                                content=f"q{number} {'?' * letters}", position=2 * number + 2)  # fmt: skip
-            answer = Message(session=session, role=Author.ASSISTANT, reply_to=question, status=Status.SUCCESS,
+            answer = Message(session=session, role=MessageRole.ASSISTANT, reply_to=question, status=Status.SUCCESS,
                              content=f"a{number} {'!' * letters}", position=2 * number + 3)  # fmt: skip
             rows += [question, answer]
         Message.objects.bulk_create(rows, batch_size=5_000)
@@ -137,7 +137,7 @@ def test_a_short_session_is_read_at_once_however_often_it_was_answered(session, 
     told(5)
     question = session.messages.get(content__startswith="q4")
     Message.objects.bulk_create(
-        Message(session=session, role=Author.ASSISTANT, reply_to=question, status=Status.SUCCESS, position=11,
+        Message(session=session, role=MessageRole.ASSISTANT, reply_to=question, status=Status.SUCCESS, position=11,
                 content=f"again{number}") for number in range(150)
     )  # fmt: skip
     prompt = context.quick_prompt_for(claim())
@@ -153,7 +153,7 @@ def test_a_short_history_asks_nobody_for_the_limit(told, claim, monkeypatch):
 def test_what_an_older_answer_took_along_is_left_out_with_it(session, told, claim, small_pages, monkeypatch, bob):
     told(7)
     taker = session.messages.get(content__startswith="a0")
-    Message.objects.create(session=session, role=Author.USER, author=bob, status=Status.SUCCESS, content="joined",
+    Message.objects.create(session=session, role=MessageRole.USER, author=bob, status=Status.SUCCESS, content="joined",
                            position=12, taken_by=taker, taken_round=1)  # fmt: skip
     prompt = context.prompt_for(claim())
     assert "joined" not in str(prompt.messages) and prompt.is_cut
@@ -294,7 +294,7 @@ def test_it_is_caught_up_once_in_a_turn(loop, monkeypatch):
     monkeypatch.setattr(llm, "limit", lambda model: None)
 
     async def scenario():
-        inquiry = Inquiry(Claim(uuid.uuid4(), uuid.uuid4(), uuid.uuid4(), 1), None, show)
+        inquiry = Completion(Claim(uuid.uuid4(), uuid.uuid4(), uuid.uuid4(), 1), None, show)
         inquiry._patience = Source()
         prompt = context.Prompt("m", [{"role": "user", "content": "?"}], None, is_cut=True)
         for _ in range(3):

@@ -24,7 +24,7 @@ class Crashed(Exception):
     """The message is the end of what it said about it."""
 
 
-class Apart:
+class IsolatedProcess:
     """One run of a program, in the thread that calls `answer`; `stop` may be called from another one."""
 
     def __init__(self, program: Path, *arguments: str) -> None:

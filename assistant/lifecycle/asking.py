@@ -27,7 +27,7 @@ from assistant.lifecycle.shared_steps import (
     stop_answer,
     touch,
 )
-from assistant.models.message import Author, Message, Status, next_version
+from assistant.models.message import Message, MessageRole, Status, next_version
 from assistant.models.one import one
 from assistant.models.participant import display_name
 from assistant.models.session import UNTITLED, ChatSession, Replies, TitledBy, WhenBusy
@@ -85,7 +85,7 @@ def send(
         locked.last_position += 2
         message = Message.objects.create(
             session=locked,
-            role=Author.USER,
+            role=MessageRole.USER,
             author=author,
             client_id=client_id,
             content=content,

@@ -16,7 +16,7 @@ from assistant.lifecycle import asking
 from assistant.lifecycle.refusal import Refused
 from assistant.models.attachment import Attachment
 from assistant.models.ids import new_id
-from assistant.models.message import UNFINISHED, Author, Message, Status
+from assistant.models.message import UNFINISHED, Message, MessageRole, Status
 from assistant.models.participant import Participant, Role
 from assistant.models.provider_state import ProviderState
 from assistant.models.session import ChatSession, TitledBy
@@ -78,7 +78,7 @@ def _begin(message: Message) -> _Copy:
         _insert(SystemPrompt, [_copy(prompt, pk=pk, session_id=session.pk) for prompt, pk in prompts.items()])
         before = Q(position__lt=message.position) | Q(pk=message.pk) | Q(taken_by=message.pk)
         found = source.messages.filter(before).exclude(status__in=UNFINISHED)
-        found = found.exclude(role=Author.USER, status=Status.CANCELLED).in_order()
+        found = found.exclude(role=MessageRole.USER, status=Status.CANCELLED).in_order()
         ids = {old: new_id() for old in found.values_list("pk", flat=True)}
         return _Copy(session, ids, {prompt.pk: pk for prompt, pk in prompts.items()})
 

@@ -22,7 +22,7 @@ from assistant.lifecycle import endings, ledger
 from assistant.lifecycle.endings import Failure, take_live_text
 from assistant.lifecycle.session_changes import session_changed
 from assistant.lifecycle.shared_steps import end_turn, promote_next
-from assistant.models.message import Author, Message, Status, max_recoveries
+from assistant.models.message import Message, MessageRole, Status, max_recoveries
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
 from assistant.models.worker import WorkerProcess
@@ -222,7 +222,9 @@ def sweep() -> dict[str, int]:
 
 def resting_sessions() -> list[UUID]:
     """Sessions whose questions wait for no reason: their pause is over, or nothing is running."""
-    waiting = Message.objects.filter(role=Author.USER, status=Status.PENDING).values_list("session_id", flat=True)
+    waiting = Message.objects.filter(role=MessageRole.USER, status=Status.PENDING).values_list(
+        "session_id", flat=True
+    )
     busy = Message.objects.running().filter(session_id__in=waiting).values_list("session_id", flat=True)
     idle = ChatSession.objects.filter(pk__in=waiting).exclude(pk__in=busy)
     now = timezone.now()

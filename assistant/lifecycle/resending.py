@@ -9,7 +9,7 @@ from django.db import transaction
 from assistant.lifecycle import asking
 from assistant.lifecycle.asking import Sent
 from assistant.lifecycle.refusal import Refused
-from assistant.models.message import Author, Message, Status, next_version
+from assistant.models.message import Message, MessageRole, Status, next_version
 from assistant.models.session import ChatSession
 from assistant.presentation import events
 
@@ -44,5 +44,5 @@ def resend(question: Message, by: Any, content: str, client_id: str, model: str 
 
 
 def _last_question(session: ChatSession) -> Message | None:
-    said = session.messages.filter(role=Author.USER).exclude(status=Status.CANCELLED)
+    said = session.messages.filter(role=MessageRole.USER).exclude(status=Status.CANCELLED)
     return said.order_by("-position", "-id").first()

@@ -17,7 +17,7 @@ from assistant.lifecycle import endings, ledger
 from assistant.lifecycle.endings import Failure, take_live_text
 from assistant.lifecycle.session_changes import session_changed
 from assistant.models.ids import new_id
-from assistant.models.message import Author, Message, Status, next_version
+from assistant.models.message import Message, MessageRole, Status, next_version
 from assistant.models.session import ChatSession
 from assistant.models.system_prompt import SystemPrompt
 from assistant.presentation import events, wire
@@ -36,7 +36,7 @@ def open_turn(session: ChatSession, question: Message, by: Any = None, *, is_new
     answer = Message.objects.create(
         id=answer_id,
         session=session,
-        role=Author.ASSISTANT,
+        role=MessageRole.ASSISTANT,
         status=Status.PENDING,
         position=question.position + 1,
         reply_to=question,
@@ -85,7 +85,7 @@ def _refuse_turn(session: ChatSession, question: Message) -> None:
     """
     answer = Message(
         session=session,
-        role=Author.ASSISTANT,
+        role=MessageRole.ASSISTANT,
         position=question.position + 1,
         reply_to=question,
         charged_to_id=question.author_id,

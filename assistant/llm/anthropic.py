@@ -13,7 +13,7 @@ from assistant.llm.calls import Fragments
 from assistant.llm.pieces import Finish, Kept, Reasoning, Source
 from assistant.llm.reader import Raw, RawUsage, listed, mapping, words
 from assistant.llm.refusal import ProviderError, error_in, is_error
-from assistant.llm.thinking import Unthinking
+from assistant.llm.thinking import ThinkTagSplitter
 
 
 class MessagesReader:
@@ -22,7 +22,7 @@ class MessagesReader:
         self._ending: str | None = None
         self._usage: dict[str, Any] = {}
         self._calls = Fragments()
-        self._tags = Unthinking()
+        self._tags = ThinkTagSplitter()
         self._thinking: dict[Any, dict[str, Any]] = {}  # blocks by index, as they have to come back
         self._thoughts: dict[Any, list[str]] = {}  # what their deltas have brought
         self._sources: dict[str, Source] = {}

@@ -13,7 +13,7 @@ from assistant.llm.calls import Fragments
 from assistant.llm.pieces import Finish, Kept, Reasoning, Source, Text
 from assistant.llm.reader import Raw, RawUsage, encoded_picture, listed, mapping
 from assistant.llm.refusal import ProviderError, error_in, is_error
-from assistant.llm.thinking import Unthinking
+from assistant.llm.thinking import ThinkTagSplitter
 
 
 class GeminiReader:
@@ -26,7 +26,7 @@ class GeminiReader:
         self._ending: str | None = None
         self._said: Any = None
         self._calls = Fragments()
-        self._tags = Unthinking()
+        self._tags = ThinkTagSplitter()
         self._signatures: list[str] = []  # of parts that are no calls
         self._sources: dict[str, Source] = {}
 

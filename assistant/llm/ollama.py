@@ -13,7 +13,7 @@ from assistant.llm.calls import Fragments
 from assistant.llm.pieces import Finish, Kept, Reasoning
 from assistant.llm.reader import Raw, RawUsage, listed
 from assistant.llm.refusal import ProviderError, error_in, is_error
-from assistant.llm.thinking import Unthinking
+from assistant.llm.thinking import ThinkTagSplitter
 
 
 class OllamaReader:
@@ -21,7 +21,7 @@ class OllamaReader:
         self.is_done = False
         self._ending: str | None = None
         self._calls = Fragments()
-        self._tags = Unthinking()
+        self._tags = ThinkTagSplitter()
         self._thoughts: list[str] = []
 
     @property

@@ -14,7 +14,7 @@ from assistant.llm.framing import DONE, SIGNS_OF_LIFE
 from assistant.llm.pieces import Finish, Kept, Reasoning, Source, Text
 from assistant.llm.reader import Raw, RawUsage, listed, picture
 from assistant.llm.refusal import ProviderError, error_in, is_error
-from assistant.llm.thinking import Unthinking
+from assistant.llm.thinking import ThinkTagSplitter
 
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 
@@ -30,7 +30,7 @@ class ChatReader:
         self._is_reason_proof = True  # no server that gives one with each chunk
         self._other: Any = None  # the first thing that is no chunk of an answer
         self._calls = Fragments()
-        self._tags = Unthinking()
+        self._tags = ThinkTagSplitter()
         self._thoughts: list[str] = []
         self._thoughts_in = ""  # the field that they come in
         self._details: list[Any] = []  # OpenRouter's reasoning_details

@@ -13,7 +13,7 @@ from assistant.llm.calls import Fragments
 from assistant.llm.pieces import Finish, Kept, Reasoning, Source, Text
 from assistant.llm.reader import Raw, RawUsage, encoded_picture, listed, mapping, words
 from assistant.llm.refusal import ProviderError, error_in, is_error
-from assistant.llm.thinking import Unthinking
+from assistant.llm.thinking import ThinkTagSplitter
 
 ChatMessage = Mapping[str, Any]
 ITEMS = "reasoning_items"  # the field of an assistant's line that carries the items to send back
@@ -27,7 +27,7 @@ class ResponsesReader:
         self._is_streamed = False
         self._summary: Any = None  # the part of the thoughts that is being read
         self._calls = Fragments()
-        self._tags = Unthinking()
+        self._tags = ThinkTagSplitter()
         self._items: list[dict[str, Any]] = []
         self._sources: dict[str, Source] = {}
 

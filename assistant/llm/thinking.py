@@ -15,7 +15,7 @@ _TAGS = {
 _MOST_BLANKS = 1_000  # before a tag; some models write nothing else, and for ever
 
 
-class Unthinking:
+class ThinkTagSplitter:
     """Tells the thoughts of one answer from its words, as its text comes.
 
     Only what stands at the very beginning is a thought: a text may speak of such tags later.

@@ -24,7 +24,7 @@ from assistant.models.worker import WorkerProcess
 from assistant.text.reasoned import Reasoned
 
 
-class Author(models.TextChoices):
+class MessageRole(models.TextChoices):
     USER = "user", "User"
     ASSISTANT = "assistant", "Assistant"
 
@@ -44,11 +44,11 @@ class Cut(models.TextChoices):
 UNFINISHED = (Status.PENDING, Status.PROCESSING)
 
 EDGES: dict[str, set[tuple[str, str]]] = {
-    Author.USER: {
+    MessageRole.USER: {
         (Status.PENDING, Status.SUCCESS),  # promoted, or taken along by the running answer
         (Status.PENDING, Status.CANCELLED),  # withdrawn
     },
-    Author.ASSISTANT: {
+    MessageRole.ASSISTANT: {
         (Status.PENDING, Status.PROCESSING),  # claimed
         (Status.PENDING, Status.CANCELLED),  # stopped before the claim
         (Status.PENDING, Status.ERROR),  # abandoned
@@ -77,7 +77,7 @@ class Claim:
 
 class MessageQuerySet(models.QuerySet["Message"]):
     def answers(self) -> MessageQuerySet:
-        return self.filter(role=Author.ASSISTANT)
+        return self.filter(role=MessageRole.ASSISTANT)
 
     def unfinished(self) -> MessageQuerySet:
         return self.filter(status__in=UNFINISHED)
@@ -88,7 +88,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
     def queued(self) -> MessageQuerySet:
         """Questions that wait for the running answer to end, the next first."""
-        return self.filter(role=Author.USER, status=Status.PENDING).order_by("position", "id")
+        return self.filter(role=MessageRole.USER, status=Status.PENDING).order_by("position", "id")
 
     def steering(self) -> MessageQuerySet:
         """Of those that wait, the ones that would join the running answer before its next round."""
@@ -130,7 +130,7 @@ class Message(models.Model):
         help_text="The order in the session. A question has an even one, its answers the next; never a timestamp. "
         "What waits stands behind all that was said."
     )
-    role = models.CharField(max_length=10, choices=Author)
+    role = models.CharField(max_length=10, choices=MessageRole)
     author = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -236,12 +236,12 @@ class Message(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["session"],
-                condition=Q(role=Author.ASSISTANT, status__in=UNFINISHED),
+                condition=Q(role=MessageRole.ASSISTANT, status__in=UNFINISHED),
                 name="one_running_answer",
             ),
             models.UniqueConstraint(fields=["session", "author", "client_id"], name="send_once"),
             models.CheckConstraint(
-                condition=Q(role=Author.USER) | Q(reply_to__isnull=False), name="answer_has_its_question"
+                condition=Q(role=MessageRole.USER) | Q(reply_to__isnull=False), name="answer_has_its_question"
             ),
         ]
         indexes = [
@@ -260,7 +260,7 @@ class Message(models.Model):
 
     @property
     def is_answer(self) -> bool:
-        return self.role == Author.ASSISTANT
+        return self.role == MessageRole.ASSISTANT
 
     @property
     def is_finished(self) -> bool:

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 
 from assistant.delivery import valkey
 from assistant.models import Message, UsageRecord, WorkerProcess
-from assistant.models.message import Author, Status
+from assistant.models.message import MessageRole, Status
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -39,7 +39,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus text, computed from the database: every web process gives the same numbers."""
     registry = CollectorRegistry()
     messages = Gauge("parley_messages", "Messages by role and status.", ["role", "status"], registry=registry)
-    for role in Author:
+    for role in MessageRole:
         for status in Status:
             messages.labels(role, status).set(0)
     for row in Message.objects.values("role", "status").annotate(count=Count("id")):

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from assistant import catalogue
 from assistant.models import ChatSession, Message, Participant
-from assistant.models.message import UNFINISHED, Author, Status
+from assistant.models.message import UNFINISHED, MessageRole, Status
 from assistant.models.participant import display_name
 from assistant.presentation import wire
 from assistant.presentation.snapshot import first_page, page_after
@@ -92,7 +92,7 @@ def _newest(messages: Iterable[Message]) -> Iterator[Message]:
 
 def _heading(message: Message) -> str:
     moment = f"{message.started_at or message.created_at:%Y-%m-%d %H:%M} UTC"
-    if message.role == Author.USER:
+    if message.role == MessageRole.USER:
         return f"## {_one_line(display_name(message.author)) if message.author else 'Someone'} · {moment}"
     return f"## {_one_line(catalogue.label(message.model))} · {message.model} · {moment}"
 

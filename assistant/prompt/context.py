@@ -12,7 +12,7 @@ from django.db.models.expressions import RawSQL
 
 from assistant import conf, llm
 from assistant.models.attachment import Attachment, StoredFile
-from assistant.models.message import Author, Claim, Message, Status
+from assistant.models.message import Claim, Message, MessageRole, Status
 from assistant.models.one import one
 from assistant.models.participant import display_name
 from assistant.models.session import Replies
@@ -144,7 +144,7 @@ def _is_shared(answer: Message, messages: list[Message], *, is_all: bool) -> boo
     if several or is_all:
         return several
     assert answer.reply_to is not None
-    said = answer.session.messages.filter(role=Author.USER, status=Status.SUCCESS)
+    said = answer.session.messages.filter(role=MessageRole.USER, status=Status.SUCCESS)
     return said.exclude(author=answer.reply_to.author_id).exists()
 
 
@@ -207,7 +207,7 @@ def _system(
 
 
 def _line(message: Message, files: Mapping[Any, Any], *, named: bool) -> ChatMessage:
-    if message.role == Author.ASSISTANT:
+    if message.role == MessageRole.ASSISTANT:
         return {"role": "assistant", "content": message.content}
     name = f"{display_name(message.author)}: " if named and message.author else ""
     return {"role": "user", "content": file_contents.content(name + message.content, files.get(message.pk, ()))}

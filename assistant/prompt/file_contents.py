@@ -21,7 +21,7 @@ from django.utils import timezone
 from assistant import conf
 from assistant.database import Database
 from assistant.files import sniff
-from assistant.files.isolation import EXTRACTION, Apart, Crashed, TookTooLong
+from assistant.files.isolation import EXTRACTION, Crashed, IsolatedProcess, TookTooLong
 from assistant.models.attachment import PDF, TEXT, Attachment, StoredFile, storage
 from assistant.models.message import Message, Status, next_version
 from assistant.presentation import events
@@ -87,7 +87,7 @@ class Reader:
 
     def __init__(self, file: StoredFile) -> None:
         self._file = file
-        self._process: Apart | None = None
+        self._process: IsolatedProcess | None = None
         self._is_stopped = False
 
     def read(self) -> Outcome:
@@ -114,7 +114,7 @@ class Reader:
             self._process.stop()
 
     def _by_process(self, kind: str, limit: int, content: bytes) -> Outcome:
-        self._process = Apart(EXTRACTION, kind, str(limit))
+        self._process = IsolatedProcess(EXTRACTION, kind, str(limit))
         try:
             answer = self._process.answer(content, PATIENCE_SECONDS)
         except (TookTooLong, Crashed) as error:

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import connection
 
 from assistant.models import ChatSession, Message
-from assistant.models.message import Author
+from assistant.models.message import MessageRole
 from assistant.search import postgres, sqlite
 from assistant.search.snippet import Piece, snippet
 from assistant.search.words import Term, matches, terms_of
@@ -42,7 +42,7 @@ def find(user: Any, query: str, limit: int, before: UUID | None = None) -> tuple
         found = found.filter(pk__lt=before)
     rows = list(found[: limit + 1])
     return [
-        Hit(row, snippet(row.content, terms, is_markdown=row.role == Author.ASSISTANT)) for row in rows[:limit]
+        Hit(row, snippet(row.content, terms, is_markdown=row.role == MessageRole.ASSISTANT)) for row in rows[:limit]
     ], len(rows) > limit
 
 

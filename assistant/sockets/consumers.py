@@ -19,14 +19,14 @@ from assistant.presentation.sidebar import list_snapshot
 from assistant.presentation.snapshot import session_exists
 from assistant.sockets import missed_changes, presence, revalidation
 from assistant.sockets.presence import Online
-from assistant.sockets.relay import NO_SUCH_SESSION, REMOVED, TRY_AGAIN, TellingConsumer
+from assistant.sockets.relay import NO_SUCH_SESSION, REMOVED, TRY_AGAIN, RelayConsumer
 from assistant.sockets.revalidation import Seat
 
 TYPING_TOLD_EVERY_SECONDS = 1.0
 SYNC_EVERY_SECONDS = 1.0
 
 
-class RoomConsumer(TellingConsumer):
+class RoomConsumer(RelayConsumer):
     """One viewer of one session: a participant, or a reader by its link."""
 
     session_id: UUID
@@ -103,7 +103,7 @@ class RoomConsumer(TellingConsumer):
 class SessionConsumer(RoomConsumer):
     """A participant's."""
 
-    hears = TellingConsumer.hears | {"typing"}
+    hears = RelayConsumer.hears | {"typing"}
     typed_at = 0.0  # when others were last told that this one types; 0: they think that it doesn't
 
     @property
@@ -212,14 +212,14 @@ class ReaderConsumer(RoomConsumer):
         await self.end(REMOVED)
 
 
-class NothingConsumer(TellingConsumer):
+class NothingConsumer(RelayConsumer):
     """Of an address at which there is nothing: without it each stranger's try is an error with a traceback in the log."""
 
     async def authorise(self) -> int | None:
         return await super().authorise() or NO_SUCH_SESSION
 
 
-class ListConsumer(TellingConsumer):
+class ListConsumer(RelayConsumer):
     """What changes in any of one's sessions, as it stands in one's list of them."""
 
     def group(self) -> str:

@@ -33,7 +33,7 @@ def database_of_this_process() -> Database:
     return _database
 
 
-class TellingConsumer(AsyncWebsocketConsumer):
+class RelayConsumer(AsyncWebsocketConsumer):
     """One viewer's socket. A subclass says what is viewed: `group`, `send_snapshot`, and what it hears."""
 
     hears: ClassVar[frozenset[str]] = frozenset({"ping", "sync"})  # types of frames that a client may send

@@ -11,7 +11,7 @@ from django.db.models import Q
 from pydantic import Field
 
 from assistant.models.attachment import Attachment
-from assistant.models.message import Author, Message, Status
+from assistant.models.message import Message, MessageRole, Status
 from assistant.models.participant import display_name
 from assistant.tools import Context, Result, Service, ToolError
 
@@ -77,7 +77,7 @@ def _found(who: str, when: datetime, text: str, wanted: list[str]) -> _Found:
 
 
 def _speaker(message: Message) -> str:
-    if message.role == Author.ASSISTANT:
+    if message.role == MessageRole.ASSISTANT:
         return "You"
     return display_name(message.author) if message.author else "Someone"
 

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from assistant.files.isolation import Apart, Crashed, TookTooLong
+from assistant.files.isolation import Crashed, IsolatedProcess, TookTooLong
 from assistant.tools import Context, Result, Service, ToolError
 from assistant.tools.reach import Fetched, checked, fetch
 
@@ -61,7 +61,7 @@ async def readable(page: Fetched) -> tuple[str, str]:
 
 async def _read_apart(page: bytes) -> tuple[str, str]:
     """Not on this loop, which carries other answers: a page can be made so that reading it takes hours."""
-    reading = Apart(Path(__file__).with_name("page.py"))
+    reading = IsolatedProcess(Path(__file__).with_name("page.py"))
     try:
         found = json.loads(await asyncio.to_thread(reading.answer, page, READING_SECONDS))
     except asyncio.CancelledError:

@@ -17,7 +17,7 @@ from assistant.prompt import context
 from assistant.prompt.history import tools_called
 from assistant.worker import compaction
 from assistant.worker.metering import metered
-from assistant.worker.retries import Messages, Patience, Pause, Switch
+from assistant.worker.retries import Messages, Pause, RetryPolicy, Switch
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +29,13 @@ SUMMARISING = "Summarising the earlier conversation…"
 SHORT_RESULTS = (2_000, 300)  # characters of a tool's result, by the number of the try
 
 
-class Inquiry:
+class Completion:
     """Of one turn. `show` tells the viewers what is being waited for, in a line that nobody stores."""
 
     def __init__(self, claim: Claim, database: Database, show: Callable[[str], Awaitable[None]]) -> None:
         self.longest_result: int | None = None  # for the prompts of this turn
         self._claim, self._database, self._show = claim, database, show
-        self._patience: Patience | None = None
+        self._patience: RetryPolicy | None = None
         self._user_id: int | None = None
         self._has_caught_up = False
 
@@ -61,7 +61,7 @@ class Inquiry:
         the prompt leaves some out.
         """
         if self._patience is None:
-            self._patience = Patience(prompt.model, self._ask_once)
+            self._patience = RetryPolicy(prompt.model, self._ask_once)
         self._user_id = prompt.user_id
         if prompt.is_cut and not self._has_caught_up:
             self._has_caught_up = True  # once in a turn, whatever comes of it

@@ -21,9 +21,9 @@ from assistant.presentation import events
 from assistant.prompt import context, file_contents
 from assistant.toolbox.offer import Offer, offered
 from assistant.worker import tool_execution
-from assistant.worker.completion import Inquiry
+from assistant.worker.completion import Completion
 from assistant.worker.outcomes import Continued, Failed, Lost, Outcome, Parked
-from assistant.worker.side_outputs import Beside
+from assistant.worker.side_outputs import SideOutputs
 from assistant.worker.streaming import Answer
 from assistant.worker.verdict import verdict, verdict_of_last
 
@@ -52,11 +52,11 @@ class Conversation:
         self.usage: dict[str, Any] | None = None  # of the last request; the ledger has all
         self.prompt: context.Prompt | None = None  # the last one
         self.began = time.monotonic()
-        self.inquiry = Inquiry(claim, database, self._show)
+        self.inquiry = Completion(claim, database, self._show)
         self._claim, self._answer, self._database = claim, answer, database
         self._first_prompt = prompt
         self._rounds = len(claim.ends)  # rounds of tool calls that are stored
-        self._beside = Beside(claim, database)
+        self._beside = SideOutputs(claim, database)
         self._offer = NOTHING
         self._missing: list[dict[str, str]] = []  # as it is noted
 
@@ -180,7 +180,7 @@ class Conversation:
             self._offer = await offered(prompt.services, self._database, called=[call.name for call in ready])
         known = tool_execution.context_of(self._claim, prompt)
         ends_at = self.began + conf.settings.deadline
-        bench = tool_execution.Bench(self._claim, self._offer, known, self._database, ends_at)
+        bench = tool_execution.CallRunner(self._claim, self._offer, known, self._database, ends_at)
         held = []
 
         async def settle(call: ToolCall, outcome: rounds.Outcome) -> None:

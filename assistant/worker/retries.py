@@ -69,7 +69,7 @@ class Switch:
     code: str
 
 
-class Patience:
+class RetryPolicy:
     """Of one turn. A model that took over keeps the rest of the turn.
 
     `tried` is what was asked in vain, in order; `model` is the one that is asked now, which in the end is the one that

@@ -11,7 +11,7 @@ from assistant.models.message import Claim
 from assistant.text.sources import Sources
 
 
-class Beside:
+class SideOutputs:
     """Of one turn. Whether the answer is still its claim's is not its affair: what is not, is not stored."""
 
     def __init__(self, claim: Claim, database: Database) -> None:

@@ -66,7 +66,7 @@ def context_of(claim: Claim, prompt: Prompt) -> Context:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class CallRunner:
     """Where calls are run: for which claim, with which tools, in whose name."""
 
     claim: Claim

@@ -34,7 +34,7 @@ MORTAL = (
     "assistant.lifecycle.compacting:store",
     "assistant.lifecycle.rounds:begin_calls",
     "assistant.lifecycle.rounds:continue_later",
-    "assistant.lifecycle.rounds:_let_go",
+    "assistant.lifecycle.endings:give_back",
     "assistant.lifecycle.rounds:open_round",
     "assistant.lifecycle.rounds:park",
     "assistant.lifecycle.rounds:settle",
@@ -42,7 +42,7 @@ MORTAL = (
     "assistant.lifecycle.ledger:record",
     "assistant.llm:stream",
     "assistant.worker.metering:_Meter.see",
-    "assistant.worker.tool_execution:Bench.outcome_of",
+    "assistant.worker.tool_execution:CallRunner.outcome_of",
     "tests.e2e.counting_tools:_note",
 )
 

@@ -383,13 +383,13 @@ DEATHS: list[tuple[Story, str, int, tuple[int, ...]]] = [
     (three_tools_in_two_rounds, "before llm.stream", 1, (0,)),
     (three_tools_in_two_rounds, "after _Meter.see", 1, (0,)),  # in the text before the calls
     (three_tools_in_two_rounds, "after _Meter.see", 3, (0,)),  # one call has come
-    (three_tools_in_two_rounds, "before usage.record", 1, (0,)),
-    (three_tools_in_two_rounds, "after usage.record", 1, (0,)),
+    (three_tools_in_two_rounds, "before ledger.record", 1, (0,)),
+    (three_tools_in_two_rounds, "after ledger.record", 1, (0,)),
     (three_tools_in_two_rounds, "before rounds.open_round", 1, (0,)),
     (three_tools_in_two_rounds, "after rounds.open_round", 1, (0,)),
     (three_tools_in_two_rounds, "before rounds.begin_calls", 1, (0,)),
     (three_tools_in_two_rounds, "after rounds.begin_calls", 1, (2,)),
-    (three_tools_in_two_rounds, "before Bench.outcome_of", 2, (2,)),
+    (three_tools_in_two_rounds, "before CallRunner.outcome_of", 2, (2,)),
     (three_tools_in_two_rounds, "after counting_tools._note", 2, (2,)),  # in the middle of the tools
     (three_tools_in_two_rounds, "before rounds.settle", 1, (2,)),
     (three_tools_in_two_rounds, "after rounds.settle", 1, (1, 2)),
@@ -404,7 +404,7 @@ DEATHS: list[tuple[Story, str, int, tuple[int, ...]]] = [
     (three_tools_in_two_rounds, "before answering.succeed", 1, (0,)),
     (three_tools_in_two_rounds, "after answering.succeed", 1, (0,)),
     (more_rounds_than_one_job_has, "before rounds.continue_later", 1, (0,)),
-    (more_rounds_than_one_job_has, "before rounds._let_go", 1, (0,)),  # in the transaction, with the job in it
+    (more_rounds_than_one_job_has, "before endings.give_back", 1, (0,)),  # in the transaction, with the job in it
     (more_rounds_than_one_job_has, "after rounds.continue_later", 1, (0,)),
     (more_rounds_than_one_job_has, "before answering.claim", 2, (0,)),
     (more_rounds_than_one_job_has, "after answering.claim", 2, (0,)),
@@ -413,7 +413,7 @@ DEATHS: list[tuple[Story, str, int, tuple[int, ...]]] = [
     (tools_of_an_mcp_server, "before rounds.begin_calls", 1, (0,)),
     (tools_of_an_mcp_server, "before rounds.settle", 1, (1,)),
     (an_approval, "before rounds.park", 1, (0,)),
-    (an_approval, "before rounds._let_go", 1, (0,)),
+    (an_approval, "before endings.give_back", 1, (0,)),
     (an_approval, "after rounds.park", 1, (0,)),
     (an_approval, "before approving.decide", 1, (0,)),  # the web server
     (an_approval, "after approving.decide", 1, (0,)),
@@ -433,9 +433,9 @@ DEATHS: list[tuple[Story, str, int, tuple[int, ...]]] = [
     (a_file, "after attaching._reserve", 1, (0,)),  # the web server: a row, and no bytes
     (a_file, "after attaching.upload", 1, (0,)),
     (a_file, "before asking.send", 1, (0,)),
-    (a_file, "before attached.prepare", 1, (0,)),
-    (a_file, "before attached._keep", 1, (0,)),
-    (a_file, "after attached.prepare", 1, (0,)),
+    (a_file, "before file_contents.prepare", 1, (0,)),
+    (a_file, "before file_contents._keep", 1, (0,)),
+    (a_file, "after file_contents.prepare", 1, (0,)),
     (a_message_that_rides_along, "before steering.take", 1, (0,)),
     (a_message_that_rides_along, "after steering.take", 1, (0,)),
     (an_answer_that_fails, "before answering.fail", 1, (0,)),
