@@ -42,7 +42,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 DOCS_COLORS = 192  # of a picture in the documentation: a third of the bytes
 
-_FULL_NAMES = """
+FULL_NAMES = """
 from django.contrib.auth import get_user_model
 for user in get_user_model().objects.all():
     user.first_name = user.username.title()
@@ -254,7 +254,7 @@ def main() -> None:
         chromium() as browser,
     ):
         alice, bob = product.people("alice", "bob")
-        product.manage("shell", "--no-imports", "-c", _FULL_NAMES)
+        product.manage("shell", "--no-imports", "-c", FULL_NAMES)
         tools, thoughts = with_tools(provider, alice), with_thoughts(provider, alice)
         session = story(provider, alice, bob)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -78,3 +80,25 @@ def test_the_index_names_every_document():
     text = (ROOT / "docs" / "README.md").read_text()
     others = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
     assert others <= {link.partition("#")[0] for link, _ in LINK.findall(text)}
+
+
+def test_what_the_readme_exports_is_accepted(tmp_path):
+    """Each block of commands with its own `export NAME=value`."""
+    blocks = re.findall(r"(?ms)^```\n(.*?)^```", (ROOT / "README.md").read_text())
+    exports = [dict(re.findall(r'(?m)^export (\w+)="?([^"\n]*)"?$', block)) for block in blocks]
+    models = [found["ASSISTANT_MODELS"] for found in exports if "ASSISTANT_MODELS" in found]
+    assert len(models) == 2 and any("ollama_chat/" in text for text in models)
+    for environment in filter(None, exports):
+        done = subprocess.run(
+            [sys.executable, "manage.py", "check", "--fail-level", "WARNING"], cwd=ROOT, capture_output=True, text=True,
+            env={"PATH": os.environ["PATH"], "ASSISTANT_DATA_DIR": str(tmp_path), **environment}, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, (environment, done.stderr)
+
+
+def test_the_moving_picture_moves_and_is_light():
+    path = ROOT / "docs" / "images" / "moving.png"
+    with Image.open(path) as picture:
+        assert picture.n_frames > 20 and picture.info.get("loop") == 0
+    assert path.stat().st_size < 1_500_000
+    assert str(path.relative_to(ROOT)) in (ROOT / "README.md").read_text()
