@@ -1,4 +1,4 @@
-"""docs/features.md names a test for each promise, and each of these tests exists."""
+"""docs/features.md has each promise once, and promises.md names tests for it, each of which exists."""
 
 import ast
 import re
@@ -17,8 +17,14 @@ def names_in(file):
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
+def test_each_promise_is_told_once():
+    points = re.split(r"(?m)^- ", DOCUMENT.read_text())[1:]
+    ends = [re.search(r"\*\(([A-Z]\d+)\)\*\s*(## .+\s*)?\Z", point) for point in points]
+    assert [end and end[1] for end in ends] == PROMISES
+
+
 def test_each_promise_names_tests_that_exist():
-    rows = re.findall(r"(?m)^\| ([A-Z]\d+) \| .+ \| (.+) \|$", DOCUMENT.read_text())
+    rows = re.findall(r"(?m)^\| ([A-Z]\d+) \| (.+) \|$", (TESTS / "promises.md").read_text())
     assert [promise for promise, _ in rows] == PROMISES
     for promise, cell in rows:
         tests = re.findall(r"`([\w/]+)::(\w+)`", cell)
