@@ -16,7 +16,9 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), ROOT / "tests" / "promises.md"]
+CODE_BLOCK = re.compile(r"(?ms)^```.*?^```")
 CODE = re.compile(r"(?ms)^```.*?^```|`[^`\n]*`")
+FOLDERS = ("assistant", "project", "tests", "bench", "chaos")
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
 
 
@@ -26,7 +28,7 @@ def name(document: Path) -> str:
 
 def anchors(document: Path) -> set[str]:
     """The anchors of its headings, as GitHub makes them."""
-    headings = re.findall(r"(?m)^#+ (.+)$", re.sub(r"(?ms)^```.*?^```", "", document.read_text()))
+    headings = re.findall(r"(?m)^#+ (.+)$", CODE_BLOCK.sub("", document.read_text()))
     return {re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", heading).lower()).replace(" ", "-") for heading in headings}
 
 
@@ -102,3 +104,29 @@ def test_the_moving_picture_moves_and_is_light():
         assert picture.n_frames > 20 and picture.info.get("loop") == 0
     assert path.stat().st_size < 1_500_000
     assert str(path.relative_to(ROOT)) in (ROOT / "README.md").read_text()
+
+
+def test_the_map_names_each_room_and_nothing_that_is_gone():
+    """docs/architecture.md: as many rooms as import-linter places, and each module that is named is there."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rooms, _, of_llm = text.partition("## Rooms")[2].partition("\n## ")[0].partition("`llm/` is a house")
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+    placed = {room for layer in layers for room in layer.split(" | ")}
+    named = set(re.findall(r"`([\w/]+)`", rooms)) - {"assistant/", "project/"}
+    assert placed <= {name.rstrip("/") for name in named}
+    here = {str(path.relative_to(ROOT / "assistant").with_suffix("")) for path in (ROOT / "assistant").rglob("*.py")}
+    known = here | {name.rpartition("/")[2] for name in here} | {str(Path(name).parent) for name in here}
+    assert [name for name in named if name.rstrip("/") not in known] == []
+    assert [name for name in re.findall(r"`(\w+)`", of_llm) if f"llm/{name}" not in here | {"llm/stream"}] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_each_file_that_is_named_is_there(document):
+    """`assistant/llm/money.py`, `tests/provider`, or without the first folder."""
+    named = set(
+        re.findall(r"`((?:[\w.]+/)*[\w]+\.(?:py|js|css|html|toml|yaml))`", CODE_BLOCK.sub("", document.read_text()))
+    )
+    files = {str(path.relative_to(ROOT)) for folder in FOLDERS for path in (ROOT / folder).rglob("*")}
+    files |= {path.name for path in ROOT.iterdir()}
+    missing = [name for name in named if not any(file == name or file.endswith("/" + name) for file in files)]
+    assert missing == []
