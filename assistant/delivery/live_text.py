@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import redis.asyncio
@@ -27,7 +26,7 @@ SEAL_MS = 2_000  # a stop that does not come to its end in this time (its proces
 # KEYS: meta, the text that grows, the other one. ARGV: attempt, the name of its counter, seq before, piece, keep seconds,
 # and if it is the reasoning its seconds. Returns 1 done, 0 send both texts whole, -1 sealed or a later attempt has taken
 # over.
-_APPEND = """
+_APPEND = valkey.Script("""
 local held = redis.call('HMGET', KEYS[1], 'attempt', ARGV[2], 'sealed')
 if held[1] and tonumber(held[1]) > tonumber(ARGV[1]) then return -1 end
 if held[1] == ARGV[1] and held[3] then
@@ -40,11 +39,11 @@ redis.call('HSET', KEYS[1], ARGV[2], tonumber(ARGV[3]) + 1)
 if ARGV[6] then redis.call('HSET', KEYS[1], 'reasoning_seconds', ARGV[6]) end
 for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[5]) end
 return 1
-"""
+""")
 
 # KEYS: meta, text, reasoning. ARGV: attempt, seq, text, keep seconds, and of the reasoning: seq, text, seconds. Returns as
 # above.
-_REPLACE = """
+_REPLACE = valkey.Script("""
 local held = redis.call('HMGET', KEYS[1], 'attempt', 'sealed')
 if held[1] and tonumber(held[1]) > tonumber(ARGV[1]) then return -1 end
 if held[1] == ARGV[1] and held[2] then
@@ -57,20 +56,20 @@ redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[4])
 redis.call('SET', KEYS[3], ARGV[6], 'EX', ARGV[4])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 1
-"""
+""")
 
 # KEYS: meta, text, reasoning. Returns attempt, seq, text, and of the reasoning the same and its seconds; or nothing, if
 # one is missing.
-_READ = """
+_READ = valkey.Script("""
 local held = redis.call('HMGET', KEYS[1], 'attempt', 'seq', 'reasoning_seq', 'reasoning_seconds')
 local text, reasoning = redis.call('GET', KEYS[2]), redis.call('GET', KEYS[3])
 if not held[1] or not held[2] or not text or not reasoning then return false end
 return {held[1], held[2], text, held[3], reasoning, held[4]}
-"""
+""")
 
 # KEYS: meta, text, reasoning. ARGV: attempt, milliseconds, keep seconds. Stops further appends by that attempt, also if it
 # has not made one yet, and returns as above (nothing, if there is no text of this attempt).
-_SEAL = """
+_SEAL = valkey.Script("""
 local held = redis.call('HMGET', KEYS[1], 'attempt', 'seq', 'reasoning_seq', 'reasoning_seconds')
 local text, reasoning = redis.call('GET', KEYS[2]), redis.call('GET', KEYS[3])
 local now = redis.call('TIME')
@@ -82,7 +81,7 @@ if held[1] ~= ARGV[1] or not held[2] or not text or not reasoning then
   return false
 end
 return {held[1], held[2], text, held[3], reasoning, held[4]}
-"""
+""")
 
 
 class Superseded(Exception):
@@ -138,9 +137,9 @@ def discard(message_id: UUID) -> None:
         valkey.client().unlink(*keys(message_id))
 
 
-def _ask(script: str, message_id: UUID, *arguments: int) -> LiveText | None:
+def _ask(script: valkey.Script, message_id: UUID, *arguments: int) -> LiveText | None:
     try:
-        found = valkey.client().eval(script, 3, *keys(message_id), *arguments)
+        found = script.run(keys(message_id), arguments)
     except valkey.Unavailable:
         return None
     if not found:
@@ -172,11 +171,12 @@ class LiveWriter:
                 whole()
             )  # there is nothing of this attempt yet: one round trip less for the first word
             return
-        grown: tuple[Any, ...] = (self._text, self._reasoning, self._attempt, "seq", before[0])
+        texts, counter = (self._text, self._reasoning), ("seq", before[0])
         more: tuple[float, ...] = ()
         if seconds is not None:
-            grown, more = (self._reasoning, self._text, self._attempt, "reasoning_seq", before[1]), (seconds,)
-        answer = await self._client.eval(_APPEND, 3, self._meta, *grown, piece.encode(), KEEP_SECONDS, *more)
+            texts, counter, more = texts[::-1], ("reasoning_seq", before[1]), (seconds,)
+        arguments = [self._attempt, *counter, piece.encode(), KEEP_SECONDS, *more]
+        answer = await _APPEND.run_on(self._client, [self._meta, *texts], arguments)
         if answer == 0:
             await self.replace(whole())
         elif answer == -1:
@@ -185,10 +185,10 @@ class LiveWriter:
     async def replace(self, whole: LiveText) -> None:
         """Sets both texts; raises as `append` does."""
         thought = whole.reasoned or Reasoned("", 0, 0.0)
-        answer = await self._client.eval(
-            _REPLACE, 3, self._meta, self._text, self._reasoning,
-            self._attempt, whole.seq, whole.content.encode(), KEEP_SECONDS,
-            thought.seq, thought.content.encode(), thought.seconds,
+        answer = await _REPLACE.run_on(
+            self._client, [self._meta, self._text, self._reasoning],
+            [self._attempt, whole.seq, whole.content.encode(), KEEP_SECONDS,
+             thought.seq, thought.content.encode(), thought.seconds],
         )  # fmt: skip
         if answer == -1:
             raise Superseded

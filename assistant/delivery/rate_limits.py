@@ -14,7 +14,7 @@ from assistant.delivery import valkey
 logger = logging.getLogger(__name__)
 
 # KEYS[1]: the theoretical arrival time of the next one, in ms. ARGV: ms between two, how many at once.
-_TAKE = """
+_TAKE = valkey.Script("""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now)
@@ -23,7 +23,7 @@ local wait = due + interval - now - interval * burst
 if wait > 0 then return math.ceil(wait) end
 redis.call('SET', KEYS[1], due + interval, 'PX', math.ceil(due + interval - now))
 return 0
-"""
+""")
 
 
 def take(what: str, limit: int, seconds: float) -> float:
@@ -35,7 +35,7 @@ def take(what: str, limit: int, seconds: float) -> float:
         return 0.0
     interval = seconds * 1000 / limit
     try:
-        answer = valkey.client().eval(_TAKE, 1, f"{valkey.PREFIX}:rate:{what}", str(interval), str(limit))
+        answer = _TAKE.run([f"{valkey.PREFIX}:rate:{what}"], [str(interval), str(limit)])
     except valkey.Unavailable as error:
         logger.warning("Rates are not limited while Valkey is away (%s).", error)
         return 0.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import redis
 import redis.asyncio
@@ -29,3 +31,28 @@ def client() -> redis.Redis:
 def async_client() -> redis.asyncio.Redis:
     """A new client for the running event loop; the caller closes it."""
     return redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=5)
+
+
+class Script:
+    """A Lua script, run by its hash: its text is sent only to a server that doesn't know it, or no more.
+
+    In a pipeline it is looked for, and sent if it is missing, when the pipeline is executed.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._sync: Any = None
+        self._async: Any = None
+
+    def run(self, keys: Sequence[str], arguments: Iterable[Any] = (), pipe: Any = None) -> Any:
+        """What the script returns; with `pipe` nothing, for then it is among what the pipeline returns."""
+        target = pipe if pipe is not None else client()
+        if self._sync is None:
+            self._sync = client().register_script(self._text)
+        return self._sync(keys, arguments, client=target)
+
+    async def run_on(self, target: redis.asyncio.Redis, keys: Sequence[str], arguments: Iterable[Any] = ()) -> Any:
+        """The same for the running loop's client, or a pipeline of it."""
+        if self._async is None:
+            self._async = target.register_script(self._text)
+        return await self._async(keys, arguments, client=target)

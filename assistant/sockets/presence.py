@@ -18,7 +18,7 @@ READER = "reader"
 
 # KEYS: a session's entries, scored by when they expire. ARGV: 'in', 'out' or 'look', seconds, entries. Returns how many
 # have just expired, and who is left.
-_CALL = """
+_CALL = valkey.Script("""
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 for i = 3, #ARGV do
@@ -28,7 +28,7 @@ end
 local gone = redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, now)
 if ARGV[1] == 'in' then redis.call('PEXPIRE', KEYS[1], math.ceil(ARGV[2] * 1000)) end
 return {gone, redis.call('ZRANGE', KEYS[1], 0, -1)}
-"""
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +47,17 @@ def expire_seconds() -> float:
 
 def enter(session_id: UUID, user_id: int | None, socket: str) -> Online:
     """Notes (or renews) a socket, of a reader if there is no user; returns who is here. Raises `valkey.Unavailable`."""
-    return _call(session_id, "in", [_entry(user_id, socket)])[1]
+    return _call(session_id, "in", [_entry(user_id, socket)])
 
 
 def leave(session_id: UUID, user_id: int | None, socket: str) -> Online:
     """Notes that a socket is closed; returns who is still here. Raises `valkey.Unavailable`."""
-    return _call(session_id, "out", [_entry(user_id, socket)])[1]
+    return _call(session_id, "out", [_entry(user_id, socket)])
 
 
 def look(session_id: UUID) -> Online:
     """Who is here. Raises `valkey.Unavailable`."""
-    return _call(session_id, "look", [])[1]
+    return _call(session_id, "look", [])
 
 
 def renew(sockets: Mapping[UUID, Iterable[tuple[int | None, str]]]) -> dict[UUID, Online]:
@@ -65,20 +65,29 @@ def renew(sockets: Mapping[UUID, Iterable[tuple[int | None, str]]]) -> dict[UUID
 
     Of several that look, one finds it. Raises `valkey.Unavailable`.
     """
-    found = {
-        session_id: _call(session_id, "in", [_entry(user_id, socket) for user_id, socket in entries])
-        for session_id, entries in sockets.items()
-    }
-    return {session_id: online for session_id, (gone, online) in found.items() if gone}
+    with valkey.client().pipeline(transaction=False) as pipe:  # one round trip, however many sessions there are
+        for session_id, entries in sockets.items():
+            _CALL.run(*_asked(session_id, "in", [_entry(user_id, socket) for user_id, socket in entries]), pipe)
+        found = pipe.execute()
+    answers = zip(sockets, found, strict=True)
+    return {session_id: _online(members) for session_id, (gone, members) in answers if gone}
 
 
 def _entry(user_id: int | None, socket: str) -> str:
     return f"{READER if user_id is None else user_id}:{socket}"
 
 
-def _call(session_id: UUID, what: str, entries: list[str]) -> tuple[int, Online]:
-    key = f"{valkey.PREFIX}:online:{session_id.hex}"
-    gone, members = valkey.client().eval(_CALL, 1, key, what, expire_seconds(), *entries)
+def _call(session_id: UUID, what: str, entries: list[str]) -> Online:
+    _, members = _CALL.run(*_asked(session_id, what, entries))
+    return _online(members)
+
+
+def _asked(session_id: UUID, what: str, entries: list[str]) -> tuple[list[str], list[Any]]:
+    """The script's keys and arguments."""
+    return [f"{valkey.PREFIX}:online:{session_id.hex}"], [what, expire_seconds(), *entries]
+
+
+def _online(members: list[bytes]) -> Online:
     who = [member.decode().partition(":")[0] for member in members]
     users = sorted({int(one) for one in who if one != READER})
-    return gone, Online(users, sum(one == READER for one in who))
+    return Online(users, sum(one == READER for one in who))

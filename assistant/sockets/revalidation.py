@@ -2,8 +2,8 @@
 
 It renews their presence, tells of those that expired because their web process died, and looks whether each may still see
 what it sees, with the role it thinks it has. That is the net below the events that say so at once: one of them may be
-lost, and a closed account, a revoked token or a sign-out is told by none. A few queries, and a round trip for each
-session, however many sockets there are.
+lost, and a closed account, a revoked token or a sign-out is told by none. A few queries and round trips, however many
+sockets and sessions there are.
 """
 
 from __future__ import annotations
