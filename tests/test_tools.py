@@ -230,6 +230,14 @@ def test_a_page_becomes_its_text():
     assert f"[More]({url}/more)" in result.text and "- one" in result.text and "evil" not in result.text
 
 
+def test_what_a_page_shows_as_markup_is_not_read_as_markup_again():
+    """`&amp;lt;` is how a page writes `&lt;`: what somebody explains about escaping stays right."""
+    body = b"<title>&amp;amp;</title><p>Write &amp;lt;b&amp;gt; to show &lt;b&gt;.</p><a href='/?a=1&amp;amp;b=2'>x</a>"
+    title, text = page.read(body, "http://example.org/", None, is_html=True)
+    assert title == "&amp;"
+    assert text == "Write &lt;b&gt; to show <b>.\n[x](http://example.org/?a=1&amp;b=2)"
+
+
 def test_a_server_of_this_machine_is_not_reached():
     with site({"/": (200, HTML, b"secret")}, allowed=False) as (url, asked):
         port = url.rpartition(":")[2]

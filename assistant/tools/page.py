@@ -9,7 +9,6 @@ The input is a line of JSON, `{"url", "charset", "is_html", "limit"}`, and then 
 
 from __future__ import annotations
 
-import html
 import json
 import re
 import resource
@@ -122,8 +121,7 @@ class _Text(HTMLParser):
 
     @property
     def text(self) -> str:
-        joined = html.unescape("".join(self._parts))
-        lines = [" ".join(line.split()) for line in joined.splitlines()]
+        lines = [" ".join(line.split()) for line in "".join(self._parts).splitlines()]
         kept = [line for line in lines if line not in ("[", "]", "-", "|") and not re.fullmatch(r"\[\]\(\S*\)", line)]
         return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()
 
