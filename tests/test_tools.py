@@ -232,10 +232,63 @@ def test_a_page_becomes_its_text():
 
 def test_what_a_page_shows_as_markup_is_not_read_as_markup_again():
     """`&amp;lt;` is how a page writes `&lt;`: what somebody explains about escaping stays right."""
-    body = b"<title>&amp;amp;</title><p>Write &amp;lt;b&amp;gt; to show &lt;b&gt;.</p><a href='/?a=1&amp;amp;b=2'>x</a>"
+    body = (
+        b"<title>&amp;amp;</title><p>Write &amp;lt;b&amp;gt; to show &lt;b&gt;.</p><a href='/?a=1&amp;amp;b=2'>x</a>"
+    )
     title, text = page.read(body, "http://example.org/", None, is_html=True)
     assert title == "&amp;"
-    assert text == "Write &lt;b&gt; to show <b>.\n[x](http://example.org/?a=1&amp;b=2)"
+    assert text == "Write &lt;b&gt; to show <b>.\n\n[x](http://example.org/?a=1&amp;b=2)"
+
+
+DOCUMENTATION = """
+<html><head><title>Retrying</title></head><body class="cookie-banner">
+<div id="cookie-consent" class="cookie-banner"><div><p>We and our 842 partners use cookies.</p></div></div>
+<header role="banner"><a href="/">mylib</a></header>
+<div class="sidebar"><ul><li><a href="install.html">Installation</a></li></ul></div>
+<div role="main"><section><h1>Retrying calls</h1><p>Use <code>retry()</code>:</p>
+<table><tr><th>Name</th><th>Default</th></tr><tr><td>times</td><td>3</td></tr></table>
+<div class="highlight"><pre>
+<span>@retry</span>(times=5)
+<span>def</span> fetch(url):
+
+    <span>return</span> a &lt; b
+</pre></div>
+<aside class="note">Only the last exception is raised.</aside>
+<p hidden>Not shown.</p><p style="display: none">Nor this.</p>
+<a href="api.html"><h2>The API</h2><p>All of it.</p></a></section></div>
+<aside>Related: <a href="/x">x</a></aside><footer>Imprint</footer></body></html>
+"""
+
+
+def test_of_a_page_of_documentation_its_own_part_is_read_with_its_tables_and_its_code():
+    _, text = page.read(DOCUMENTATION.encode(), "http://example.org/", None, is_html=True)
+    assert text.split("\n\n") == [
+        "# Retrying calls",
+        "Use retry():",
+        "| Name | Default\n| times | 3",
+        "```\n@retry(times=5)\ndef fetch(url):",
+        "    return a < b\n```",
+        "Only the last exception is raised.",
+        "## [The API](http://example.org/api.html)",
+        "All of it.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        # Two stories and a whole page that calls one sentence its main part: nothing of the rest is left out.
+        (f"<main>Menu</main><p>{'News. ' * 30}</p>", "Menu" + "\n\n" + ("News. " * 30).strip()),
+        # A banner that never ends, and one that has the page in it.
+        ("<div class=cookie-banner><p>We use cookies.<p>Words", "We use cookies.\n\nWords"),
+        ("<div class=gdpr-overlay><p>We use cookies.</p><h1>Words</h1></div>", "# Words"),
+        ("<ul><li><a href=/a><img src=x></a><li><a href=/b>B</a></ul>", "- [B](http://example.org/b)"),
+        ("<nav>Home<div>About</nav><p>Words</p>", "Words"),
+        ("<pre>a\n\n\n", "```\na"),
+    ],
+)
+def test_nothing_is_left_out_that_may_be_what_was_asked_for(body, text):
+    assert page.read(body.encode(), "http://example.org/", None, is_html=True)[1] == text
 
 
 def test_a_server_of_this_machine_is_not_reached():
