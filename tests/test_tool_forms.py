@@ -315,3 +315,26 @@ def test_a_tool_s_time_stands_still_while_people_are_asked(loop):
             return in_time, too_late
 
     assert loop.run(scenario()) == (True, False)
+
+
+def test_a_tool_that_still_asks_when_nobody_waits_for_it_any_more_goes_on_undisturbed(loop):
+    """Its turn was stopped: what is cleaned up behind it must not fail for its clock."""
+
+    async def scenario():
+        clock, asked = Clock(60), asyncio.Event()
+
+        async def tool():
+            with clock.stopped():
+                asked.set()
+                await asyncio.sleep(3600)
+
+        working = asyncio.ensure_future(tool())
+        waiting = asyncio.ensure_future(clock.wait(working))
+        await asked.wait()
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        working.cancel()
+        await asyncio.wait({working})
+        return working.cancelled()
+
+    assert loop.run(scenario()), "and no RuntimeError of the clock's"

@@ -24,7 +24,7 @@ class Clock:
 
     def __init__(self, seconds: float) -> None:
         self._left = seconds
-        self._limit = asyncio.timeout(None)
+        self._limit: asyncio.Timeout | None = None  # while somebody waits, and the time is not up
         self._stops = 0
 
     async def wait(self, working: asyncio.Future[Any]) -> bool:
@@ -34,20 +34,22 @@ class Clock:
                 await asyncio.wait({working})
         except TimeoutError:
             return False
+        finally:
+            self._limit = None
         return True
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
         now = asyncio.get_running_loop().time
         self._stops += 1
-        if self._stops == 1 and not self._limit.expired():
+        if self._stops == 1 and self._limit and not self._limit.expired():
             self._left = (self._limit.when() or 0) - now()
             self._limit.reschedule(None)
         try:
             yield
         finally:
             self._stops -= 1
-            if not self._stops and not self._limit.expired():
+            if not self._stops and self._limit and not self._limit.expired():
                 self._limit.reschedule(now() + self._left)
 
 
