@@ -11,7 +11,7 @@ from assistant.models.message import EDGES, UNFINISHED, MessageRole, Status
 from tests.random_room import RandomRoom
 
 ASSISTANT = Path(__file__).parents[1] / "assistant"
-WRITERS = {"update", "create", "get_or_create", "update_or_create", "bulk_create", "bulk_update", "Message"}
+WRITERS = {"update", "create", "get_or_create", "update_or_create", "bulk_create", "bulk_update", "Message", "_write"}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -77,7 +77,7 @@ def test_nothing_but_lifecycle_writes_a_status():
 
 
 def test_the_scan_sees_the_writes_of_lifecycle():
-    assert all(list(writes_of_status(ASSISTANT / "lifecycle" / f"{name}.py")) for name in ("answering", "asking"))
+    assert all(list(writes_of_status(ASSISTANT / "lifecycle" / f"{name}.py")) for name in ("endings", "asking"))
 
 
 def test_every_write_of_a_status_is_conditional():

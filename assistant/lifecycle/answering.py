@@ -144,9 +144,12 @@ def tell_again(message_id: UUID) -> None:
 
 
 def held_under_lock(claim_: Claim) -> Message | None:
-    """The answer that `claim_` holds, with its session, whose lock is taken; None: it is no longer this claim's."""
+    """The answer that `claim_` holds, with its session, both locked; None: it is no longer this claim's."""
     session = ChatSession.objects.locked(claim_.session_id)
-    message = one(Message.objects.held_by(claim_)) if session else None
+    held = Message.objects.held_by(claim_).select_for_update(
+        of=("self",), no_key=True
+    )  # a checkpoint may be under way
+    message = one(held) if session else None
     if session is None or message is None:
         return None
     message.session = session
@@ -166,6 +169,6 @@ def _end(claim_: Claim, written: Written, ending: Ending) -> bool:
         endings.end(message, ending, drawn)
         # A budget is its owner's trouble, not the session's: what others ask goes on.
         is_trouble = ending.failure is not None and ending.failure.code not in ("over_quota", "unpriced")
-        end_turn(message.session, failed=is_trouble)
+        end_turn(message.session, failed=message if is_trouble else None)
         transaction.on_commit(lambda: live_text.discard(claim_.message_id))
     return True

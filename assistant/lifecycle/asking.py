@@ -197,7 +197,7 @@ def cancel(message: Message, by: Any) -> Message:
         row = stop_answer(session, by, message)
         if row is None:
             raise Refused("already_finished", "This answer had already ended.")
-        end_turn(session, failed=False)
+        end_turn(session, failed=None)
     return Message.objects.shown().get(pk=row.pk)
 
 

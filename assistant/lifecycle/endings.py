@@ -2,7 +2,7 @@
 
 A worker ends its turn, people stop it, recovery gives it up: `end` writes what an ended answer is. A worker hands over,
 parks or pauses it, recovery takes it from a dead one: `give_back` writes what a waiting answer is. Each is a
-compare-and-set on the message as its caller read it under the session's lock.
+compare-and-set on the message as its caller read it under the locks of its session and its row.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models.functions import Now
+from django.utils import timezone
 
 from assistant.delivery import live_text, queue
 from assistant.failures import sentence
 from assistant.lifecycle import ledger, text_columns
 from assistant.lifecycle.call_endings import close_calls, ends_of
-from assistant.models.message import Cut, Message, Status, next_version
+from assistant.models.message import Cut, Message, Status
 from assistant.ops import report
 from assistant.presentation import events, wire
 from assistant.text.storable import clean
@@ -74,25 +74,25 @@ def stopped(by: Any) -> Ending:
 def end(message: Message, ending: Ending, drawn: tuple[str, dict[str, Any]] | None = None) -> None:
     """Ends `message`, which holds the text that it is to end with, and tells of it.
 
-    `message` is as it stands in this transaction, which holds its session's lock. `drawn` is a text and what
-    `wire.rendered` made of it before the lock: a long one takes a while. A worker that writes it still, or is only
-    thought dead, shows nobody another letter.
+    `message` is as it stands in this transaction, which has locked its session and its row; it shows the ending then.
+    `drawn` is a text and what `wire.rendered` made of it before the locks: a long one takes a while.
     """
     ended = text_columns.ending(message, is_whole=ending.status == Status.SUCCESS)
     content = ended["content"]
     html = drawn[1] if drawn and drawn[0] == content else wire.rendered(content, ends_of(message))
+    job = message.job
     if message.rounds:
         close_calls(message.pk)
     _write(
         message,
-        finished_at=Now(),
+        finished_at=timezone.now(),  # known here without asking, as it is told at once
         **columns(message, ending, content),
         **ended,
         html=html,
         **ledger.columns(ledger.total_of(message.pk) or ending.usage),  # of all attempts and rounds
     )
-    queue.withdraw(message.job)
-    events.message_changed(message)
+    queue.withdraw(job)
+    events.message_written(message)
 
 
 def columns(message: Message, ending: Ending, content: str = "") -> dict[str, Any]:
@@ -134,15 +134,19 @@ def give_back(message: Message, *, is_parked: bool = False, died: bool = False, 
         continuations=message.continuations + (goes_on and not is_parked),
         **text_columns.held(message),
     )
-    events.message_changed(message)
+    events.message_written(message)
 
 
 def _write(message: Message, **changes: Any) -> None:
+    """In the row, and in `message`, which is told from: nobody has to read it again."""
     seen = Message.objects.running().filter(
         pk=message.pk, status=message.status, attempt=message.attempt, worker_id=message.worker_id
     )
-    won = seen.update(version=next_version(), **changes)
-    assert won, "the session's lock keeps everyone else away"
+    changes["version"] = message.version + 1  # the caller has locked the row
+    won = seen.update(**changes)
+    assert won, "the locks keep everyone else away"
+    for name, value in changes.items():
+        setattr(message, name, value)
 
 
 def close_live_text(message: Message) -> None:

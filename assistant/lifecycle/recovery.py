@@ -63,11 +63,11 @@ def recover(seen: Message, *, may_retry: bool = True) -> str | None:
             outcome = "recovered"
         else:
             _abandon(message)
-            end_turn(session, failed=True)
+            end_turn(session, failed=message)
             outcome = "abandoned"
     logger.warning(
         "Answer %s of session %s %s (attempt %d, worker %s).",
-        message.pk, message.session_id, outcome, message.attempt, message.worker_id,
+        message.pk, message.session_id, outcome, seen.attempt, seen.worker_id,
     )  # fmt: skip
     return outcome
 
@@ -110,7 +110,7 @@ def disown(message_id: UUID, attempt: int) -> bool:
             _requeue(message, died=True)
         else:
             _abandon(message)
-            end_turn(message.session, failed=True)
+            end_turn(message.session, failed=message)
 
     return _override(seen, put_back)
 
@@ -120,7 +120,7 @@ def give_up(seen: Message) -> bool:
 
     def end(message: Message) -> None:
         _abandon(message)
-        end_turn(message.session, failed=True)
+        end_turn(message.session, failed=message)
 
     return _override(seen, end)
 

@@ -62,9 +62,13 @@ def promote_next(session: ChatSession) -> Message | None:
 
     The caller holds the session's lock. Nothing happens while the queue is paused or an answer is running.
     """
-    if session.queue_paused_until is not None or session.messages.running().exists():
+    if session.queue_paused_until is not None:
         return None
-    while question := session.messages.queued().first():
+    is_idle = False
+    while question := session.messages.queued().first():  # most often nothing waits, and this is all that is asked
+        is_idle = is_idle or not session.messages.running().exists()
+        if not is_idle:
+            return None
         if not ledger.is_spent(question.author_id):
             return promote(session, question)
         _leave_queue(session, question)
@@ -127,36 +131,35 @@ def line_up(session: ChatSession, first: Sequence[Message]) -> None:
             events.message_changed(message)
 
 
-def end_turn(session: ChatSession, *, failed: bool) -> None:
-    """What follows an ending: the next question is promoted; after a failure the queue rests for a while instead.
+def end_turn(session: ChatSession, *, failed: Message | None) -> None:
+    """What follows an ending: the next question is promoted; where it is a failure (`failed`) the queue rests instead.
 
     A model that is down would otherwise burn through everything that waits.
     """
-    if failed and session.messages.queued().exists():
+    changed = ["said"]
+    session.said += 1
+    if failed is not None and session.messages.queued().exists():
         pause = timedelta(seconds=conf.settings.queue_pause)
         session.queue_paused_until = timezone.now() + pause
-        session.queue_paused_for = _last_failure(session)
-        session.save(update_fields=["queue_paused_until", "queue_paused_for"])
-    elif not failed and session.queue_paused_until is not None:
+        session.queue_paused_for = {
+            "message": str(failed.pk),
+            "code": failed.error_code,
+            "detail": failed.error_detail,
+        }
+        changed += ["queue_paused_until", "queue_paused_for"]
+    elif failed is None and session.queue_paused_until is not None:
         session.queue_paused_until = None
-        session.save(update_fields=["queue_paused_until"])
-    session.said += 1
-    session.save(update_fields=["said"])
-    promote_next(session)
-    session_changed(session)
-
-
-def _last_failure(session: ChatSession) -> dict[str, str] | None:
-    """Of the answer that has just ended: a session has one at a time."""
-    failed = session.messages.answers().filter(status=Status.ERROR).order_by("-finished_at", "-id")
-    found = failed.values_list("pk", "error_code", "error_detail").first()
-    return None if found is None else {"message": str(found[0]), "code": found[1], "detail": found[2]}
+        changed += ["queue_paused_until"]
+    promoted = promote_next(session)
+    session_changed(
+        session, running=promoted is not None, changed=changed
+    )  # a session has one running answer at most
 
 
 def stop_answer(session: ChatSession, by: Any, answer: Message | None = None) -> Message | None:
     """Stops the session's running answer (if it is `answer`, where one is named); what has been shown of it is kept.
 
-    Returns it as it was, or None: it had ended. The live text is sealed, so that nobody is shown a letter that is not in
+    Returns it, or None: it had ended. The live text is sealed, so that nobody is shown a letter that is not in
     the text kept here; the row decides between this and an ending of the worker's. It takes no worker's help, so it
     works on a dead one too. The caller holds the session's lock, and goes on with what follows the ending.
     """
@@ -164,12 +167,13 @@ def stop_answer(session: ChatSession, by: Any, answer: Message | None = None) ->
     row = (running if answer is None else running.filter(pk=answer.pk)).first()
     if row is None:
         return None
+    worker = row.worker
     take_live_text(row)
     if row.status == Status.PROCESSING and not row.is_alive():
         ledger.record_lost(row)  # a living worker tells itself what the call has cost
     endings.end(row, endings.stopped(by))
-    if row.worker is not None:
-        events.stop_turn(row.worker.group, row.pk, row.attempt)
+    if worker is not None:
+        events.stop_turn(worker.group, row.pk, row.attempt)
     transaction.on_commit(lambda: live_text.close(row.pk, row.attempt))
     return row
 
