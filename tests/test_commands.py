@@ -1,6 +1,7 @@
 """The operator's commands: `cleanup_messages`, `create_token`, and what stops `serve`."""
 
 import re
+import sys
 from datetime import timedelta
 from io import StringIO
 
@@ -69,6 +70,12 @@ def test_with_nothing_stuck_it_says_so(written):
     before = stored()
     assert cleanup() == ["0 stuck messages handled."] and cleanup("--dry-run") == ["0 stuck messages found."]
     assert stored() == before
+
+
+def test_without_the_extra_for_its_bar_it_brings_them_on_all_the_same(orphan, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)  # as if it were not installed
+    *lines, count = cleanup()
+    assert len(lines) == 1 and count == "1 stuck message handled."
 
 
 def test_it_brings_the_stuck_on_and_prints_one_line_for_each(written, orphan, jobless):

@@ -1,6 +1,7 @@
 """MCP servers that want a sign-in: an administrator connects them, over real HTTP, and workers keep the tokens fresh."""
 
 import asyncio
+import sys
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
@@ -236,6 +237,15 @@ def test_what_can_not_be_connected_says_why(admin, server, url):
         page = admin.post(f"/admin/assistant/mcpserver/{server.pk}/connect/").content.decode()
         assert "The sign-in could not begin" in page
     assert not McpGrant.objects.exists()
+
+
+def test_where_the_extra_is_not_installed_it_is_named(admin, server, monkeypatch):
+    """As without `parley[mcp]`: the module is loaded anew, and finds less."""
+    monkeypatch.delattr("assistant.mcp.oauth")
+    monkeypatch.delitem(sys.modules, "assistant.mcp.oauth")
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    page = admin.post(f"/admin/assistant/mcpserver/{server.pk}/connect/").content.decode()
+    assert "pip install &#x27;parley[mcp]&#x27;" in page and not McpGrant.objects.exists()
 
 
 def test_only_superusers_connect_servers(server, charlie):
