@@ -61,7 +61,8 @@ def claimed(answer: Message, worker: WorkerProcess) -> Claim:
 
 
 def finish(claim: Claim, text: str = "Fine.", seq: int = 1) -> bool:
-    return answering.succeed(claim, Written(text, seq), {"total_tokens": 3})
+    used = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3, "cost": None}
+    return answering.succeed(claim, Written(text, seq), used)
 
 
 def fail(claim: Claim, text: str = "", seq: int = 0) -> bool:

@@ -293,7 +293,7 @@ def test_of_what_is_told_only_what_was_said_reaches_readers(room, worker):
 
 def test_the_matrix_has_every_frame_that_is_told():
     """Whoever tells something new says here whether it is for the session's people only."""
-    code = "".join(path.read_text() for path in Path(consumers.__file__).parent.rglob("*.py"))
+    code = "".join(path.read_text() for path in Path(consumers.__file__).parent.parent.rglob("*.py"))
     found = set(re.findall(r"""["']((?:session|message|participant)\.[a-z_]+)["']""", code))
     assert found | {"presence", "typing"} == set(TOLD)
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from assistant.lifecycle import answering, asking, forms, recovery, rounds
+from assistant.lifecycle import answering, asking, forms, people, recovery, rounds
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
 from assistant.models import Message, ToolCall
@@ -295,6 +295,19 @@ def test_readers_by_a_link_see_no_form(session, alice, worker):
     forms.put(claim, call().pk, form_of("A secret?", SCHEMA))
     shown = public.message(wire.message_json(now(call().message)), "token")
     assert "secret" not in str(shown)
+
+
+def test_the_api_tells_a_form_and_its_call_as_the_socket_does(session, alice, worker, client):
+    claim = claimed(answer_of(ask(session, alice)), worker)
+    assert rounds.open_round(claim, Written("", 0), 1, [rounds.NewCall("c", "book", "{}", "Book")])
+    assert rounds.begin_calls(claim, rounds.open_calls(claim))
+    forms.put(claim, call().pk, form_of("Where to?", SCHEMA))
+    told = wire.message_json(now(call().message))
+    assert Caller(alice)("GET", f"/messages/{claim.message_id}").json() == told
+    token = people.share(session, alice)[0].token
+    shown = public.message(told, token)
+    assert client.get(f"/api/shared/{token}/messages").json()["messages"][-1] == shown
+    assert shown["tool_calls"][0]["arguments"] == "" and told["tool_calls"][0]["arguments"] == "{}"
 
 
 def test_a_tool_s_time_stands_still_while_people_are_asked(loop):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 from uuid import UUID
 
 from ninja import Schema
 from pydantic import AfterValidator, ConfigDict, Field
+from typing_extensions import TypedDict  # pydantic takes the standard library's from Python 3.12 on
 
 from assistant.models.invitation import (
     LIFETIME_SECONDS,
@@ -250,6 +251,80 @@ class Reasoning(Schema):
     seq: int
 
 
+class AnswerUsage(TypedDict):
+    """What an answer has used, in all its calls of models."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cached_tokens: NotRequired[int]
+    cache_write_tokens: NotRequired[int]
+    reasoning_tokens: NotRequired[int]
+    cost: NotRequired[float | None]
+    has_unknown_cost: NotRequired[bool]
+    calls: NotRequired[int]
+    is_estimate: NotRequired[bool]
+
+
+class AskedWith(TypedDict):
+    """What an answer was asked with."""
+
+    parameters: dict[str, Any]
+    system_prompt: str | None  # its id: the text is at GET /api/messages/{id}/settings
+
+
+class FormOption(TypedDict):
+    value: str
+    title: str
+
+
+class FormField(TypedDict):
+    """A field of what a tool asks people; which of the last ones it has depends on its kind."""
+
+    name: str
+    title: str
+    description: str
+    required: bool
+    kind: Literal["text", "number", "integer", "boolean", "choice", "choices"]
+    default: NotRequired[str | int | float | bool | list[str]]
+    format: NotRequired[Literal["email", "uri", "date", "date-time"]]
+    least: NotRequired[int | float]
+    most: NotRequired[int | float]
+    options: NotRequired[list[FormOption]]
+
+
+class ToolForm(TypedDict):
+    """What a running tool asks people: fields to fill in, or a page to open."""
+
+    number: int
+    message: str
+    fields: list[FormField]
+    url: str
+    action: NotRequired[Literal["accept", "decline", "cancel", "expired"]]
+
+
+class ToolCall(Schema):
+    id: str
+    round: int
+    at: int
+    reasoning_at: int
+    block: int
+    name: str
+    title: str
+    doing: str
+    arguments: str
+    status: Literal["pending", "running", "success", "error", "cancelled", "interrupted"]
+    approval: Literal["asked", "allowed", "denied"] | None
+    decided_by: Person | None
+    form: ToolForm | None
+    filled_by: Person | None
+    summary: str
+    result: str
+    images: list[Attachment]
+    started_at: str | None
+    finished_at: str | None
+
+
 class Message(Schema):
     id: str
     session: str
@@ -272,17 +347,17 @@ class Message(Schema):
     taken_round: int | None
     mentions: list[int]
     model: str | None
-    settings: dict[str, Any] | None
+    settings: AskedWith | None
     cut: Literal["limit"] | None = Field(description="limit: a whole answer that ends at the session's max_tokens.")
     error: Failure | None
     tried: list[Tried]
     missing: list[Missing]
     stopped_by: Person | None
-    tool_calls: list[dict[str, Any]]
+    tool_calls: list[ToolCall]
     attachments: list[Attachment]
     reasoning: Reasoning | None
     sources: list[Source]
-    usage: dict[str, Any] | None
+    usage: AnswerUsage | None
     created_at: str
     started_at: str | None
     finished_at: str | None
@@ -388,8 +463,61 @@ class NewOwner(Input):
     user: int = Field(ge=1, lt=2**63, strict=True, description="The id of a participant.")
 
 
+class SharedToolCall(Schema):
+    """That a tool was used: what it was given and what it found is empty."""
+
+    id: str
+    round: int
+    at: int
+    block: int
+    name: str
+    title: str
+    doing: str
+    arguments: str
+    status: Literal["pending", "running", "success", "error", "cancelled", "interrupted"]
+    approval: None
+    decided_by: None
+    summary: str
+    result: str
+    images: list[Attachment]
+    started_at: str | None
+    finished_at: str | None
+
+
+class SharedMessage(Schema):
+    """A message with the fields that are public (assistant/presentation/public.py)."""
+
+    id: str
+    session: str
+    position: int
+    role: Literal["user", "assistant"]
+    author: Person | None
+    content: str
+    html: list[str]
+    status: Literal["pending", "processing", "success", "error", "cancelled"]
+    version: int
+    attempt: int
+    seq: int
+    alive: bool
+    reply_to: str | None
+    superseded_by: str | None
+    taken_by: str | None
+    taken_round: int | None
+    model: str | None
+    model_label: str | None
+    cut: Literal["limit"] | None
+    error: Failure | None
+    stopped_by: Person | None
+    tool_calls: list[SharedToolCall]
+    attachments: list[Attachment]
+    sources: list[Source]
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+
+
 class SharedMessages(Schema):
-    messages: list[dict[str, Any]] = Field(description="Messages with the fields that are public.")
+    messages: list[SharedMessage]
     has_more: bool
 
 

@@ -96,7 +96,7 @@ def _person(person: dict[str, Any] | None) -> dict[str, Any] | None:
 def _calls(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """That a tool was used, without what it was given and what it found: it may have looked into private things."""
     kept = [{name: value for name, value in call.items() if name in _CALL} for call in calls]
-    hidden: dict[str, Any] = {"arguments": {}, "approval": None, "decided_by": None, "summary": "", "result": ""}
+    hidden: dict[str, Any] = {"arguments": "", "approval": None, "decided_by": None, "summary": "", "result": ""}
     hidden["images"] = []
     return [call | hidden for call in kept]
 
