@@ -21,6 +21,26 @@ from assistant.models.one import one
 from assistant.models.session import ChatSession
 from assistant.models.worker import WorkerProcess
 from assistant.presentation import events, wire
+from assistant.statements import Select
+
+_WAITING = Select(
+    Message,
+    lambda p: (
+        Message.objects.answers()
+        .filter(pk=p("id"), status=Status.PENDING)
+        .select_for_update(of=("self",), no_key=True)
+    ),
+)
+# As `held_by`, with the row locked: a checkpoint may be under way.
+_HELD = Select(
+    Message,
+    lambda p: Message.objects.filter(
+        pk=p("id"),
+        status=Status.PROCESSING,
+        worker_id=p("worker"),
+        attempt=p("attempt"),
+    ).select_for_update(of=("self",), no_key=True),
+)
 
 
 def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
@@ -30,8 +50,7 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
     wrote after that is put aside, for this one writes it anew.
     """
     with transaction.atomic():
-        waiting = Message.objects.answers().filter(pk=message_id, status=Status.PENDING)
-        message = one(waiting.select_for_update(of=("self",), no_key=True))
+        message = _WAITING.one(id=message_id)
         if message is None:
             return None
         job, ends = message.job, call_endings.ends_of(message)
@@ -146,10 +165,7 @@ def tell_again(message_id: UUID) -> None:
 def held_under_lock(claim_: Claim) -> Message | None:
     """The answer that `claim_` holds, with its session, both locked; None: it is no longer this claim's."""
     session = ChatSession.objects.locked(claim_.session_id)
-    held = Message.objects.held_by(claim_).select_for_update(
-        of=("self",), no_key=True
-    )  # a checkpoint may be under way
-    message = one(held) if session else None
+    message = _HELD.one(id=claim_.message_id, worker=claim_.worker_id, attempt=claim_.attempt) if session else None
     if session is None or message is None:
         return None
     message.session = session

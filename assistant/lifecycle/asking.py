@@ -28,10 +28,10 @@ from assistant.lifecycle.shared_steps import (
     touch,
 )
 from assistant.models.message import Message, MessageRole, Status, next_version
-from assistant.models.one import one
 from assistant.models.participant import display_name
 from assistant.models.session import UNTITLED, ChatSession, Replies, TitledBy, WhenBusy
 from assistant.presentation import events, wire
+from assistant.statements import Select
 from assistant.text import mentions
 from assistant.text.blank import is_blank
 from assistant.toolbox import registry
@@ -44,6 +44,13 @@ class Sent:
     message: Message
     reply: Message | None  # None while the question waits in the queue
     is_new: bool  # False: this client_id was sent before; nothing was done
+
+
+_SENT_BEFORE = Select(
+    Message,
+    lambda p: Message.objects.filter(session_id=p("session"), author_id=p("author"), client_id=p("client_id")),
+)
+_UNFINISHED = Select(Message, lambda p: Message.objects.unfinished().filter(session_id=p("session")).only("id")[:1])
 
 
 def send(
@@ -70,9 +77,8 @@ def send(
     check_model(model)
     with transaction.atomic():
         locked = lock(session)
-        sent_before = one(locked.messages.filter(author=author, client_id=client_id).values_list("pk", flat=True))
-        if sent_before is not None:
-            before = Message.objects.get(pk=sent_before)
+        before = _SENT_BEFORE.one(session=locked, author=author, client_id=client_id)
+        if before is not None:
             return Sent(before, before.replies.order_by("id").first(), is_new=False)
         is_question = locked.replies == Replies.EVERY or mentions.is_addressed(content, _label(locked, model))
         check_rate(author)
@@ -80,7 +86,7 @@ def send(
             ledger.check_budget(author)
         when = (when or locked.when_busy) if is_question else ""
         # Most often nothing goes on: then nothing has to be stopped, overtaken or waited for.
-        is_idle = locked.queue_paused_until is None and not locked.messages.unfinished().exists()
+        is_idle = locked.queue_paused_until is None and not _UNFINISHED.all(session=locked)
         must_wait = not is_idle and is_question and when != WhenBusy.INTERRUPT and _must_wait(locked)
         locked.last_position += 2
         message = Message.objects.create(

@@ -7,6 +7,7 @@ compare-and-set on the message as its caller read it under the locks of its sess
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +19,10 @@ from assistant.delivery import live_text, queue
 from assistant.failures import sentence
 from assistant.lifecycle import ledger, text_columns
 from assistant.lifecycle.call_endings import close_calls, ends_of
-from assistant.models.message import Cut, Message, Status
+from assistant.models.message import Cut, Message, MessageQuerySet, Status
 from assistant.ops import report
 from assistant.presentation import events, wire
+from assistant.statements import Update, Value
 from assistant.text.storable import clean
 
 SHORT = 500  # letters of what is said of a failure
@@ -139,14 +141,28 @@ def give_back(message: Message, *, is_parked: bool = False, died: bool = False, 
 
 def _write(message: Message, **changes: Any) -> None:
     """In the row, and in `message`, which is told from: nobody has to read it again."""
-    seen = Message.objects.running().filter(
-        pk=message.pk, status=message.status, attempt=message.attempt, worker_id=message.worker_id
-    )
     changes["version"] = message.version + 1  # the caller has locked the row
-    won = seen.update(**changes)
+    seen = {"seen_status": message.status, "seen_attempt": message.attempt, "seen_worker": message.worker_id}
+    won = _update(tuple(changes), message.worker_id is not None).run(id=message.pk, **seen, **changes)
     assert won, "the locks keep everyone else away"
     for name, value in changes.items():
         setattr(message, name, value)
+
+
+@functools.cache
+def _update(names: tuple[str, ...], has_worker: bool) -> Update:
+    """Of a running answer that is still as it was seen."""
+
+    def build(p: Value) -> tuple[MessageQuerySet, dict[str, Any]]:
+        seen = Message.objects.running().filter(
+            pk=p("id"),
+            status=p("seen_status", "status"),
+            attempt=p("seen_attempt", "attempt"),
+        )
+        worker = p("seen_worker", "worker") if has_worker else None
+        return seen.filter(worker_id=worker), {name: p(name) for name in names}
+
+    return Update(Message, build)
 
 
 def close_live_text(message: Message) -> None:

@@ -23,6 +23,7 @@ from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
 from assistant.models.usage import Budget, UsageRecord
 from assistant.presentation import events
+from assistant.statements import Select, Values
 
 USUAL_DAYS = 7
 LETTERS_PER_TOKEN = 4  # what English has on average: for calls whose figures never came
@@ -142,6 +143,12 @@ _SUMS: dict[str, Any] = {
 }
 
 
+_OF_MESSAGE = Values(
+    UsageRecord,
+    lambda p: UsageRecord.objects.filter(message_id=p("message")).order_by().values("message_id").annotate(**_SUMS),
+)
+
+
 def _totals(found: dict[str, Any]) -> dict[str, Any]:
     prompt, completion = found["prompt"] or 0, found["completion"] or 0
     return {
@@ -158,8 +165,8 @@ def _totals(found: dict[str, Any]) -> dict[str, Any]:
 
 def total_of(message_id: UUID) -> dict[str, Any] | None:
     """The usage of one answer, over all its attempts and rounds, or None if it has made no call."""
-    total = summed(UsageRecord.objects.filter(message_id=message_id))
-    return total if total["calls"] else None
+    found = _OF_MESSAGE.one(message=message_id)
+    return _totals(found) if found else None
 
 
 def columns(total: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -245,11 +252,14 @@ def _limits(own: Budget | None) -> tuple[int | None, float | None]:
     )
 
 
+_OWN = Select(Budget, lambda p: Budget.objects.filter(user_id=p("user")))
+
+
 def is_spent(user_id: int | None) -> bool:
     """Whether the user may ask for nothing more today. Without budgets this is one look for a row of theirs."""
     if user_id is None:
         return False
-    if _limits(one(Budget.objects.filter(user_id=user_id))) == (None, None):
+    if _limits(_OWN.one(user=user_id)) == (None, None):
         return False
     return allowance_of(user_id).is_spent
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from assistant.models.session import ChatSession
 from assistant.presentation import events
+from assistant.statements import store
 
 
 def session_changed(session: ChatSession, running: bool | None = None, changed: Iterable[str] = ()) -> None:
@@ -14,5 +15,5 @@ def session_changed(session: ChatSession, running: bool | None = None, changed: 
     The caller's transaction has locked or written the row, so versions come in the order of the commits.
     """
     session.version += 1
-    session.save(update_fields=["version", *changed])
+    store(session, "version", *changed)
     events.session_changed(session, session.messages.running().exists() if running is None else running)

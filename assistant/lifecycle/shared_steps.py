@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Case, F, PositiveIntegerField, Q, QuerySet, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -18,9 +18,11 @@ from assistant.lifecycle.endings import Failure, take_live_text
 from assistant.lifecycle.session_changes import session_changed
 from assistant.models.ids import new_id
 from assistant.models.message import Message, MessageRole, Status, next_version
+from assistant.models.participant import Participant
 from assistant.models.session import ChatSession
 from assistant.models.system_prompt import SystemPrompt
 from assistant.presentation import events, wire
+from assistant.statements import Select, Update, Value
 
 QUESTION_CHANGES = ("said", "updated_at", "last_position", "title", "titled_by")  # of its session
 
@@ -57,6 +59,9 @@ def default_model() -> str:
     return catalogue.default()
 
 
+_NEXT = Select(Message, lambda p: Message.objects.filter(session_id=p("session")).queued()[:1])
+
+
 def promote_next(session: ChatSession) -> Message | None:
     """Turns the session's next waiting question into a running one, in the transaction that ended the last answer.
 
@@ -65,7 +70,7 @@ def promote_next(session: ChatSession) -> Message | None:
     if session.queue_paused_until is not None:
         return None
     is_idle = False
-    while question := session.messages.queued().first():  # most often nothing waits, and this is all that is asked
+    while question := _NEXT.one(session=session):  # most often nothing waits, and this is all that is asked
         is_idle = is_idle or not session.messages.running().exists()
         if not is_idle:
             return None
@@ -178,6 +183,16 @@ def stop_answer(session: ChatSession, by: Any, answer: Message | None = None) ->
     return row
 
 
+def _heard(p: Value) -> tuple[QuerySet[Participant], dict[str, Any]]:
+    speaker = Q(user_id=p("user"))
+    read = Case(When(speaker, then=p("read")), default=F("read"), output_field=PositiveIntegerField())
+    people = Participant.objects.filter(speaker | Q(archived_at__isnull=False), session_id=p("session"))
+    return people, {"archived_at": None, "read": read, "version": F("version") + 1}
+
+
+_HEARD = Update(Participant, _heard)
+
+
 def note_question(session: ChatSession, author: Any, mentioned: Sequence[int] = (), *, waits: bool = False) -> None:
     """Everyone else in the session has one more thing to read, unless the question waits; and it is back in all lists.
 
@@ -186,11 +201,9 @@ def note_question(session: ChatSession, author: Any, mentioned: Sequence[int] = 
     stores QUESTION_CHANGES with it.
     """
     session.said += 0 if waits else 1
-    people = session.participants
-    people.filter(archived_at__isnull=False).update(archived_at=None, version=F("version") + 1)
-    people.filter(user=author).update(read=session.said, version=F("version") + 1)
+    _HEARD.run(session=session, user=author, read=session.said)
     if mentioned and not waits:
-        people.filter(user_id__in=mentioned).update(mentioned=session.said, version=F("version") + 1)
+        session.participants.filter(user_id__in=mentioned).update(mentioned=session.said, version=F("version") + 1)
 
 
 def note_said(session: ChatSession, question: Message) -> None:

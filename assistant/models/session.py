@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from assistant import conf
 from assistant.models.ids import new_id
 from assistant.models.one import one
+from assistant.statements import Select
 
 UNTITLED = "New session"
 
@@ -56,7 +57,7 @@ class SessionQuerySet(models.QuerySet["ChatSession"]):
         behind an answer that is just ending, and the ending would not see it: nobody would ever promote it.
         (SQLite has no row locks; there each transaction holds the database's only write lock from its start.)
         """
-        return one(self.select_for_update(of=("self",)).filter(pk=session_id))
+        return _LOCKED.one(id=session_id)
 
 
 class ChatSession(models.Model):
@@ -102,3 +103,9 @@ class ChatSession(models.Model):
     def role_of(self, user: Any) -> str | None:
         """`user`'s role here, or None for an outsider."""
         return one(self.participants.filter(user_id=user.pk).order_by().values_list("role", flat=True))
+
+
+_LOCKED = Select(
+    ChatSession,
+    lambda p: ChatSession.objects.select_for_update(of=("self",)).filter(pk=p("id")),
+)

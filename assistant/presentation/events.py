@@ -26,6 +26,7 @@ from assistant.models.participant import Participant
 from assistant.models.session import ChatSession
 from assistant.models.summary import Summary
 from assistant.presentation import wire
+from assistant.statements import Select
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ def flush(seconds: float = SEND_SECONDS) -> None:
 
 
 SESSIONS = "session."
+_PARTICIPANTS = Select(Participant, lambda p: Participant.objects.filter(session_id=p("session")))
 
 
 def group_of(session_id: UUID | str) -> str:
@@ -205,7 +207,7 @@ def access_ended(session_id: UUID, user_id: int | None = None) -> None:
 
 
 def _tell_all_lists(session: ChatSession, *, running: bool) -> None:
-    participants = list(session.participants.all())
+    participants = _PARTICIPANTS.all(session=session.pk)
     for participant in participants:
         participant.session = session  # as the caller has it
     _tell_lists(participants, running=running)

@@ -105,6 +105,8 @@ def round_ends(calls: list[ToolCall]) -> tuple[int, ...]:
 
 def calls_json(calls: list[ToolCall], ends: list[int]) -> list[dict[str, Any]]:
     """`ends`: how many blocks of the answer's HTML stand before each round."""
+    if not calls:
+        return []
     places = dict(zip(dict.fromkeys(call.round for call in calls), ends, strict=False))
     prefetch_related_objects(
         [call for call in calls if call.image_count], Prefetch("images", Attachment.objects.shown())

@@ -13,13 +13,13 @@ from django.db.models.expressions import RawSQL
 from assistant import conf, llm
 from assistant.models.attachment import Attachment, StoredFile
 from assistant.models.message import Claim, Message, MessageRole, Status
-from assistant.models.one import one
 from assistant.models.participant import display_name
 from assistant.models.session import Replies
 from assistant.models.summary import Summary
 from assistant.prompt import file_contents
 from assistant.prompt.history import ChatMessage, lines_of_rounds
 from assistant.prompt.window import Reading, Window
+from assistant.statements import Select
 from assistant.text.blank import is_blank
 from assistant.toolbox import registry
 
@@ -65,6 +65,17 @@ _ASKED = (
 )  # fmt: skip
 
 
+_ANSWER = Select(
+    Message,
+    lambda p: (
+        Message.objects.filter(pk=p("id"), reply_to__isnull=False)
+        .select_related(*_AROUND)
+        .only(*_ASKED)
+        .annotate(has_files=_ANY_FILE, has_summary=_ANY_SUMMARY)
+    ),
+)
+
+
 def quick_prompt_for(claim: Claim) -> Prompt | None:
     """As `prompt_for`, or None where it takes more than a few queries: files, a long history, the project is asked."""
     if conf.settings.user_context:
@@ -95,8 +106,7 @@ def prompt_for(claim: Claim, longest_result: int | None = None) -> Prompt | None
 
 
 def _answer_of(claim: Claim) -> Any:
-    held = Message.objects.filter(pk=claim.message_id, reply_to__isnull=False).select_related(*_AROUND).only(*_ASKED)
-    return one(held.annotate(has_files=_ANY_FILE, has_summary=_ANY_SUMMARY))
+    return _ANSWER.one(id=claim.message_id)
 
 
 def _reading(answer: Any, longest_result: int | None = None) -> Reading:
