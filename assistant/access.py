@@ -18,6 +18,7 @@ from django.utils.http import is_same_domain
 from assistant import conf
 from assistant.models import ApiToken, Participant, ShareLink
 from assistant.models.link import digest
+from assistant.models.user_id import UserId
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +79,24 @@ def _sign_ins(keys: set[str]) -> set[str]:
     """Those that have not ended, also not by another password, after which Django knows them for no request either."""
     rows = Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
     kept = {row.pk: row.get_decoded() for row in rows}
-    users = get_user_model().objects.filter(
+    users = get_user_model()._default_manager.filter(
         pk__in={data[SESSION_KEY] for data in kept.values() if SESSION_KEY in data}
     )
-    now = {str(user.pk): user.get_session_auth_hash() for user in users}
+    now = {get_user_model()._meta.pk.value_to_string(user): user.get_session_auth_hash() for user in users}
     # Of a deleted account there is nothing to compare: its roles and its list are gone.
     return {
         pk for pk, data in kept.items() if now.get(data.get(SESSION_KEY, "")) in (None, data.get(HASH_SESSION_KEY))
     }
 
 
-def roles(session_ids: set[UUID]) -> dict[tuple[UUID, int], str]:
+def roles(session_ids: set[UUID]) -> dict[tuple[UUID, UserId], str]:
     """(session, user) to role, of all participants of these sessions whose account is not closed."""
     rows = Participant.objects.filter(session_id__in=session_ids, user__is_active=True)
     return {(row[0], row[1]): row[2] for row in rows.values_list("session_id", "user_id", "role")}
 
 
-def open_accounts(user_ids: set[int]) -> set[int]:
-    users = get_user_model().objects.filter(pk__in=user_ids, is_active=True)
+def open_accounts(user_ids: set[UserId]) -> set[UserId]:
+    users = get_user_model()._default_manager.filter(pk__in=user_ids, is_active=True)
     return set(users.values_list("pk", flat=True)) if user_ids else set()
 
 

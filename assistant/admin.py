@@ -40,6 +40,9 @@ from assistant.pages import mcp_sign_in, usage_pages
 from assistant.pages.forms import Slowed
 from assistant.presentation import events
 
+User = get_user_model()
+USERS_NAME = f"user__{User.USERNAME_FIELD}"
+
 
 class SignInForm(Slowed, AdminAuthenticationForm):
     """For `admin.site.login_form`."""
@@ -53,13 +56,22 @@ class ReadOnly(admin.ModelAdmin):
         return False
 
 
-class ParticipantInline(admin.TabularInline):
+class NamesUser(admin.options.BaseModelAdmin):
+    """Has a `user`, found by name where the project has its users in the admin, else entered by id."""
+
+    raw_id_fields = ["user"]
+
+    def get_autocomplete_fields(self, request: HttpRequest) -> Any:
+        users = self.admin_site._registry.get(User)
+        return ["user"] if users and users.search_fields else []
+
+
+class ParticipantInline(NamesUser, admin.TabularInline):
     """To add people and to remove them. Roles change by the actions of the participants' own page."""
 
     model = Participant
     extra = 0
     fields = ["user", "role"]
-    autocomplete_fields = ["user"]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -135,7 +147,7 @@ class ParticipantAdmin(ReadOnly):
     list_display = ["user", "session", "role", "joined_at"]
     list_filter = ["role"]
     list_select_related = ["user", "session"]
-    search_fields = ["user__username", "session__title", "session__id"]
+    search_fields = [USERS_NAME, "session__title", "session__id"]
     ordering = ["-id"]
     actions = ["make_owner", "remove"]
 
@@ -183,14 +195,8 @@ class ShareLinkAdmin(ReadOnly):
             self.delete_model(request, link)
 
 
-User = get_user_model()
-if admin.site.is_registered(User):
-    admin.site.unregister(User)
-
-
-@admin.register(User)
-class AccountAdmin(UserAdmin):
-    """Before an account is deleted its sessions go to somebody else, so that none is left without an owner."""
+class PassesOnSessions(admin.ModelAdmin):
+    """For the admin of users: before one is deleted their sessions go to somebody else, so that none has no owner."""
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         people.forget(obj)
@@ -199,6 +205,15 @@ class AccountAdmin(UserAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for user in queryset:
             self.delete_model(request, user)
+
+
+class AccountAdmin(PassesOnSessions, UserAdmin):
+    """In the place of Django's own. A project that has an admin of its own for its users mixes the first into that."""
+
+
+if type(admin.site._registry.get(User)) is UserAdmin:
+    admin.site.unregister(User)
+    admin.site.register(User, AccountAdmin)
 
 
 @admin.register(Message)
@@ -326,7 +341,7 @@ class ApiTokenAdmin(ReadOnly):
     """To list and revoke. Tokens are made by `manage.py create_token`, which shows them once."""
 
     list_display = ["prefix", "user", "created_at", "last_used_at"]
-    search_fields = ["user__username", "prefix"]
+    search_fields = [USERS_NAME, "prefix"]
 
 
 @admin.register(McpServer)
@@ -408,7 +423,7 @@ class UsageRecordAdmin(ReadOnly):
         "total_ms",
     ]
     list_filter = ["day", "model", "error_code", "is_estimate"]
-    search_fields = ["user__username", "model", "session__id", "message__id"]
+    search_fields = [USERS_NAME, "model", "session__id", "message__id"]
     list_select_related = ["user"]
     show_full_result_count = False
     change_list_template = "admin/assistant/usagerecord/change_list.html"
@@ -422,10 +437,9 @@ class UsageRecordAdmin(ReadOnly):
 
 
 @admin.register(Budget)
-class BudgetAdmin(admin.ModelAdmin):
+class BudgetAdmin(NamesUser, admin.ModelAdmin):
     list_display = ["user", "tokens_per_day", "cost_per_day", "is_unlimited"]
-    search_fields = ["user__username"]
-    autocomplete_fields = ["user"]
+    search_fields = [USERS_NAME]
 
 
 @admin.register(Attachment)
@@ -434,7 +448,7 @@ class AttachmentAdmin(ReadOnly):
 
     list_display = ["name", "type", "size", "uploader", "session", "problem", "created_at"]
     list_filter = ["file__type"]
-    search_fields = ["name", "uploader__username", "session__id"]
+    search_fields = ["name", f"uploader__{User.USERNAME_FIELD}", "session__id"]
     list_select_related = ["file", "uploader", "session"]
     show_full_result_count = False
 

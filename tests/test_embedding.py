@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import tempfile
-import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 from django.conf import settings
 from django.core.checks import CheckMessage
+from django.db import models
 from django.test import override_settings
 from django.utils.module_loading import import_string
 from django_q.models import OrmQ
@@ -22,12 +19,10 @@ from django_q.signing import SignedPackage
 
 from assistant.checks import configuration
 from assistant.checks import embedding as checks
-from assistant.processes.embedded_valkey import command
 from tests.acting import ask
+from tests.embedded import MANAGE, EmbeddedProject
 from tests.product import ROOT, free_port
 from tests.provider import ProviderProcess
-
-MANAGE = ROOT / "tests" / "embedded_project" / "manage.py"
 
 
 def ids(found: list[CheckMessage]) -> list[str | None]:
@@ -37,7 +32,7 @@ def ids(found: list[CheckMessage]) -> list[str | None]:
 ALL = [
     checks.redis_is_named, checks.apps_are_installed, checks.middleware_is_there, checks.templates_know_the_user,
     checks.sqlite_transactions_are_immediate, checks.urls_are_at_the_root, checks.an_asgi_application_is_named,
-    checks.files_have_a_storage,
+    checks.files_have_a_storage, checks.users_can_be_known,
 ]  # fmt: skip
 
 
@@ -64,6 +59,17 @@ def test_our_own_project_lacks_nothing(check):
 def test_what_is_missing_is_said(check, changed, id_):
     with override_settings(**changed):
         assert ids(check(None)) == [id_]
+
+
+def test_a_user_model_without_what_is_needed_is_refused(monkeypatch):
+    class User:
+        class _meta:
+            label, pk = "mine.User", models.BinaryField(primary_key=True)
+            get_fields = staticmethod(list)
+
+    monkeypatch.setattr(checks, "get_user_model", lambda: User)
+    [found] = checks.users_can_be_known(None)
+    assert found.id == "assistant.E019" and "is_active" in found.msg and "a key" in found.msg
 
 
 BEFORE_ROOMS = {
@@ -111,22 +117,9 @@ def test_a_database_without_immediate_transactions_is_refused(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def embedded(provider: ProviderProcess) -> Iterator[dict[str, str]]:
-    """The environment of the other project, with a Valkey of its own; its database is migrated."""
-    with tempfile.TemporaryDirectory(prefix="mine-") as folder:
-        data = Path(folder)
-        environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        environment |= {
-            "EMBEDDED_DATA": folder, "REDIS_URL": f"unix://{data / 'v.sock'}",
-            "OPENAI_API_BASE": provider.base_url, "OPENAI_API_KEY": "x",
-        }  # fmt: skip
-        valkey = subprocess.Popen(command(data / "v.sock", data), stdout=subprocess.DEVNULL)
-        try:
-            manage(environment, "migrate", "-v0")
-            yield environment
-        finally:
-            valkey.terminate()
-            valkey.wait(20)
+def embedded(provider: ProviderProcess) -> Iterator[EmbeddedProject]:
+    with EmbeddedProject(OPENAI_API_BASE=provider.base_url, OPENAI_API_KEY="x") as project:
+        yield project
 
 
 @pytest.fixture(scope="module")
@@ -135,36 +128,21 @@ def provider() -> Iterator[ProviderProcess]:
         yield process
 
 
-def manage(environment: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, str(MANAGE), *arguments],
-        cwd="/",
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def test_an_application_without_websockets_is_refused_at_the_start(embedded, tmp_path):
     """As `startproject` writes it. It would answer requests, and nobody would see an answer being written."""
     (tmp_path / "plain.py").write_text(
         "from django.core.asgi import get_asgi_application\napplication = get_asgi_application()\n"
     )
-    settings = {
-        "DJANGO_SETTINGS_MODULE": "tests.embedded_project.settings", "PYTHONPATH": f"{tmp_path}:{ROOT}",
-    }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "assistant.web", "--port", str(free_port()), "--application", "plain:application"],
-        cwd=ROOT, env=embedded | settings, capture_output=True, text=True, check=False, timeout=120,
+        cwd=ROOT, env=embedded.environment | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 1 and "routes no WebSockets" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_the_other_project_passes_all_checks(embedded):
-    assert "no issues" in manage(embedded, "check", "--fail-level", "WARNING")
+    assert "no issues" in embedded.manage("check", "--fail-level", "WARNING")
 
 
 def test_without_django_q_it_does_not_start_and_says_so(embedded, tmp_path):
@@ -172,7 +150,7 @@ def test_without_django_q_it_does_not_start_and_says_so(embedded, tmp_path):
         "from tests.embedded_project.settings import *\n"
         "INSTALLED_APPS = [name for name in INSTALLED_APPS if name != 'django_q']\n"
     )
-    environment = embedded | {"DJANGO_SETTINGS_MODULE": "mine", "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    environment = embedded.environment | {"DJANGO_SETTINGS_MODULE": "mine", "PYTHONPATH": f"{tmp_path}:{ROOT}"}
     done = subprocess.run(
         [sys.executable, str(MANAGE), "check"], cwd="/", env=environment, capture_output=True, text=True, check=False
     )
@@ -180,59 +158,24 @@ def test_without_django_q_it_does_not_start_and_says_so(embedded, tmp_path):
 
 
 def test_a_question_is_answered_in_the_other_project(embedded):
-    port = free_port()
-    log = Path(embedded["EMBEDDED_DATA"]) / "log"
-    web = [sys.executable, "-m", "assistant.web", "--port", str(port),
-           "--application", "tests.embedded_project.asgi:application"]  # fmt: skip
-    settings = embedded | {"DJANGO_SETTINGS_MODULE": "tests.embedded_project.settings"}
-    user = "from django.contrib.auth import get_user_model as g; g().objects.create_user('alice')"
-    manage(embedded, "shell", "-c", user)
-    token = manage(embedded, "create_token", "alice").split()[-1]
-    with log.open("ab") as file:
-        processes = [
-            subprocess.Popen(web, cwd=ROOT, env=settings, stdout=file, stderr=file),
-            subprocess.Popen(
-                [sys.executable, str(MANAGE), "worker"], cwd=ROOT, env=settings, stdout=file, stderr=file
-            ),
-        ]
-    try:
-        headers = {"Authorization": f"Bearer {token}"}
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False, timeout=30) as http:
-            assert until(lambda: answers(http, "/readyz"), log)
-            assert http.get("/").text == "A page of the project's own."
-            assert http.get("/login/").status_code == 200
-            assert "Parley" not in http.get("/nowhere").text  # the project's error pages are its own
-            assert http.get("/static/assistant/css/base.css").headers["content-type"].startswith("text/css")
-            session = http.post("/api/sessions", json={}).json()["id"]
-            file = http.post(f"/api/sessions/{session}/attachments", files={"file": ("a.txt", b"Words")}).json()["id"]
-            body = {"client_id": uuid.uuid4().hex, "content": "Hello", "attachments": [file]}
-            reply = http.post(f"/api/sessions/{session}/messages", json=body).json()["reply"]["id"]
+    embedded.shell("from django.contrib.auth import get_user_model as g; g().objects.create_user('alice')")
+    headers = {"Authorization": f"Bearer {embedded.manage('create_token', 'alice').split()[-1]}"}
+    with (
+        embedded.running(),
+        httpx.Client(base_url=embedded.url, headers=headers, trust_env=False, timeout=30) as http,
+    ):
+        assert http.get("/").text == "A page of the project's own."
+        assert http.get("/login/").status_code == 200
+        assert "Parley" not in http.get("/nowhere").text  # the project's error pages are its own
+        assert http.get("/static/assistant/css/base.css").headers["content-type"].startswith("text/css")
+        session = http.post("/api/sessions", json={}).json()["id"]
+        file = http.post(f"/api/sessions/{session}/attachments", files={"file": ("a.txt", b"Words")}).json()["id"]
+        body = {"client_id": uuid.uuid4().hex, "content": "Hello", "attachments": [file]}
+        reply = http.post(f"/api/sessions/{session}/messages", json=body).json()["reply"]["id"]
 
-            def ended() -> dict[str, str] | None:
-                message: dict[str, str] = http.get(f"/api/messages/{reply}").json()
-                return message if message["status"] not in ("pending", "processing") else None
+        def ended() -> dict[str, str] | None:
+            message: dict[str, str] = http.get(f"/api/messages/{reply}").json()
+            return message if message["status"] not in ("pending", "processing") else None
 
-            answer = until(ended, log)
-            assert (answer["status"], answer["content"].split()[:2]) == ("success", ["w0", "w1"])
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(60)
-    assert "Traceback" not in log.read_text()
-
-
-def answers(http: httpx.Client, path: str) -> bool:
-    try:
-        return http.get(path).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def until(condition, log, seconds=90.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.1)
-    raise AssertionError(log.read_text()[-4000:])
+        answer = embedded.until(ended)
+        assert (answer["status"], answer["content"].split()[:2]) == ("success", ["w0", "w1"])

@@ -40,6 +40,15 @@ def test_several_tabs_are_one_person_and_readers_are_a_number():
     assert presence.leave(session, None, "c") == Online([3], 0) == presence.look(session)
 
 
+def test_an_id_may_be_any_text():
+    session = uuid.uuid4()
+    for user in ("reader", "7", "a:b", "=", ""):
+        presence.enter(session, user, "socket")
+    assert presence.enter(session, None, "socket") == Online(["", "7", "=", "a:b", "reader"], 1)
+    other = uuid.UUID(int=7)
+    assert presence.enter(uuid.uuid4(), other, "socket") == Online([str(other)], 0)
+
+
 def test_an_entry_that_nobody_renews_expires_and_leaves_nothing(settings):
     settings.ASSISTANT_PRESENCE = 0.2
     session = uuid.uuid4()

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Path, Router, Status
+from ninja import Router, Status
 
 from assistant.api import schemas
 from assistant.api.authentication import user_of
@@ -15,8 +15,6 @@ from assistant.models.participant import Role
 
 router = Router()
 
-UserId = Annotated[int, Path(ge=1, lt=2**63)]
-
 
 @router.get("/sessions/{session_id}/participants", response=schemas.Participants, summary="Who takes part")
 def list_participants(request: HttpRequest, session_id: UUID) -> Any:
@@ -24,19 +22,23 @@ def list_participants(request: HttpRequest, session_id: UUID) -> Any:
 
 
 @router.patch(
-    "/sessions/{session_id}/participants/{user_id}", response=schemas.Participant, summary="Change somebody's role"
+    "/sessions/{session_id}/participants/{path:user_id}",
+    response=schemas.Participant,
+    summary="Change somebody's role",
 )
-def change_role(request: HttpRequest, session_id: UUID, user_id: UserId, payload: schemas.NewRole) -> Any:
+def change_role(
+    request: HttpRequest, session_id: UUID, user_id: schemas.UserIdInPath, payload: schemas.NewRole
+) -> Any:
     session = session_for(request, session_id, Role.OWNER)
     return people.change_role(session, user_of(request), user_id, payload.role).as_json()
 
 
 @router.delete(
-    "/sessions/{session_id}/participants/{user_id}",
+    "/sessions/{session_id}/participants/{path:user_id}",
     response={204: None},
     summary="Remove somebody: they are disconnected at once. The own id: leave",
 )
-def remove_participant(request: HttpRequest, session_id: UUID, user_id: UserId) -> Any:
+def remove_participant(request: HttpRequest, session_id: UUID, user_id: schemas.UserIdInPath) -> Any:
     if user_id == user_of(request).pk:
         people.leave(session_for(request, session_id), user_of(request))
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypeAlias
 from uuid import UUID
 
 from ninja import Schema
@@ -15,6 +15,7 @@ from assistant.models.invitation import (
     MOST_USES,
     SHORTEST_LIFETIME_SECONDS,
 )
+from assistant.models.user_id import key_type, read_id
 
 
 class Input(Schema):
@@ -39,6 +40,18 @@ def _is_plain(text: str) -> str:
 Content = Annotated[str, AfterValidator(_is_unicode)]
 Text = Annotated[str, AfterValidator(_is_unicode), AfterValidator(_is_plain)]
 
+
+# A user's id, of the type that the project's user model has for its key: a number, a UUID or another text. Shown as JSON
+# has it; given, it becomes what rows have, or is refused.
+if TYPE_CHECKING:
+    UserId = int | str
+    GivenUserId: TypeAlias = Any
+    UserIdInPath: TypeAlias = Any
+else:
+    _FORMAT = {"json_schema_extra": {"format": "uuid"}} if key_type() is UUID else {}
+    UserId = Annotated[int if key_type() is int else str, Field(description="A user's id.", **_FORMAT)]
+    UserIdInPath = Annotated[UserId, AfterValidator(read_id)]  # where every value is a text
+    GivenUserId = Annotated[UserId, Field(strict=True), AfterValidator(read_id)]
 
 WhenBusy = Literal["queue", "steer", "interrupt"]
 
@@ -68,8 +81,13 @@ class Missing(Schema):
 
 
 class Person(Schema):
-    id: int
+    id: UserId
     name: str
+
+
+class Me(Person):
+    color: int = Field(description="A hue in degrees, the person's own.")
+    is_staff: bool
 
 
 class Yours(Schema):
@@ -345,7 +363,7 @@ class Message(Schema):
     when: WhenBusy | None
     taken_by: str | None
     taken_round: int | None
-    mentions: list[int]
+    mentions: list[UserId]
     model: str | None
     settings: AskedWith | None
     cut: Literal["limit"] | None = Field(description="limit: a whole answer that ends at the session's max_tokens.")
@@ -444,7 +462,7 @@ class Invitations(Schema):
 
 
 class Participant(Schema):
-    id: int
+    id: UserId
     name: str
     handle: str | None = Field(description="The user name, by which one is mentioned too; null if it is an address.")
     role: Literal["owner", "editor", "viewer"]
@@ -460,7 +478,7 @@ class NewRole(Input):
 
 
 class NewOwner(Input):
-    user: int = Field(ge=1, lt=2**63, strict=True, description="The id of a participant.")
+    user: GivenUserId = Field(description="The id of a participant.")
 
 
 class SharedToolCall(Schema):

@@ -15,6 +15,7 @@ from assistant.lifecycle import asking, keeping
 from assistant.models import ChatSession, Participant
 from assistant.models.participant import Role, display_name, hue
 from assistant.models.session import UNTITLED, TitledBy
+from assistant.models.user_id import shown_id
 from assistant.presentation import events, sidebar, wire
 
 router = Router()
@@ -22,10 +23,11 @@ router = Router()
 LONGEST_PAGE = 100
 
 
-@router.get("/me", response=dict[str, Any], summary="Who the token or cookie speaks for")
+@router.get("/me", response=schemas.Me, summary="Who the token or cookie speaks for")
 def me(request: HttpRequest) -> dict[str, Any]:
     user = user_of(request)
-    return {"id": user.pk, "name": display_name(user), "color": hue(user.pk), "is_staff": user.is_staff}
+    is_staff = getattr(user, "is_staff", False)  # not every user model has it
+    return {"id": shown_id(user.pk), "name": display_name(user), "color": hue(user.pk), "is_staff": is_staff}
 
 
 @router.get("/models", response=schemas.Models, summary="The models to choose from")

@@ -6,9 +6,12 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
 from django.core import checks
 from django.core.files.storage import InvalidStorageError, storages
 from django.db import connection
+from django.db.models import BinaryField, CompositePrimaryKey
 from django.template import engines
 from django.urls import NoReverseMatch, reverse
 
@@ -111,6 +114,21 @@ def an_asgi_application_is_named(app_configs: Any, **kwargs: Any) -> list[checks
     return _error(
         16, "ASGI_APPLICATION must name an application that routes WebSockets to assistant.sockets.routing."
     )
+
+
+@checks.register()
+def users_can_be_known(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    user = get_user_model()
+    lacks = []
+    if not issubclass(user, AbstractBaseUser):
+        lacks.append("AbstractBaseUser among its bases")
+    if "is_active" not in {field.name for field in user._meta.get_fields()}:
+        lacks.append("a field is_active")  # looked for in queries: whose account is closed sees and does nothing more
+    if isinstance(user._meta.pk, (BinaryField, CompositePrimaryKey)):
+        lacks.append("a key that can be written as a number or a text")
+    if not lacks:
+        return []
+    return _error(19, f"AUTH_USER_MODEL, {user._meta.label}, lacks {', and '.join(lacks)}.")
 
 
 @checks.register()

@@ -30,6 +30,7 @@ from assistant.lifecycle.shared_steps import (
 from assistant.models.message import Message, MessageRole, Status, next_version
 from assistant.models.participant import display_name
 from assistant.models.session import UNTITLED, ChatSession, Replies, TitledBy, WhenBusy
+from assistant.models.user_id import ShownId, shown_id
 from assistant.presentation import events, wire
 from assistant.statements import Select
 from assistant.text import mentions
@@ -131,12 +132,14 @@ def _label(session: ChatSession, model: str) -> str:
     return catalogue.label(model or session.model or catalogue.default())
 
 
-def _people_in(session: ChatSession, content: str) -> list[int]:
+def _people_in(session: ChatSession, content: str) -> list[ShownId]:
     """Ids of the participants whom the text mentions."""
     if "@" not in content:
         return []
     people = [person.user for person in session.participants.select_related("user").order_by("joined_at", "id")]
-    return mentions.people_in(content, [(user.pk, (display_name(user), user.get_username())) for user in people])
+    return mentions.people_in(
+        content, [(shown_id(user.pk), (display_name(user), user.get_username())) for user in people]
+    )
 
 
 def _must_wait(session: ChatSession) -> bool:

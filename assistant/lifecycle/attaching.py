@@ -98,7 +98,7 @@ def _reserve(by: Any, name: str, size: int, found: sniff.Found, session: ChatSes
                 raise Refused("not_found", "This session has been deleted.", status=404)
             check_session_quota(session, size)
         # The user's row is the lock under which their quota is counted: two uploads can't both take the last place.
-        get_user_model().objects.select_for_update(of=("self",)).filter(pk=by.pk).first()
+        get_user_model()._default_manager.select_for_update(of=("self",)).filter(pk=by.pk).first()
         _check_quota(Attachment.objects.filter(uploader=by), size, conf.settings.attachment_user_quota_mb, "You have")
         file = StoredFile.objects.create(
             key=random_key(), type=found.type, size=size, width=found.width, height=found.height
@@ -155,7 +155,7 @@ def send_with(message: Message, ids: Sequence[UUID]) -> None:
     if len(wanted) > limit:
         raise Refused("too_many_attachments", f"A message may have {limit} files; this one has {len(wanted)}.", 422)
     session = message.session
-    mine = Attachment.objects.unsent_of(message.author_id or 0).filter(Q(session=session) | Q(session=None))
+    mine = Attachment.objects.unsent_of(message.author_id).filter(Q(session=session) | Q(session=None))
     found = {attachment.pk: attachment for attachment in mine.filter(pk__in=wanted).select_related("file")}
     for position, id_ in enumerate(wanted):
         attachment = found.get(id_)

@@ -22,6 +22,7 @@ from assistant.models.one import one
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
 from assistant.models.usage import Budget, UsageRecord
+from assistant.models.user_id import UserId
 from assistant.presentation import events
 from assistant.statements import Select, Values
 
@@ -46,7 +47,7 @@ class Call:
     error_code: str = ""  # a category of `assistant.failures`, or "stopped"
     first_token_ms: int | None = None
     total_ms: int | None = None
-    user_id: int | None = None  # who is charged if the message is gone
+    user_id: UserId = None  # who is charged if the message is gone
     id: UUID = field(default_factory=new_id)
 
 
@@ -186,7 +187,7 @@ def by_day(records: QuerySet[UsageRecord]) -> list[dict[str, Any]]:
     return [{"day": row["day"].isoformat()} | _totals(row) for row in found]
 
 
-def of_user(user_id: int, days: int) -> dict[str, Any]:
+def of_user(user_id: UserId, days: int) -> dict[str, Any]:
     """What a user has used in the last `days` days, today among them, and what is left for today."""
     since = timezone.localdate() - timedelta(days=days - 1)
     records = UsageRecord.objects.filter(user_id=user_id, day__gte=since)
@@ -231,7 +232,7 @@ class Allowance:
         }
 
 
-def allowance_of(user_id: int) -> Allowance:
+def allowance_of(user_id: UserId) -> Allowance:
     tokens, cost = _limits(one(Budget.objects.filter(user_id=user_id)))
     used = UsageRecord.objects.of_day(user_id).aggregate(
         prompt=Sum("prompt_tokens"), completion=Sum("completion_tokens"), cost=Sum("cost")
@@ -255,7 +256,7 @@ def _limits(own: Budget | None) -> tuple[int | None, float | None]:
 _OWN = Select(Budget, lambda p: Budget.objects.filter(user_id=p("user")))
 
 
-def is_spent(user_id: int | None) -> bool:
+def is_spent(user_id: UserId) -> bool:
     """Whether the user may ask for nothing more today. Without budgets this is one look for a row of theirs."""
     if user_id is None:
         return False

@@ -19,6 +19,7 @@ from assistant.models.invitation import LIFETIME_SECONDS, Invitation
 from assistant.models.participant import WRITERS, Participant, Removal, Role
 from assistant.models.session import ChatSession
 from assistant.models.share import ShareLink
+from assistant.models.user_id import UserId
 from assistant.presentation import events
 
 MOST_OPEN_INVITATIONS = 50
@@ -58,7 +59,7 @@ def check_invited(invitation: Invitation, user: Any) -> None:
         raise Refused("removed", detail, status=403)
 
 
-def change_role(session: ChatSession, by: Any, user_id: int, role: str) -> Participant:
+def change_role(session: ChatSession, by: Any, user_id: UserId, role: str) -> Participant:
     """Makes a participant an editor or a viewer, from now on, on open sockets too.
 
     Raises Refused: forbidden, not_found, owner_stays.
@@ -74,7 +75,7 @@ def change_role(session: ChatSession, by: Any, user_id: int, role: str) -> Parti
     return participant
 
 
-def hand_over(session: ChatSession, by: Any, user_id: int) -> Participant:
+def hand_over(session: ChatSession, by: Any, user_id: UserId) -> Participant:
     """Makes another participant the owner; the present owner becomes an editor. Returns the new owner.
 
     Raises Refused: forbidden, not_found, already_owner, closed_account.
@@ -103,7 +104,7 @@ def put_in_charge(participant: Participant) -> None:
             _succeed(locked, owner, heir)
 
 
-def remove(session: ChatSession, by: Any, user_id: int) -> None:
+def remove(session: ChatSession, by: Any, user_id: UserId) -> None:
     """Takes somebody out: at once, and for good unless they are invited anew. What they have said stays.
 
     An answer to them goes on; what they have waiting in the queue is withdrawn, for nobody else could.
@@ -236,7 +237,7 @@ def withdraw_share(session: ChatSession) -> None:
 # --- parts of them ---
 
 
-def _participant(session: ChatSession, user_id: int) -> Participant:
+def _participant(session: ChatSession, user_id: UserId) -> Participant:
     found = session.participants.select_related("user", "session").filter(user_id=user_id).first()
     if found is None:
         raise Refused("not_found", "This person is not in the session.", status=404)

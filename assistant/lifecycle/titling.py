@@ -13,6 +13,7 @@ from assistant.catalogue import DEMO
 from assistant.lifecycle.session_changes import session_changed
 from assistant.models.message import Message, Status
 from assistant.models.session import UNTITLED, ChatSession, TitledBy
+from assistant.models.user_id import UserId
 
 LONGEST_TITLE = 60
 MOST_TRIES = 3
@@ -29,7 +30,7 @@ class Talk:
     model: str
     question: str
     answer: str
-    user_id: int | None  # who asked
+    user_id: UserId  # who asked
 
 
 def shortened(text: str) -> str:

@@ -20,6 +20,7 @@ from assistant import conf
 from assistant.models.ids import new_id
 from assistant.models.message import Message
 from assistant.models.session import ChatSession
+from assistant.models.user_id import UserId
 
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 PDF = "application/pdf"
@@ -74,7 +75,7 @@ class StoredFile(models.Model):
 
 
 class AttachmentQuerySet(models.QuerySet["Attachment"]):
-    def unsent_of(self, user_id: int) -> AttachmentQuerySet:
+    def unsent_of(self, user_id: UserId) -> AttachmentQuerySet:
         """What a user has uploaded whole and not sent yet: nobody else sees it."""
         return self.filter(uploader_id=user_id, message=None, file__written_at__isnull=False)
 

@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from assistant.models.session import ChatSession
+from assistant.models.user_id import UserId, shown_id
 
 
 class Role(models.TextChoices):
@@ -55,7 +56,7 @@ class Participant(models.Model):
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "id": self.user_id,
+            "id": shown_id(self.user_id),
             "name": display_name(self.user),
             "handle": handle(self.user),
             "role": self.role,
@@ -78,15 +79,16 @@ class Removal(models.Model):
 
 
 def display_name(user: Any) -> str:
-    return user.get_full_name() or user.get_username()
+    full_name = getattr(user, "get_full_name", None)  # not every user model has one
+    return (full_name and full_name()) or user.get_username()
 
 
 def handle(user: Any) -> str | None:
     """The user name, by which one is mentioned too. One that looks like an e-mail address is nobody else's business."""
-    name: str = user.get_username()
+    name = str(user.get_username())
     return None if "@" in name else name
 
 
-def hue(user_id: int) -> int:
+def hue(user_id: UserId) -> int:
     """A colour of one's own, as a hue in degrees, the same in every session."""
     return zlib.crc32(f"hue-{user_id}".encode()) % 360

@@ -9,10 +9,11 @@ from django.utils import timezone
 from assistant.models.ids import new_id
 from assistant.models.message import Message
 from assistant.models.session import ChatSession
+from assistant.models.user_id import UserId
 
 
 class UsageQuerySet(models.QuerySet["UsageRecord"]):
-    def of_day(self, user_id: int) -> UsageQuerySet:
+    def of_day(self, user_id: UserId) -> UsageQuerySet:
         """What a user has used today, which is what budgets count."""
         return self.filter(user_id=user_id, day=timezone.localdate())
 

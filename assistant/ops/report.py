@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import psutil
 
 from assistant.models.message import Claim
+from assistant.models.user_id import UserId, shown_id
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ class Circumstances:
     claim: Claim
     code: str
     model: str
-    user_id: int | None
+    user_id: UserId
     seconds: float
 
 
@@ -33,7 +34,7 @@ def failed(what: Circumstances, raw: str, error: Exception | None) -> None:
     fields = {
         "turn_message": str(what.claim.message_id),
         "turn_session": str(what.claim.session_id),
-        "turn_user": what.user_id,
+        "turn_user": shown_id(what.user_id),
         "turn_model": what.model,
         "turn_worker": str(what.claim.worker_id),
         "turn_job": what.claim.job,

@@ -21,38 +21,42 @@ TOO_FAST = "too_fast"
 SIGN_IN_SECONDS = 300.0  # within which so many attempts are taken
 
 
+# Of whatever user model: what one signs in with, what it requires, and an e-mail address if it has one.
+NAME = User.USERNAME_FIELD
+EMAIL = getattr(User, "EMAIL_FIELD", "")
+_ASKED = tuple(dict.fromkeys([NAME, *User.REQUIRED_FIELDS, *([EMAIL] if EMAIL else [])]))
+
+
 class AccountForm(BaseUserCreationForm):
     """A new account: a name to sign in with, a password, and an e-mail address if one likes."""
 
-    email = forms.EmailField(
-        label="E-mail",
-        required=False,
-        help_text="Optional.",
-        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
-    )
-
     class Meta:
         model = User
-        fields = ("username", "email")
+        fields = _ASKED
 
-    field_order = ("username", "email", "password1", "password2")
+    field_order = (*_ASKED, "password1", "password2")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        name, first, second = (self.fields[key] for key in ("username", "password1", "password2"))
-        name.label, name.help_text = (
-            "Name",
-            "Letters, digits and @ . + - _ only. Others see it beside what you write.",
-        )
+        if NAME == "username":
+            self.fields[NAME].label = "Name"
+            self.fields[NAME].help_text = "Letters, digits and @ . + - _ only. Others see it beside what you write."
+        if EMAIL in self.fields and EMAIL != NAME:
+            email = self.fields[EMAIL]
+            email.label = "E-mail"
+            email.help_text = "" if email.required else "Optional."
+            email.widget.attrs["autocomplete"] = "email"
+        first, second = self.fields["password1"], self.fields["password2"]
         first.help_text = "At least 8 characters, and not a common one."
         second.label, second.help_text = "Password again", ""
 
-    def clean_username(self) -> str:
+    def clean(self) -> dict[str, Any]:
         """Refuses a name that differs from another one only in case: people could not tell them apart."""
-        username: str = self.cleaned_data["username"]
-        if User.objects.filter(username__iexact=username).exists():
-            raise forms.ValidationError(TAKEN, code="taken")
-        return username
+        super().clean()
+        name = self.cleaned_data.get(NAME)
+        if name is not None and User._default_manager.filter(**{f"{NAME}__iexact": name}).exists():
+            self.add_error(NAME, forms.ValidationError(TAKEN, code="taken"))
+        return self.cleaned_data
 
     def made(self) -> Any | None:
         """The new account, stored; or None, with the errors in the form."""
@@ -62,7 +66,7 @@ class AccountForm(BaseUserCreationForm):
             with transaction.atomic():
                 return self.save()
         except IntegrityError:  # somebody took the name after it was looked for
-            self.add_error("username", forms.ValidationError(TAKEN, code="taken"))
+            self.add_error(NAME, forms.ValidationError(TAKEN, code="taken"))
             return None
 
 
@@ -92,4 +96,5 @@ class SignInForm(Slowed):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["username"].label = "Name"
+        if NAME == "username":
+            self.fields["username"].label = "Name"

@@ -109,7 +109,7 @@ def _rows(records: QuerySet[UsageRecord], field: str) -> list[dict[str, Any]]:
     )  # fmt: skip
     names: dict[Any, str] = {None: "(deleted)"}
     if field == "user":
-        users = get_user_model().objects.in_bulk([row["user"] for row in found if row["user"] is not None])
+        users = get_user_model()._default_manager.in_bulk([row["user"] for row in found if row["user"] is not None])
         names |= {pk: display_name(user) for pk, user in users.items()}
     return [
         {

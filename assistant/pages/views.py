@@ -41,7 +41,7 @@ PASSWORDS = "django.contrib.auth.backends.ModelBackend"
 
 def needs_setup() -> bool:
     """Whether nobody has an account yet: the first one made becomes the administrator's."""
-    return not User.objects.exists()
+    return not User._default_manager.exists()
 
 
 def sign_up_is_open() -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import hashlib
 import logging
 import threading
 from collections.abc import Coroutine, Iterable
@@ -25,6 +26,7 @@ from assistant.models.message import Claim, Message
 from assistant.models.participant import Participant
 from assistant.models.session import ChatSession
 from assistant.models.summary import Summary
+from assistant.models.user_id import UserId, shown_id
 from assistant.presentation import wire
 from assistant.statements import Select
 
@@ -65,9 +67,11 @@ def group_of(session_id: UUID | str) -> str:
     return f"{SESSIONS}{str(session_id).replace('-', '')}"
 
 
-def group_of_user(user_id: int) -> str:
+def group_of_user(user_id: UserId) -> str:
     """Where a person's lists of sessions listen, in all their tabs."""
-    return f"user.{user_id}"
+    if isinstance(user_id, int):
+        return f"user.{user_id}"
+    return f"user.{hashlib.sha256(str(user_id).encode()).hexdigest()[:32]}"  # a group's name has few letters
 
 
 def encode(type_: str, **fields: Any) -> str:
@@ -181,9 +185,9 @@ def participant_gone(type_: str, session_id: UUID, participant: dict[str, Any]) 
     _on_commit(session_id, encode(type_, participant=participant))
 
 
-def role_changed(session_id: UUID, user_id: int, role: str) -> None:
+def role_changed(session_id: UUID, user_id: UserId, role: str) -> None:
     """What that person's open sockets may be asked for from now on."""
-    _to_sockets(session_id, {"type": "role.changed", "user_id": user_id, "role": role})
+    _to_sockets(session_id, {"type": "role.changed", "user_id": shown_id(user_id), "role": role})
 
 
 def shared_changed(session_id: UUID, shared: bool) -> None:
@@ -195,12 +199,12 @@ def share_ended(session_id: UUID) -> None:
     _to_sockets(session_id, {"type": "share.ended"})
 
 
-def access_ended(session_id: UUID, user_id: int | None = None) -> None:
+def access_ended(session_id: UUID, user_id: UserId = None) -> None:
     """The session is gone, or (with `user_id`) that person is no longer in it: their sockets close, their lists lose it.
 
     Of a whole session this is told while it still has its participants.
     """
-    _to_sockets(session_id, {"type": "access.ended", "user_id": user_id})
+    _to_sockets(session_id, {"type": "access.ended", "user_id": shown_id(user_id)})
     gone = encode("list.removed", session_id=str(session_id))
     people = Participant.objects.filter(session=session_id).values_list("user_id", flat=True)
     _to_lists(dict.fromkeys(people if user_id is None else [user_id], gone))
@@ -217,7 +221,7 @@ def _tell_lists(participants: list[Participant], *, running: bool) -> None:
     _to_lists({p.user_id: encode("list.updated", session=wire.listed_json(p, running=running)) for p in participants})
 
 
-def _to_lists(frames: dict[int, str]) -> None:
+def _to_lists(frames: dict[UserId, str]) -> None:
     async def send() -> None:
         for user_id, frame in frames.items():
             await _send(group_of_user(user_id), {"type": "relay", "frame": frame})

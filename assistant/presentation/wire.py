@@ -15,6 +15,7 @@ from assistant.models.message import Message, Status
 from assistant.models.participant import Participant, display_name
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
+from assistant.models.user_id import shown_id
 from assistant.search import Hit
 from assistant.text.reasoned import Reasoned
 
@@ -252,7 +253,7 @@ def hit_json(hit: Hit) -> dict[str, Any]:
 
 
 def _person(user: Any) -> dict[str, Any] | None:
-    return None if user is None else {"id": user.pk, "name": display_name(user)}
+    return None if user is None else {"id": shown_id(user.pk), "name": display_name(user)}
 
 
 def _moment(moment: datetime | None) -> str | None:

@@ -16,6 +16,7 @@ from assistant.models.message import Claim, Message, MessageRole, Status
 from assistant.models.participant import display_name
 from assistant.models.session import Replies
 from assistant.models.summary import Summary
+from assistant.models.user_id import UserId
 from assistant.prompt import file_contents
 from assistant.prompt.history import ChatMessage, lines_of_rounds
 from assistant.prompt.window import Reading, Window
@@ -40,7 +41,7 @@ SUMMARISED = "What was said here before the messages below is summarised, becaus
 class Prompt:
     model: str
     messages: list[ChatMessage]  # OpenAI's chat format: {"role", "content"}
-    user_id: int | None  # who asked
+    user_id: UserId  # who asked
     parameters: Mapping[str, Any] = field(default_factory=dict)  # by litellm's names: temperature, max_tokens, ...
     services: tuple[str, ...] = ()  # names of the services whose tools the model may use
     user: Any = None  # who asked

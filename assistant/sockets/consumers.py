@@ -14,6 +14,7 @@ from assistant.delivery import valkey
 from assistant.lifecycle.joining import shared_snapshot, snapshot
 from assistant.models import ShareLink
 from assistant.models.participant import WRITERS, display_name
+from assistant.models.user_id import UserId, shown_id
 from assistant.presentation import events, public
 from assistant.presentation.sidebar import list_snapshot
 from assistant.presentation.snapshot import session_exists
@@ -36,7 +37,7 @@ class RoomConsumer(RelayConsumer):
         return events.group_of(self.session_id)
 
     @property
-    def user_id(self) -> int | None:
+    def user_id(self) -> UserId:
         """None: a reader, who is counted and not named."""
         raise NotImplementedError
 
@@ -77,11 +78,11 @@ class RoomConsumer(RelayConsumer):
     async def access_ended(self, event: dict[str, Any]) -> None:
         if event["user_id"] is None:
             await self.end(NO_SUCH_SESSION)
-        elif event["user_id"] == self.user_id:
+        elif event["user_id"] == shown_id(self.user_id):
             await self.end(REMOVED)
 
     async def role_changed(self, event: dict[str, Any]) -> None:
-        if event["user_id"] == self.user_id and self.seat is not None:
+        if event["user_id"] == shown_id(self.user_id) and self.seat is not None:
             self._sit(replace(self.seat, role=event["role"]))
 
     async def share_ended(self, event: dict[str, Any]) -> None:
@@ -107,8 +108,8 @@ class SessionConsumer(RoomConsumer):
     typed_at = 0.0  # when others were last told that this one types; 0: they think that it doesn't
 
     @property
-    def user_id(self) -> int | None:
-        return int(self.user.pk)
+    def user_id(self) -> UserId:
+        return self.user.pk
 
     async def authorise(self) -> int | None:
         self.session_id = self.scope["url_route"]["kwargs"]["session_id"]
@@ -117,7 +118,7 @@ class SessionConsumer(RoomConsumer):
     async def state(self) -> tuple[dict[str, Any], Seat] | int:
         fields = await self.database.call_once(snapshot, self.session_id, self.user)
         if fields is None:
-            if not await self.database.call_once(access.open_accounts, {int(self.user.pk)}):
+            if not await self.database.call_once(access.open_accounts, {self.user.pk}):
                 return TRY_AGAIN  # and hear that one is nobody
             exists = self.seat is not None and await self.database.call_once(session_exists, self.session_id)
             return REMOVED if exists else NO_SUCH_SESSION
@@ -149,7 +150,7 @@ class SessionConsumer(RoomConsumer):
             await self._tell_typing(active)
 
     async def _tell_typing(self, active: bool) -> None:
-        user = {"id": self.user.pk, "name": display_name(self.user)}
+        user = {"id": shown_id(self.user.pk), "name": display_name(self.user)}
         await events.send_frame(self.session_id, events.encode("typing", user=user, active=active))
 
 
@@ -228,7 +229,7 @@ class ListConsumer(RelayConsumer):
     async def send_snapshot(self) -> bool:
         state = await self.database.call_once(list_snapshot, self.user)
         await self.send(events.encode("list.snapshot", **state))
-        revalidation.take(self.channel_name, Seat(None, int(self.user.pk), credential=self.credential), self.database)
+        revalidation.take(self.channel_name, Seat(None, self.user.pk, credential=self.credential), self.database)
         return True
 
     async def left(self) -> None:

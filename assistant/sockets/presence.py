@@ -13,6 +13,7 @@ from uuid import UUID
 
 from assistant import conf
 from assistant.delivery import valkey
+from assistant.models.user_id import ShownId, UserId
 
 READER = "reader"
 
@@ -33,7 +34,7 @@ return {gone, redis.call('ZRANGE', KEYS[1], 0, -1)}
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    users: list[int]  # ids, in order
+    users: list[ShownId]  # ids, in order
     readers: int  # by the session's link
 
     def as_json(self) -> dict[str, Any]:
@@ -45,12 +46,12 @@ def expire_seconds() -> float:
     return conf.settings.presence
 
 
-def enter(session_id: UUID, user_id: int | None, socket: str) -> Online:
+def enter(session_id: UUID, user_id: UserId, socket: str) -> Online:
     """Notes (or renews) a socket, of a reader if there is no user; returns who is here. Raises `valkey.Unavailable`."""
     return _call(session_id, "in", [_entry(user_id, socket)])
 
 
-def leave(session_id: UUID, user_id: int | None, socket: str) -> Online:
+def leave(session_id: UUID, user_id: UserId, socket: str) -> Online:
     """Notes that a socket is closed; returns who is still here. Raises `valkey.Unavailable`."""
     return _call(session_id, "out", [_entry(user_id, socket)])
 
@@ -60,7 +61,7 @@ def look(session_id: UUID) -> Online:
     return _call(session_id, "look", [])
 
 
-def renew(sockets: Mapping[UUID, Iterable[tuple[int | None, str]]]) -> dict[UUID, Online]:
+def renew(sockets: Mapping[UUID, Iterable[tuple[UserId, str]]]) -> dict[UUID, Online]:
     """Renews sockets of many sessions; returns those sessions in which somebody else's entry was found expired.
 
     Of several that look, one finds it. Raises `valkey.Unavailable`.
@@ -73,8 +74,15 @@ def renew(sockets: Mapping[UUID, Iterable[tuple[int | None, str]]]) -> dict[UUID
     return {session_id: _online(members) for session_id, (gone, members) in answers if gone}
 
 
-def _entry(user_id: int | None, socket: str) -> str:
-    return f"{READER if user_id is None else user_id}:{socket}"
+def _entry(user_id: UserId, socket: str) -> str:
+    return f"{_who(user_id)}:{socket}"
+
+
+def _who(user_id: UserId) -> str:
+    """Somebody may well have "reader" or "7" as the text that is their key."""
+    if user_id is None:
+        return READER
+    return str(user_id) if isinstance(user_id, int) else f"={user_id}"
 
 
 def _call(session_id: UUID, what: str, entries: list[str]) -> Online:
@@ -88,6 +96,6 @@ def _asked(session_id: UUID, what: str, entries: list[str]) -> tuple[list[str], 
 
 
 def _online(members: list[bytes]) -> Online:
-    who = [member.decode().partition(":")[0] for member in members]
-    users = sorted({int(one) for one in who if one != READER})
-    return Online(users, sum(one == READER for one in who))
+    who = [member.decode().rpartition(":")[0] for member in members]
+    users: set[Any] = {one[1:] if one.startswith("=") else int(one) for one in who if one != READER}
+    return Online(sorted(users), sum(one == READER for one in who))

@@ -20,6 +20,7 @@ from django.db import DatabaseError
 from assistant import access
 from assistant.database import Database
 from assistant.delivery import valkey
+from assistant.models.user_id import UserId
 from assistant.presentation import events
 from assistant.sockets import presence
 
@@ -36,7 +37,7 @@ class Seat:
     """
 
     session_id: UUID | None
-    user_id: int | None = None
+    user_id: UserId = None
     role: str | None = None
     credential: access.Credential | None = None
     link_id: int | None = None
@@ -83,7 +84,7 @@ async def _call_again_and_again(database: Database) -> None:
 
 
 async def _renew(database: Database) -> None:
-    sockets: dict[UUID, list[tuple[int | None, str]]] = defaultdict(list)
+    sockets: dict[UUID, list[tuple[UserId, str]]] = defaultdict(list)
     for channel, seat in _seats.items():
         if seat.session_id is not None:
             sockets[seat.session_id].append((seat.user_id, channel))
@@ -106,7 +107,7 @@ def _wrong(called: dict[str, Seat]) -> dict[str, str]:
     seats = called.values()
     valid = access.still_valid({seat.credential for seat in seats if seat.credential})
     roles = access.roles({seat.session_id for seat in seats if seat.session_id and seat.link_id is None})
-    accounts = access.open_accounts({seat.user_id for seat in seats if seat.user_id})
+    accounts = access.open_accounts({seat.user_id for seat in seats if seat.user_id is not None})
     links = access.open_links({seat.link_id for seat in seats if seat.link_id is not None})
     wrong = {}
     for channel, seat in called.items():

@@ -10,11 +10,14 @@ longest counts. Nothing in code, in a formula or in an e-mail address is a menti
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from typing import TypeVar
 
 from assistant import markup
 
 ASSISTANT = "assistant"
+
+Id = TypeVar("Id", bound=Hashable)
 
 _BETWEEN = re.compile(r"[\s_-]+")
 
@@ -24,7 +27,7 @@ def is_addressed(text: str, model_label: str) -> bool:
     return "@" in text and bool(_mentioned(text, [ASSISTANT, model_label]))
 
 
-def people_in(text: str, names: Iterable[tuple[int, Iterable[str]]]) -> list[int]:
+def people_in(text: str, names: Iterable[tuple[Id, Iterable[str]]]) -> list[Id]:
     """The ids of the people mentioned, in the order in which `names` (id, what they are called) has them."""
     if "@" not in text:
         return []

@@ -12,6 +12,7 @@ from assistant.database import Database
 from assistant.lifecycle.answering import Asked
 from assistant.llm.pieces import ModelError, Picture, Piece, Text, ToolCall
 from assistant.models.message import Claim
+from assistant.models.user_id import UserId
 from assistant.ops.report import redacted
 from assistant.prompt import context
 from assistant.prompt.history import tools_called
@@ -36,7 +37,7 @@ class Completion:
         self.longest_result: int | None = None  # for the prompts of this turn
         self._claim, self._database, self._show = claim, database, show
         self._patience: RetryPolicy | None = None
-        self._user_id: int | None = None
+        self._user_id: UserId = None
         self._has_caught_up = False
 
     @property

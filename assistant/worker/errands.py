@@ -24,6 +24,7 @@ from assistant.lifecycle.refusal import Refused
 from assistant.mcp import configured, connections, resources
 from assistant.mcp.configured import Configured
 from assistant.models.session import ChatSession
+from assistant.models.user_id import ShownId, shown_id
 from assistant.models.worker import WorkerProcess
 from assistant.presentation import events
 from assistant.toolbox import registry
@@ -56,7 +57,7 @@ def attach_resource(session: ChatSession, by: Any, server: str, uri: str) -> UUI
     """
     if server not in {one.name for one in _servers_of(session)}:
         raise Refused("not_found", "This session uses no such server.", status=404)
-    return UUID(_run("attach", session=str(session.pk), user=by.pk, server=server, uri=uri)["attachment"])
+    return UUID(_run("attach", session=str(session.pk), user=shown_id(by.pk), server=server, uri=uri)["attachment"])
 
 
 def _run(kind: str, **what: Any) -> dict[str, Any]:
@@ -141,7 +142,7 @@ class Errands:
             return {"title": server.title, "why": connections.AWAY}
         return [{"server": server.name, "server_title": server.title, **one} for one in listed]
 
-    async def _attach(self, session: str, user: int, server: str, uri: str) -> dict[str, Any]:
+    async def _attach(self, session: str, user: ShownId, server: str, uri: str) -> dict[str, Any]:
         servers = await self._database.call_once(_servers_by_id, session)
         chosen = next((one for one in servers if one.name == server), None)
         if chosen is None:
@@ -155,9 +156,9 @@ class Errands:
         return {"attachment": await self._database.call_once(_upload, session, user, name, content)}
 
 
-def _upload(session_id: str, user_id: int, name: str, content: bytes) -> str:
+def _upload(session_id: str, user_id: ShownId, name: str, content: bytes) -> str:
     """As if they had uploaded it themselves. Raises Refused."""
-    user = get_user_model().objects.filter(pk=user_id).first()
+    user = get_user_model()._default_manager.filter(pk=user_id).first()
     session = ChatSession.objects.filter(pk=session_id).first()
     if user is None or session is None:
         raise Refused("not_found", "This session has been deleted.", status=404)

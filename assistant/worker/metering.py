@@ -13,6 +13,7 @@ from assistant import llm
 from assistant.database import Database
 from assistant.lifecycle import ledger
 from assistant.models.message import Claim
+from assistant.models.user_id import UserId
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ async def metered(
     model: str,
     messages: Sequence[dict[str, Any]],
     database: Database,
-    user_id: int | None = None,
+    user_id: UserId = None,
     tools: Sequence[dict[str, Any]] = (),
 ) -> AsyncGenerator[llm.Piece, None]:
     """Passes on the pieces of `stream`, a call of `model` with `messages` and `tools`. Raises what it raises; ModelError
@@ -64,7 +65,7 @@ async def _write_soon(database: Database, call: ledger.Call) -> None:
 
 
 class _Meter:
-    def __init__(self, claim: Claim, model: str, sent: Sequence[dict[str, Any]], user_id: int | None) -> None:
+    def __init__(self, claim: Claim, model: str, sent: Sequence[dict[str, Any]], user_id: UserId) -> None:
         self._claim, self._model, self._sent, self._user_id = claim, model, sent, user_id
         self._began = time.monotonic()
         self._first: float | None = None

@@ -222,6 +222,7 @@ test("participants come, change and go", () => {
   const carol = { id: 3, name: "Carol", role: "viewer", color: 77 };
   const joined = after(snapshot([]), { type: "participant.joined", at: 1, participant: carol });
   assert.equal(hueOf(joined, 3), 77);
+  for (const left of [9, "0f6e8a52-93c1-4d0e-8a57-1b2c3d4e5f60"]) assert.ok(hueOf(joined, left) >= 0 && hueOf(joined, left) < 360);
   assert.equal(apply(joined, { type: "participant.left", at: 1, participant: carol }).participants.length, 2);
   const demoted = apply(joined, { type: "participant.updated", at: 1, participant: { ...alice, role: "viewer" } });
   assert.equal(demoted.you.role, "viewer");

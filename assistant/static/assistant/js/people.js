@@ -103,7 +103,7 @@ export function showPeople({ store, sessionId }) {
       yes: "Hand over",
       choices: participants.filter(({ id }) => id !== you.id).map(({ id, name }) => ({ value: id, label: name })),
     });
-    const handed = heir && (await orNotice(() => api.handOver(sessionId, Number(heir))));
+    const handed = heir && (await orNotice(() => api.handOver(sessionId, participants.find(({ id }) => String(id) === heir).id)));
     for (const participant of handed?.participants ?? []) store.dispatch({ type: "participant.updated", participant });
   });
   leave.addEventListener("click", async () => {

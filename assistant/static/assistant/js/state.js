@@ -560,5 +560,7 @@ export function mayWrite(state) {
 }
 
 export function hueOf(state, userId) {
-  return state.participants.find((person) => person.id === userId)?.color ?? (Number(userId) * 137) % 360;
+  const here = state.participants.find((person) => person.id === userId);
+  // Who has left has a colour, too; an id may be a number or any text.
+  return here?.color ?? [...String(userId)].reduce((hue, letter) => (hue * 31 + letter.codePointAt(0)) % 360, 137);
 }
