@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from typing import Any
 from uuid import UUID
 
@@ -66,7 +67,9 @@ def send_message(request: HttpRequest, session_id: UUID, payload: schemas.NewMes
         payload.when or "",
         attachments=payload.attachments,
     )
-    reply = sent.reply and wire.message_json_now(sent.reply)
+    # What was made just now has its job; of an earlier send it is looked up how its answer stands.
+    told = functools.partial(wire.message_json, alive=True) if sent.is_new else wire.message_json_now
+    reply = sent.reply and told(sent.reply)
     return Status(201 if sent.is_new else 200, {"message": wire.message_json(sent.message), "reply": reply})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.db.models import F
@@ -9,17 +10,27 @@ from django.http import Http404, HttpRequest
 
 from assistant.api.authentication import user_of
 from assistant.lifecycle.refusal import Refused
-from assistant.models import ChatSession, Message
+from assistant.models import ChatSession, Message, Participant
 from assistant.models.one import one
 from assistant.models.participant import WRITERS
+from assistant.statements import Select
 
 __all__ = ["WRITERS", "message_for", "own_message_for", "session_for"]
 
 
+_USER = Participant._meta.get_field("user")
+# As `for_user`: authorisation is this query.
+_MINE = Select(
+    ChatSession,
+    lambda p: ChatSession.objects.filter(pk=p("id"), participants__user_id=p("user", _USER)).annotate(
+        your_role=F("participants__role")
+    ),
+)
+
+
 def session_for(request: HttpRequest, session_id: UUID, *roles: str) -> ChatSession:
     """The user's session; with `roles`, only if theirs is one of them. Raises Http404, Refused (403)."""
-    mine = ChatSession.objects.for_user(user_of(request)).order_by().annotate(your_role=F("participants__role"))
-    session = one(mine.filter(pk=session_id))
+    session: Any = _MINE.one(id=session_id, user=user_of(request))
     if session is None:
         raise Http404
     _require(session.your_role, roles)

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from assistant.models.link import digest
-from assistant.models.one import one
+from assistant.statements import Select
 
 _USE_NOTED_EVERY = timedelta(minutes=1)  # not a write for each request
 
@@ -39,8 +39,7 @@ class ApiToken(models.Model):
     @classmethod
     def user_of(cls, token: str) -> Any | None:
         """The active user for whom `token` speaks, or None."""
-        speaking = cls.objects.select_related("user").filter(token_digest=digest(token), user__is_active=True)
-        found = one(speaking)
+        found = _SPEAKING.one(token_digest=digest(token))
         if found is None:
             return None
         now = timezone.now()
@@ -49,6 +48,12 @@ class ApiToken(models.Model):
             with contextlib.suppress(OperationalError), _no_waiting():
                 cls.objects.filter(stale, pk=found.pk).update(last_used_at=now)
         return found.user
+
+
+_SPEAKING = Select(
+    ApiToken,
+    lambda p: ApiToken.objects.select_related("user").filter(token_digest=p("token_digest"), user__is_active=True),
+)
 
 
 @contextlib.contextmanager

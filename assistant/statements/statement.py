@@ -34,7 +34,8 @@ class Param(Expression):
 class Statement(Generic[C]):
     """`build(p)` makes what is compiled. It is called once for each database, and by tests with the values themselves.
 
-    `p(name, field)` stands for the value that is given as `name`, prepared as `model`'s field of that name (or `field`).
+    `p(name, field)` stands for the value that is given as `name`, prepared as `model`'s field of that name, or as `field`:
+    another of its fields' names, or another model's field itself.
     """
 
     def __init__(self, model: type[Model], build: Callable[[Value], Any]) -> None:
@@ -54,8 +55,8 @@ class Statement(Generic[C]):
             found = self._compiled[using] = self.compile(self._build(self._param), using)
         return found
 
-    def _param(self, name: str, field: str = "") -> Param:
-        found: Any = self.model._meta.get_field(field or name)
+    def _param(self, name: str, field: Any = "") -> Param:
+        found: Any = self.model._meta.get_field(field or name) if isinstance(field, str) else field
         return Param(name, found)
 
     @property
