@@ -51,13 +51,16 @@ class Call:
     id: UUID = field(default_factory=new_id)
 
 
+_CHARGED = Select(Message, lambda p: Message.objects.filter(pk=p("id")).only("session_id", "charged_to_id", "status"))
+
+
 def record(call: Call) -> None:
     """Adds a call to the ledger. The same call again adds nothing; a message that is gone is charged all the same.
 
     Where the answer has ended already (it was stopped), its total is brought up to date and told.
     """
     with transaction.atomic():
-        message = one(Message.objects.filter(pk=call.message_id).only("session_id", "charged_to_id", "status"))
+        message = _CHARGED.one(id=call.message_id)
         UsageRecord.objects.bulk_create([_row(call, message)], ignore_conflicts=True)
         if message is not None and message.status not in UNFINISHED:
             changed = Message.objects.filter(pk=message.pk).exclude(status__in=UNFINISHED)
@@ -267,13 +270,16 @@ def is_spent(user_id: UserId) -> bool:
 
 def is_spent_by(message_id: UUID) -> bool:
     """Whether whoever an answer is charged to may ask for nothing more today."""
-    return is_spent(one(Message.objects.filter(pk=message_id).values_list("charged_to_id", flat=True)))
+    message = _CHARGED.one(id=message_id)
+    return message is not None and is_spent(message.charged_to_id)
 
 
 def pays_in_dollars(message_id: UUID) -> bool:
     """Whether whoever an answer is charged to has a budget in dollars, which counts nothing of a model without a price."""
-    user_id = one(Message.objects.filter(pk=message_id).values_list("charged_to_id", flat=True))
-    return user_id is not None and _limits(one(Budget.objects.filter(user_id=user_id)))[1] is not None
+    message = _CHARGED.one(id=message_id)
+    if message is None or message.charged_to_id is None:
+        return False
+    return _limits(_OWN.one(user=message.charged_to_id))[1] is not None
 
 
 def check_budget(user: Any) -> None:

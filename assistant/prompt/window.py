@@ -20,6 +20,7 @@ from assistant.models.attachment import Attachment
 from assistant.models.message import Message, MessageQuerySet, Status
 from assistant.models.provider_state import ProviderState
 from assistant.models.summary import Summary
+from assistant.statements import Select
 from assistant.text.blank import is_blank
 
 NEAR = 0.85  # of the model's limit: an answer needs room too
@@ -93,6 +94,8 @@ class Reading:
 
         Of a short session all: to write an ORDER BY Django looks at each column, which takes longer than to sort them here.
         """
+        if last is None and self.summary is None and self.answer.position <= SHORT:
+            return sorted(_all_before(self.answer), key=lambda m: (m.position, m.pk), reverse=True), False
         said = _before(self.answer, self.summary, last)
         if last is None and self.answer.position - (self.summary.until_position if self.summary else 0) <= SHORT:
             return sorted(said, key=lambda m: (m.position, m.pk), reverse=True), False
@@ -130,8 +133,32 @@ def _before(answer: Message, summary: Summary | None, last: Message | None) -> M
         relevant &= Q(taken_by=None, position__gt=until) | Q(taken_by__position__gt=until)
     if last is not None:
         relevant &= Q(position__lt=last.position) | Q(position=last.position, pk__lt=last.pk)
-    before = answer.session.messages.filter(relevant).select_related("author").only(*_TOLD)
-    return before.filter(status__in=(Status.SUCCESS, Status.ERROR, Status.CANCELLED)).current()
+    return _told(answer.session.messages.filter(relevant))
+
+
+def _told(messages: MessageQuerySet) -> MessageQuerySet:
+    ended = messages.filter(status__in=(Status.SUCCESS, Status.ERROR, Status.CANCELLED))
+    return ended.current().select_related("author").only(*_TOLD)
+
+
+_OF_SHORT = Select(
+    Message,
+    lambda p: _told(
+        Message.objects.filter(
+            Q(position__lte=p("position")) | Q(taken_by__reply_to=p("reply_to")), session_id=p("session")
+        )
+    ),
+)
+
+
+def _all_before(answer: Message) -> list[Message]:
+    """As `_before`, for the usual case: a session without summaries, and all of it."""
+    question = answer.reply_to
+    assert question is not None
+    found = _OF_SHORT.all(session=answer.session_id, reply_to=question, position=question.position)
+    for message in found:
+        message.session = answer.session
+    return found
 
 
 def _prefetch_files(messages: list[Message]) -> None:
