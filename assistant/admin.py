@@ -38,7 +38,6 @@ from assistant.models.message import UNFINISHED, MessageRole
 from assistant.models.participant import Role
 from assistant.pages import mcp_sign_in, usage_pages
 from assistant.pages.forms import Slowed
-from assistant.presentation import events
 
 User = get_user_model()
 USERS_NAME = f"user__{User.USERNAME_FIELD}"
@@ -130,7 +129,7 @@ class ChatSessionAdmin(admin.ModelAdmin):
                     continue
                 participant.session, participant.read = session, session.said
                 participant.save()
-                events.participant_changed("participant.joined", participant)
+                people.joined(participant)
 
     def delete_model(self, request: HttpRequest, obj: ChatSession) -> None:
         asking.delete(obj)  # stops what is being written there, and tells the viewers

@@ -136,6 +136,28 @@ def test_an_upload_and_a_waiting_question_know_whose_they_are(cast, people):
     assert stopped["stopped_by"]["id"] == people["bob"][0]
 
 
+def test_the_project_s_own_app_hears_what_has_happened_in_the_process_that_did_it(project, cast, people, has_names):
+    if has_names:
+        return  # that project connects nothing
+    alice, bob = cast["alice"], cast["bob"]
+    session = alice.new_session("openai/words-hold=1")
+    alice.invite(session, bob)
+    stopped = alice.asked(session)
+    did(bob.http.post(f"/api/messages/{stopped}/cancel"))
+    done = alice.asked(session, model="openai/words")
+    alice.wait_for_end(done)
+
+    def told() -> list[dict]:
+        lines = (project.data / "notes").read_text().splitlines()
+        return [what for line in lines if (what := json.loads(line))["session_id"] == session]
+
+    joined, first, second = project.until(lambda: found if len(found := told()) == 3 else None)
+    assert (joined["of"], joined["user_id"], joined["role"]) == ("Participant", people["bob"][0], "editor")
+    assert (first["message_id"], first["status"], first["user_id"]) == (stopped, "cancelled", people["alice"][0])
+    assert (second["message_id"], second["status"]) == (done, "success")
+    assert joined["pid"] == first["pid"] != second["pid"]  # the web process, and a worker
+
+
 def test_an_id_that_nobody_can_have_is_refused(cast):
     alice = cast["alice"]
     session = alice.new_session()

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from assistant.delivery import queue
+from assistant.lifecycle import call_endings
 from assistant.lifecycle.refusal import Refused
 from assistant.models.message import Message, Status, next_version
 from assistant.models.session import ChatSession
@@ -41,6 +42,8 @@ def decide(call: ToolCall, by: Any, *, allow: bool) -> Message:
             )
         if not won:
             raise Refused("already_decided", "This has been decided already, or the answer has ended.")
+        if not allow:
+            call_endings.tell_project(call, CallStatus.CANCELLED)
         if message.is_parked and not message.waits_for_approval():
             _wake(message)
         else:

@@ -7,7 +7,8 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from assistant.models.message import Message
-from assistant.models.tool_call import CallStatus, ToolCall
+from assistant.models.tool_call import CallStatus, ToolCall, ToolCallQuerySet
+from assistant.signals import send_after_commit, tool_call_ended
 from assistant.text.reasoned import Reasoned
 
 INTERRUPTED = (
@@ -23,15 +24,25 @@ def take_over(message: Message) -> None:
     calls.filter(status=CallStatus.RUNNING, is_idempotent=True).update(
         status=CallStatus.PENDING, started_at=None, form=None, form_given=None
     )
-    calls.filter(status=CallStatus.RUNNING).update(
-        status=CallStatus.INTERRUPTED, result=INTERRUPTED, summary="Interrupted", form_given=None, finished_at=Now()
-    )
+    _end(calls.filter(status=CallStatus.RUNNING), CallStatus.INTERRUPTED, INTERRUPTED, "Interrupted")
 
 
 def close_calls(message_id: UUID) -> None:
     """An answer ends: what has no result yet will get none."""
-    ToolCall.objects.open().filter(message_id=message_id).update(
-        status=CallStatus.CANCELLED, result=STOPPED, summary="Cancelled", form_given=None, finished_at=Now()
+    _end(ToolCall.objects.open().filter(message_id=message_id), CallStatus.CANCELLED, STOPPED, "Cancelled")
+
+
+def _end(calls: ToolCallQuerySet, status: CallStatus, result: str, summary: str) -> None:
+    ended = list(calls) if tool_call_ended.has_listeners(ToolCall) else []
+    calls.update(status=status, result=result, summary=summary, form_given=None, finished_at=Now())
+    for call in ended:
+        tell_project(call, status)
+
+
+def tell_project(call: ToolCall, status: CallStatus) -> None:
+    """Of a call that this transaction has ended."""
+    send_after_commit(
+        tool_call_ended, ToolCall, call_id=call.pk, message_id=call.message_id, name=call.name, status=str(status)
     )
 
 

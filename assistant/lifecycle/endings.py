@@ -22,6 +22,7 @@ from assistant.lifecycle.call_endings import close_calls, ends_of
 from assistant.models.message import Cut, Message, MessageQuerySet, Status
 from assistant.ops import report
 from assistant.presentation import events, wire
+from assistant.signals import send_after_commit, turn_ended
 from assistant.statements import Update, Value
 from assistant.text.storable import clean
 
@@ -95,6 +96,15 @@ def end(message: Message, ending: Ending, drawn: tuple[str, dict[str, Any]] | No
     )
     queue.withdraw(job)
     events.message_written(message)
+    tell_project(message)
+
+
+def tell_project(message: Message) -> None:
+    """Of an answer that has ended in this transaction."""
+    send_after_commit(
+        turn_ended, Message, message_id=message.pk, session_id=message.session_id, status=str(message.status),
+        error_code=message.error_code, model=message.model, user_id=message.charged_to_id,
+    )  # fmt: skip
 
 
 def columns(message: Message, ending: Ending, content: str = "") -> dict[str, Any]:

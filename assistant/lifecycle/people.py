@@ -21,6 +21,7 @@ from assistant.models.session import ChatSession
 from assistant.models.share import ShareLink
 from assistant.models.user_id import UserId
 from assistant.presentation import events
+from assistant.signals import person_joined, send_after_commit
 
 MOST_OPEN_INVITATIONS = 50
 RETRY_AFTER_SECONDS = 3600  # some may have expired by then
@@ -46,8 +47,17 @@ def join(invitation: Invitation, user: Any) -> Participant:
         participant = Participant.objects.create(
             session=session, user=user, role=invitation.role, read=session.said
         )  # what was said before somebody came is not news to them
-        events.participant_changed("participant.joined", participant)
+        joined(participant)
     return participant
+
+
+def joined(participant: Participant) -> None:
+    """Tells everyone, and the project, of somebody whom this transaction has made a participant."""
+    events.participant_changed("participant.joined", participant)
+    send_after_commit(
+        person_joined, Participant,
+        session_id=participant.session_id, user_id=participant.user_id, role=str(participant.role),
+    )  # fmt: skip
 
 
 def check_invited(invitation: Invitation, user: Any) -> None:

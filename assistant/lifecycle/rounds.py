@@ -13,7 +13,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
-from assistant.lifecycle import endings, found_images, text_columns
+from assistant.lifecycle import call_endings, endings, found_images, text_columns
 from assistant.lifecycle.answering import held_under_lock
 from assistant.lifecycle.session_changes import session_changed
 from assistant.lifecycle.text_columns import Written
@@ -118,6 +118,7 @@ def settle(claim: Claim, call: ToolCall, outcome: Outcome) -> bool:
         )
         if won:
             events.tool_calls_changed(claim.message_id)
+            call_endings.tell_project(call, outcome.status)
     return True
 
 

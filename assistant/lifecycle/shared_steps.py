@@ -106,6 +106,7 @@ def _refuse_turn(session: ChatSession, question: Message) -> None:
         setattr(answer, name, value)
     answer.save(force_insert=True)
     events.message_created(answer)
+    endings.tell_project(answer)
 
 
 def _leave_queue(session: ChatSession, question: Message) -> None:

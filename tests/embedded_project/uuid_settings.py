@@ -5,7 +5,7 @@ import os
 from tests.embedded_project.settings import *  # noqa: F403
 from tests.embedded_project.settings import INSTALLED_APPS
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.embedded_project.people"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.embedded_project.people", "tests.embedded_project.notes"]
 AUTH_USER_MODEL = "people.Person"
 if port := os.environ.get("EMBEDDED_POSTGRES"):
     DATABASES = {
