@@ -21,7 +21,7 @@ local due = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now)
 local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local wait = due + interval - now - interval * burst
 if wait > 0 then return math.ceil(wait) end
-redis.call('SET', KEYS[1], due + interval, 'PX', math.ceil(due + interval - now))
+redis.call('SET', KEYS[1], due + interval, 'PX', math.max(1, math.ceil(due + interval - now)))
 return 0
 """)
 
