@@ -160,6 +160,23 @@ def _static_files_listed_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _errors_are_documented() -> Iterator[None]:
+    """An error with which a call answers and that the API's schema doesn't know of fails the test that meets it."""
+    from assistant import api
+    from tests.documented import check_documented
+
+    answer = api.answer
+
+    def checked(request: Any, code: str, detail: str, status: int) -> Any:
+        check_documented(request, code, status)
+        return answer(request, code, detail, status)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, "answer", checked)
+        yield
+
+
 @pytest.fixture(scope="session")
 def loop() -> Iterator[asyncio.Runner]:
     """One event loop for all tests that need one: `loop.run(scenario())`."""

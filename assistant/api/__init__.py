@@ -7,18 +7,18 @@ from typing import Any
 from django.core.exceptions import ObjectDoesNotExist, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
-from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from assistant.api.authentication import Bearer, SessionCookie
+from assistant.api.openapi import DocumentedAPI
 from assistant.lifecycle.refusal import Refused
 
-api = NinjaAPI(
+api = DocumentedAPI(
     title="Parley",
     version="1",
     description="Sessions in which several people talk with an AI. What happens live comes over /ws/sessions/{id}/.",
     auth=[Bearer(), SessionCookie()],
-    urls_namespace="api",
+    urls_namespace="assistant-api",  # "api" is many a project's own
 )
 
 

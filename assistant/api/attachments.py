@@ -14,6 +14,8 @@ from ninja.files import UploadedFile
 from assistant import conf
 from assistant.api import schemas
 from assistant.api.authentication import user_of
+from assistant.api.openapi import A_FILE
+from assistant.api.problems import UPLOADING, refuses
 from assistant.api.rooms import WRITERS, session_for
 from assistant.lifecycle import attaching, refusal
 from assistant.lifecycle.refusal import Refused
@@ -32,7 +34,8 @@ KEPT_SECONDS = 3600
     response={201: schemas.Attachment},
     summary="Upload a file (multipart, the field `file`) for a message to come; send its id with it",
 )
-def upload(request: HttpRequest, session_id: UUID, file: File[UploadedFile]) -> Any:
+@refuses(*UPLOADING)
+def upload_file(request: HttpRequest, session_id: UUID, file: File[UploadedFile]) -> Any:
     session = session_for(request, session_id, *WRITERS)
     return _uploaded(request, file, session)
 
@@ -42,7 +45,8 @@ def upload(request: HttpRequest, session_id: UUID, file: File[UploadedFile]) -> 
     response={201: schemas.Attachment},
     summary="The same for a session that is yet to be made",
 )
-def upload_before(request: HttpRequest, file: File[UploadedFile]) -> Any:
+@refuses(*UPLOADING)
+def upload_file_before_session(request: HttpRequest, file: File[UploadedFile]) -> Any:
     return _uploaded(request, file, None)
 
 
@@ -51,6 +55,7 @@ def upload_before(request: HttpRequest, file: File[UploadedFile]) -> Any:
     response=schemas.Resources,
     summary="What the session's MCP servers have to read, to be attached",
 )
+@refuses("403 forbidden", "429 too_fast", "503 busy")
 def list_resources(request: HttpRequest, session_id: UUID) -> Any:
     session = session_for(request, session_id, *WRITERS)
     _check_rate(request)
@@ -62,6 +67,7 @@ def list_resources(request: HttpRequest, session_id: UUID) -> Any:
     response={201: schemas.Attachment},
     summary="Attach one of them, as if it had been uploaded; send the attachment's id with a message",
 )
+@refuses(*UPLOADING, "422 no_such_resource", "503 busy")
 def attach_resource(request: HttpRequest, session_id: UUID, chosen: schemas.ChosenResource) -> Any:
     session = session_for(request, session_id, *WRITERS)
     _check_rate(request)
@@ -86,7 +92,8 @@ def get_attachment(request: HttpRequest, attachment_id: UUID) -> Any:
 
 
 @router.delete("/attachments/{attachment_id}", response={204: None}, summary="Take back one's own unsent file")
-def take_back(request: HttpRequest, attachment_id: UUID) -> Any:
+@refuses("403 not_yours", "409 already_sent")
+def take_file_back(request: HttpRequest, attachment_id: UUID) -> Any:
     attachment = _readable(request, attachment_id)
     if attachment.uploader_id != user_of(request).pk:
         raise Refused("not_yours", "Only who uploaded a file can take it back.", status=403)
@@ -94,7 +101,11 @@ def take_back(request: HttpRequest, attachment_id: UUID) -> Any:
     return Status(204, None)
 
 
-@router.get("/attachments/{attachment_id}/file", summary="Its bytes; with ?small=1 an image made small")
+@router.get(
+    "/attachments/{attachment_id}/file",
+    openapi_extra=A_FILE,
+    summary="Its bytes; with ?small=1 an image made small",
+)
 def get_file(request: HttpRequest, attachment_id: UUID, small: bool = False) -> HttpResponse:
     return file_response(_readable(request, attachment_id), small=small)
 

@@ -11,6 +11,8 @@ from ninja import Router, Status
 
 from assistant.api import schemas
 from assistant.api.authentication import user_of
+from assistant.api.openapi import answers
+from assistant.api.problems import ASKING, refuses
 from assistant.api.rooms import message_for, own_message_for, session_for
 from assistant.database import Database
 from assistant.lifecycle import forking, resending
@@ -28,7 +30,8 @@ _database: Database | None = None
     response={201: schemas.Session},
     summary="A session of one's own, up to this message",
 )
-def fork(request: HttpRequest, message_id: UUID) -> Any:
+@refuses("409 not_finished")
+def fork_message(request: HttpRequest, message_id: UUID) -> Any:
     owner = forking.fork(message_for(request, message_id), user_of(request))
     return Status(201, wire.own_json(owner, running=False))
 
@@ -38,14 +41,19 @@ def fork(request: HttpRequest, message_id: UUID) -> Any:
     response={200: schemas.Pair, 201: schemas.Pair},
     summary="Ask one's last question in other words; the same client_id again answers 200 and does nothing else",
 )
-def resend(request: HttpRequest, message_id: UUID, payload: schemas.Resent) -> Any:
+@refuses(*ASKING, "403 not_yours", "409 not_last")
+def resend_message(request: HttpRequest, message_id: UUID, payload: schemas.Resent) -> Any:
     question = own_message_for(request, message_id)
     sent = resending.resend(question, user_of(request), payload.content, payload.client_id, payload.model)
     reply = sent.reply and wire.message_json_now(sent.reply)
     return Status(201 if sent.is_new else 200, {"message": wire.message_json_now(sent.message), "reply": reply})
 
 
-@router.get("/sessions/{session_id}/export", summary="The session as a file: Markdown, or JSON with everything")
+@router.get(
+    "/sessions/{session_id}/export",
+    openapi_extra=answers({"text/markdown": {"type": "string"}, "application/json": {"type": "object"}}),
+    summary="The session as a file: Markdown, or JSON with everything",
+)
 def export_session(request: HttpRequest, session_id: UUID, format: Literal["md", "json"] = "md") -> Any:
     session = session_for(request, session_id)
     pieces = _chunks(export.as_markdown(session) if format == "md" else export.as_json(session))

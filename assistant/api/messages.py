@@ -9,6 +9,7 @@ from ninja import Query, Router, Status
 
 from assistant.api import schemas
 from assistant.api.authentication import user_of
+from assistant.api.problems import ASKING, refuses
 from assistant.api.rooms import WRITERS, message_for, own_message_for, session_for
 from assistant.lifecycle import asking, ordering
 from assistant.lifecycle.refusal import Refused
@@ -56,6 +57,7 @@ def _page(session: ChatSession, anchors: dict[str, UUID | None], limit: int) -> 
     response={200: schemas.Pair, 201: schemas.Pair},
     summary="Ask. The same client_id again answers 200 with the same pair and does nothing else",
 )
+@refuses(*ASKING, "422 no_such_attachment too_many_attachments", "429 quota_full")
 def send_message(request: HttpRequest, session_id: UUID, payload: schemas.NewMessage) -> Any:
     session = session_for(request, session_id, *WRITERS)
     sent = asking.send(
@@ -79,11 +81,13 @@ def get_message(request: HttpRequest, message_id: UUID) -> Any:
 
 
 @router.patch("/messages/{message_id}", response=schemas.Message, summary="Edit one's own waiting message")
+@refuses("403 not_yours", "409 already_promoted", "422 empty too_long")
 def edit_message(request: HttpRequest, message_id: UUID, payload: schemas.NewContent) -> Any:
     return wire.message_json(asking.edit(own_message_for(request, message_id), payload.content))
 
 
 @router.delete("/messages/{message_id}", response=schemas.Message, summary="Withdraw one's own waiting message")
+@refuses("403 not_yours", "409 already_promoted")
 def withdraw_message(request: HttpRequest, message_id: UUID) -> Any:
     return wire.message_json(asking.withdraw(own_message_for(request, message_id)))
 
@@ -93,6 +97,7 @@ def withdraw_message(request: HttpRequest, message_id: UUID) -> Any:
     response=schemas.Message,
     summary="Move a waiting message in the queue: one's own, or any as the owner",
 )
+@refuses("403 not_yours", "409 already_promoted not_waiting")
 def move_message(request: HttpRequest, message_id: UUID, payload: schemas.Place) -> Any:
     message = message_for(request, message_id, *WRITERS)
     if message.session.role_of(user_of(request)) != Role.OWNER:
@@ -105,6 +110,7 @@ def move_message(request: HttpRequest, message_id: UUID, payload: schemas.Place)
     response=schemas.Pair,
     summary="Ask a waiting message at once; the running answer is stopped, its text is kept",
 )
+@refuses("409 already_promoted")
 def send_message_now(request: HttpRequest, message_id: UUID) -> Any:
     sent = ordering.send_now(message_for(request, message_id, *WRITERS), user_of(request))
     assert sent.reply is not None
@@ -114,7 +120,8 @@ def send_message_now(request: HttpRequest, message_id: UUID) -> Any:
 @router.get(
     "/messages/{message_id}/settings", response=schemas.Settings, summary="What an answer was asked with, in full"
 )
-def get_settings(request: HttpRequest, message_id: UUID) -> Any:
+@refuses("422 not_an_answer")
+def get_answer_settings(request: HttpRequest, message_id: UUID) -> Any:
     message = message_for(request, message_id)
     if not message.is_answer:
         raise Refused("not_an_answer", "Only an answer was asked for with settings.", 422)
@@ -123,6 +130,7 @@ def get_settings(request: HttpRequest, message_id: UUID) -> Any:
 
 
 @router.post("/messages/{message_id}/cancel", response=schemas.Message, summary="Stop an answer; its text is kept")
+@refuses("409 already_finished not_an_answer")
 def cancel_message(request: HttpRequest, message_id: UUID) -> Any:
     return wire.message_json(asking.cancel(message_for(request, message_id, *WRITERS), user_of(request)))
 
@@ -130,6 +138,7 @@ def cancel_message(request: HttpRequest, message_id: UUID) -> Any:
 @router.post(
     "/messages/{message_id}/retry", response={201: schemas.Reply}, summary="A new answer to the same question"
 )
+@refuses("409 session_busy not_answerable", "422 invalid_model", "429 too_fast over_quota")
 def retry_message(request: HttpRequest, message_id: UUID, payload: schemas.Retry | None = None) -> Any:
     reply = asking.retry(
         message_for(request, message_id, *WRITERS), payload.model if payload else "", user_of(request)

@@ -8,6 +8,7 @@ from ninja import Router, Status
 
 from assistant.api import schemas
 from assistant.api.authentication import user_of
+from assistant.api.problems import refuses
 from assistant.api.rooms import session_for
 from assistant.lifecycle import people
 from assistant.models import ChatSession
@@ -26,6 +27,7 @@ def list_participants(request: HttpRequest, session_id: UUID) -> Any:
     response=schemas.Participant,
     summary="Change somebody's role",
 )
+@refuses("409 owner_stays")
 def change_role(
     request: HttpRequest, session_id: UUID, user_id: schemas.UserIdInPath, payload: schemas.NewRole
 ) -> Any:
@@ -38,6 +40,7 @@ def change_role(
     response={204: None},
     summary="Remove somebody: they are disconnected at once. The own id: leave",
 )
+@refuses("409 owner_stays owner_must_hand_over last_person")
 def remove_participant(request: HttpRequest, session_id: UUID, user_id: schemas.UserIdInPath) -> Any:
     if user_id == user_of(request).pk:
         people.leave(session_for(request, session_id), user_of(request))
@@ -51,14 +54,16 @@ def remove_participant(request: HttpRequest, session_id: UUID, user_id: schemas.
     response=schemas.Participants,
     summary="Hand the session over to another participant; who did becomes an editor",
 )
-def hand_over(request: HttpRequest, session_id: UUID, payload: schemas.NewOwner) -> Any:
+@refuses("409 already_owner closed_account")
+def hand_over_session(request: HttpRequest, session_id: UUID, payload: schemas.NewOwner) -> Any:
     session = session_for(request, session_id, Role.OWNER)
     people.hand_over(session, user_of(request), payload.user)
     return _shown(session)
 
 
 @router.post("/sessions/{session_id}/leave", response={204: None}, summary="Leave the session")
-def leave(request: HttpRequest, session_id: UUID) -> Any:
+@refuses("409 owner_must_hand_over last_person")
+def leave_session(request: HttpRequest, session_id: UUID) -> Any:
     people.leave(session_for(request, session_id), user_of(request))
     return Status(204, None)
 

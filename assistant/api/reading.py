@@ -12,6 +12,8 @@ from ninja import Query, Router
 from assistant import conf
 from assistant.api import schemas
 from assistant.api.attachments import file_response
+from assistant.api.openapi import A_FILE
+from assistant.api.problems import refuses
 from assistant.lifecycle.refusal import Refused, check_rate
 from assistant.models import Attachment, ShareLink
 from assistant.presentation import public, wire
@@ -26,7 +28,8 @@ router = Router()
     response=schemas.SharedMessages,
     summary="A page of what was said, oldest first; `before` is the id of a message that was shown",
 )
-def list_shared(
+@refuses("429 too_many_requests")
+def list_shared_messages(
     request: HttpRequest, token: str, before: UUID | None = None, limit: int = Query(PAGE, ge=1, le=200)
 ) -> Any:
     session = link_for(token).session
@@ -39,8 +42,12 @@ def list_shared(
 
 
 @router.get(
-    "/shared/{token}/attachments/{attachment_id}/file", auth=None, summary="The bytes of a file that was sent"
+    "/shared/{token}/attachments/{attachment_id}/file",
+    auth=None,
+    openapi_extra=A_FILE,
+    summary="The bytes of a file that was sent",
 )
+@refuses("429 too_many_requests")
 def get_shared_file(request: HttpRequest, token: str, attachment_id: UUID, small: bool = False) -> HttpResponse:
     shown = Q(message__status="success") | Q(message__role="assistant")  # of questions that wait nothing is
     sent = Attachment.objects.shown().filter(

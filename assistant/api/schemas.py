@@ -57,8 +57,12 @@ WhenBusy = Literal["queue", "steer", "interrupt"]
 
 
 class Problem(Schema):
-    code: str
-    detail: str
+    """What every error is answered with."""
+
+    code: str = Field(
+        description="For programs. There may be more of them later: take an unknown one for `internal`."
+    )
+    detail: str = Field(description="A sentence for people.")
 
 
 class Failure(Problem):

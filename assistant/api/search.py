@@ -18,7 +18,7 @@ MOST_TITLES = 5
 
 
 @router.get("/search", response=schemas.Found, summary="What was said in one's sessions, newest first")
-def find(
+def search_messages(
     request: HttpRequest,
     q: Annotated[schemas.Text, Query(max_length=LONGEST_QUERY)],
     before: UUID | None = None,

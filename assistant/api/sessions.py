@@ -10,6 +10,7 @@ from ninja import Query, Router, Status
 from assistant import catalogue
 from assistant.api import schemas
 from assistant.api.authentication import user_of
+from assistant.api.problems import refuses
 from assistant.api.rooms import WRITERS, session_for
 from assistant.lifecycle import asking, keeping
 from assistant.models import ChatSession, Participant
@@ -24,7 +25,7 @@ LONGEST_PAGE = 100
 
 
 @router.get("/me", response=schemas.Me, summary="Who the token or cookie speaks for")
-def me(request: HttpRequest) -> dict[str, Any]:
+def get_me(request: HttpRequest) -> dict[str, Any]:
     user = user_of(request)
     is_staff = getattr(user, "is_staff", False)  # not every user model has it
     return {"id": shown_id(user.pk), "name": display_name(user), "color": hue(user.pk), "is_staff": is_staff}
@@ -37,6 +38,7 @@ def list_models(request: HttpRequest) -> dict[str, Any]:
 
 
 @router.get("/sessions", response=schemas.Sessions, summary="One's sessions, newest activity first")
+@refuses("404 not_found")  # the session `before`
 def list_sessions(
     request: HttpRequest,
     archived: bool = False,
@@ -50,6 +52,7 @@ def list_sessions(
 
 
 @router.post("/sessions", response={201: schemas.Session}, summary="A new session, owned by who makes it")
+@refuses("422 invalid_model invalid_service")
 def create_session(request: HttpRequest, payload: schemas.NewSession | None = None) -> Any:
     wanted = payload or schemas.NewSession.model_validate({})
     asking.check_model(wanted.model or "")
@@ -72,6 +75,7 @@ def get_session(request: HttpRequest, session_id: UUID) -> Any:
 
 
 @router.patch("/sessions/{session_id}", response=schemas.Session, summary="Rename it, or change its settings")
+@refuses("422 invalid_model invalid_service")
 def change_session(request: HttpRequest, session_id: UUID, payload: schemas.SessionChanges) -> Any:
     session = session_for(request, session_id, *WRITERS)
     asking.check_model(payload.model or "")
@@ -96,7 +100,7 @@ def resume_session(request: HttpRequest, session_id: UUID) -> Any:
 
 
 @router.post("/sessions/{session_id}/read", response=schemas.Session, summary="One has read it, up to what was said")
-def mark_read(request: HttpRequest, session_id: UUID, payload: schemas.Reading | None = None) -> Any:
+def mark_session_read(request: HttpRequest, session_id: UUID, payload: schemas.Reading | None = None) -> Any:
     session = session_for(request, session_id)
     return _own(keeping.mark_read(session, user_of(request), payload.said if payload else None))
 

@@ -29,7 +29,7 @@ def get_share(request: HttpRequest, session_id: UUID) -> Any:
     response={200: schemas.Share, 201: schemas.Share},
     summary="A link by which anyone can read along, live. If there is one already: 200 and that one",
 )
-def share(request: HttpRequest, session_id: UUID) -> Any:
+def share_session(request: HttpRequest, session_id: UUID) -> Any:
     link, is_new = people.share(session_for(request, session_id, Role.OWNER), user_of(request))
     return Status(201 if is_new else 200, _link(request, link, is_owner=True))
 
@@ -37,7 +37,7 @@ def share(request: HttpRequest, session_id: UUID) -> Any:
 @router.delete(
     "/sessions/{session_id}/share", response={204: None}, summary="End that: its readers are disconnected at once"
 )
-def unshare(request: HttpRequest, session_id: UUID) -> Any:
+def unshare_session(request: HttpRequest, session_id: UUID) -> Any:
     people.unshare(session_for(request, session_id, Role.OWNER), user_of(request))
     return Status(204, None)
 

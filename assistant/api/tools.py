@@ -8,6 +8,7 @@ from ninja import Router
 
 from assistant.api import schemas
 from assistant.api.authentication import user_of
+from assistant.api.problems import refuses
 from assistant.api.rooms import WRITERS, message_for
 from assistant.lifecycle import approving, forms
 from assistant.mcp import configured
@@ -27,12 +28,14 @@ def list_tools(request: HttpRequest) -> Any:
 
 
 @router.post("/tool-calls/{call_id}/approve", response=schemas.Message, summary="Allow a call that waits for it")
-def approve_call(request: HttpRequest, call_id: UUID) -> Any:
+@refuses("409 already_decided")
+def approve_tool_call(request: HttpRequest, call_id: UUID) -> Any:
     return wire.message_json(approving.decide(_call_for(request, call_id), user_of(request), allow=True))
 
 
 @router.post("/tool-calls/{call_id}/deny", response=schemas.Message, summary="Deny a call: it is not run")
-def deny_call(request: HttpRequest, call_id: UUID) -> Any:
+@refuses("409 already_decided")
+def deny_tool_call(request: HttpRequest, call_id: UUID) -> Any:
     return wire.message_json(approving.decide(_call_for(request, call_id), user_of(request), allow=False))
 
 
@@ -41,7 +44,8 @@ def deny_call(request: HttpRequest, call_id: UUID) -> Any:
     response=schemas.Message,
     summary="Answer the form of a running call (the first answer counts), or refuse to",
 )
-def fill_form(request: HttpRequest, call_id: UUID, given: schemas.FilledForm) -> Any:
+@refuses("409 already_filled", "422 invalid_form")
+def fill_tool_form(request: HttpRequest, call_id: UUID, given: schemas.FilledForm) -> Any:
     call = _call_for(request, call_id)
     return wire.message_json(forms.fill(call, user_of(request), given.number, given.action, given.content))
 

@@ -15,12 +15,12 @@ router = Router()
 
 
 @router.get("/sessions/{session_id}/usage", response=schemas.SessionUsage, summary="What its answers have cost")
-def session_usage(request: HttpRequest, session_id: UUID) -> Any:
+def get_session_usage(request: HttpRequest, session_id: UUID) -> Any:
     return ledger.of_session(session_for(request, session_id))
 
 
 @router.get(
     "/me/usage", response=schemas.OwnUsage, summary="What one has used, by day and model, and what is left today"
 )
-def own_usage(request: HttpRequest, days: int = Query(30, ge=1, le=366)) -> Any:
+def get_own_usage(request: HttpRequest, days: int = Query(30, ge=1, le=366)) -> Any:
     return ledger.of_user(user_of(request).pk, days)
