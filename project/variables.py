@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assistant.conf.kinds import Choice, Flag, Folder, Text, Words
+from assistant.conf.kinds import Choice, Flag, Folder, Hosts, Text, Words
 
 
 class Variables:
@@ -12,7 +12,7 @@ class Variables:
     redis_url = Text("", "`redis://host:6379/0`", shown="an embedded Valkey")
     secret_key = Text("", "Django's.", shown="made once, in the data dir")
     debug = Flag(False, "Django's. Never on where strangers come by.")
-    allowed_hosts = Words(["localhost", "127.0.0.1", "[::1]"], "Host names that people use.")
+    allowed_hosts = Hosts(["localhost", "127.0.0.1", "[::1]"], "Host names that people use.")
     csrf_trusted_origins = Words([], "`https://chat.example.org`, behind a proxy that ends TLS.")
     secure_cookies = Flag(False, "On: cookies only over HTTPS.")
     sentry_dsn = Text("", "Failures go to Sentry too, without secrets or texts.")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from assistant.llm.errors import NOT_REACHED
 from assistant.models import UsageRecord
 from assistant.presentation.wire import message_json
 from assistant.worker import retries
 from tests.acting import answer_of, ask, claimed, now
+from tests.product import free_port
 from tests.provider import expected_text
 from tests.rounds import run_turn
 
@@ -88,3 +90,14 @@ def test_an_operator_reads_which_key_is_missing(answered, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY")
     answer = answered("openai/words")
     assert answer.error_code == "auth" and "OPENAI_API_KEY" in answer.error_note
+
+
+@pytest.mark.parametrize("lane", [True, False], ids=["fast", "litellm's"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # litellm's own
+def test_a_server_that_does_not_run_is_told_from_one_that_has_a_problem(answered, settings, monkeypatch, lane):
+    """A newcomer's first trouble: Ollama isn't started."""
+    monkeypatch.setenv("OPENAI_API_BASE", f"http://127.0.0.1:{free_port()}/v1")
+    settings.ASSISTANT_FAST_LANE = lane
+    settings.ASSISTANT_RETRIES = 0
+    answer = answered("openai/words")
+    assert (answer.error_code, answer.error_detail) == ("provider_error", NOT_REACHED) and answer.is_bounced

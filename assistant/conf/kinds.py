@@ -209,6 +209,18 @@ class Words(Setting[Sequence[str]]):
         return words
 
 
+@dataclass(frozen=True)
+class Hosts(Words):
+    """Names of hosts, as browsers say them: no addresses, and no ports."""
+
+    def problem(self, value: object) -> str | None:
+        wrong = super().problem(value)
+        if wrong is None and isinstance(value, list | tuple):
+            address = next((name for name in value if "/" in name or name.count(":") == 1), None)
+            wrong = address and f"names hosts, as chat.example.org is one; {address!r} is an address"
+        return wrong
+
+
 class Models(Setting[Sequence[tuple[str, str]]]):
     """Pairs of a label and a litellm id; the first is the default. In the environment `Label=id`, or the id alone."""
 
@@ -221,6 +233,9 @@ class Models(Setting[Sequence[tuple[str, str]]]):
             return "must be a list of (label, litellm id)"
         if value and value[0][1].endswith("*"):
             return "must begin with a model, which is the default; a pattern can't be it"
+        for names in zip(*value, strict=True):
+            if twice := next((name for name in names if names.count(name) > 1), None):
+                return f"names {twice!r} twice"
         return None
 
     def parse(self, raw: str) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -19,6 +19,10 @@ from assistant.llm.settings import WrongSetting
 
 RAW_LENGTH = 2_000
 WRONG_SETTING = "How to reach this model's provider is set up wrongly here. Ask your administrator."
+NOT_REACHED = (
+    "The model's server can't be reached. Try again in a moment; your administrator can see whether it runs."
+)
+_NOT_REACHED = (aiohttp.ClientConnectorError, httpx.ConnectError)
 _TRANSIENT_STATUSES = frozenset({408, 409, 425})
 _PASSES = wordings.OVERLOADED
 _STAYS = wordings.BAD_REQUEST
@@ -37,7 +41,9 @@ def translated(error: Exception) -> ModelError:
     said, status = _said_by(chain)
     raw = " ".join([raw, *(words for words in dict.fromkeys(said.words) if words not in raw)])[:RAW_LENGTH]
     category, is_transient = _judged_chain(chain, raw, said, status)
-    return ModelError(category, raw, is_transient=is_transient, retry_after=_retry_after(chain))
+    is_away = category == "provider_error" and any(isinstance(one, _NOT_REACHED) for one in _causes(error))
+    detail = NOT_REACHED if is_away else ""
+    return ModelError(category, raw, detail, is_transient=is_transient, retry_after=_retry_after(chain))
 
 
 def judged(status: int | None, said: Said) -> tuple[str, bool]:
@@ -96,6 +102,16 @@ def _by_words(text: str, status: int | None) -> str | None:
 
 
 # --- exceptions ---
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that it was raised for; litellm wraps a failed connection three times."""
+    found: BaseException | None = error
+    for _ in range(10):
+        if found is None:
+            return
+        yield found
+        found = found.__cause__ or found.__context__
 
 
 def _judged_chain(chain: list[BaseException], raw: str, said: Said, status: int | None) -> tuple[str, bool]:
