@@ -266,7 +266,7 @@ def loaded_by(client, html, later=True):
 def test_a_session_loads_less_than_60_kb_of_script_and_style(client, session, alice):
     client.force_login(alice)
     sizes = loaded_by(client, html_of(client.get(f"/s/{session.pk}/")), later=False)
-    assert len(sizes) > 20 and any(url.endswith("state.js") for url in sizes), "imports are followed"
+    assert len(sizes) > 20 and any(url.endswith("state/reducer.js") for url in sizes), "imports are followed"
     assert sum(sizes.values()) < MOST_BYTES, sorted(sizes.items(), key=lambda entry: -entry[1])
 
 

@@ -10,7 +10,7 @@ import pytest
 from project.static_files import smaller_script
 from tests.test_pages import CSS, FILES, JS, body_of
 
-SCRIPTS = sorted((Path(__file__).resolve().parent.parent / "assistant/static/assistant/js").glob("*.js"))
+SCRIPTS = sorted((Path(__file__).resolve().parent.parent / "assistant/static/assistant/js").rglob("*.js"))
 pytestmark = pytest.mark.django_db(transaction=True)
 
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { applyList, emptyList } from "../../assistant/static/assistant/js/list.js";
+import { applyList, emptyList } from "../../assistant/static/assistant/js/state/list.js";
 
 const at = (minutes) => new Date(Date.UTC(2026, 0, 1, 0, minutes)).toISOString();
 

@@ -3,7 +3,7 @@ import test from "node:test";
 
 import { keyOf, matching, mentionPattern, mentions, typedMention } from "../../assistant/static/assistant/js/mentions.js";
 import { changesOf, valuesOf } from "../../assistant/static/assistant/js/settings.js";
-import { apply, empty, isBusy, mayMove, placeBefore, queued, thread } from "../../assistant/static/assistant/js/state.js";
+import { apply, empty, isBusy, mayMove, placeBefore, queued, thread } from "../../assistant/static/assistant/js/state/reducer.js";
 
 const owner = { id: 1, name: "Alice", role: "owner", color: 10 };
 const editor = { id: 2, name: "Bob", role: "editor", color: 20 };

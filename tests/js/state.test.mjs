@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { silenceText, statusText } from "../../assistant/static/assistant/js/message.js";
-import { apply, askedCalls, empty, hueOf, isCutOff, oldest, pausedFor, queued, running, thread, typists } from "../../assistant/static/assistant/js/state.js";
+import { apply, askedCalls, empty, hueOf, isCutOff, oldest, pausedFor, queued, running, thread, typists } from "../../assistant/static/assistant/js/state/reducer.js";
 
 const alice = { id: 1, name: "Alice", role: "owner", color: 10 };
 const bob = { id: 2, name: "Bob", role: "editor", color: 200 };

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { isSilent, silenceText, statusText } from "../../assistant/static/assistant/js/message.js";
-import { apply, empty } from "../../assistant/static/assistant/js/state.js";
-import { cutAt, isThinking, newestLine, thinksOnly, thoughtFor } from "../../assistant/static/assistant/js/thinking.js";
+import { apply, empty } from "../../assistant/static/assistant/js/state/reducer.js";
+import { cutAt, isThinking, newestLine, thinksOnly, thoughtFor } from "../../assistant/static/assistant/js/state/thinking.js";
 
 const question = { id: "q", role: "user", author: { id: 1, name: "Alice" }, content: "Why?", html: [], status: "success", version: 1, position: 0, attempt: 0, seq: 0 };
 const answer = (fields = {}) => ({

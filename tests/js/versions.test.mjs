@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { afterGap, apply, empty, mayResend, stretchesOf, thread } from "../../assistant/static/assistant/js/state.js";
+import { afterGap, apply, empty, mayResend, stretchesOf, thread } from "../../assistant/static/assistant/js/state/reducer.js";
 
 // --- questions asked anew, gaps, jumps ---
 

@@ -1,7 +1,7 @@
 /** Tells screen readers how answers end and questions begin, as words without marks, never tokens; and that one thinks. */
 
-import { isOpen } from "./state.js";
-import { isThinking } from "./thinking.js";
+import { isOpen } from "./state/reducer.js";
+import { isThinking } from "./state/thinking.js";
 
 const LONGEST = 300;
 

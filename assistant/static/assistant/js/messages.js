@@ -8,7 +8,7 @@ import { notice, orNotice } from "./notices.js";
 import { clone, copyText, flash, part, reconcile, setHidden } from "./parts.js";
 import { keepPlace } from "./scroll.js";
 import { givenIn } from "./toolforms.js";
-import { hueOf, isCutOff, isOpen, joinedIn, mayWrite, oldest, questionOf, running, stretchesOf, thread } from "./state.js";
+import { hueOf, isCutOff, isOpen, joinedIn, mayWrite, oldest, questionOf, running, stretchesOf, thread } from "./state/reducer.js";
 
 const LOAD_OLDER_WITHIN_PX = 600;
 

@@ -4,7 +4,7 @@
  */
 
 import { clone, part, setHidden, setText } from "./parts.js";
-import { cutAt, newestLine, thinksOnly, thoughtFor } from "./thinking.js";
+import { cutAt, newestLine, thinksOnly, thoughtFor } from "./state/thinking.js";
 import { span } from "./times.js";
 
 const NEAR_PX = 8;

@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { showDrawer } from "./drawer.js";
-import { applyList, emptyList } from "./list.js";
+import { applyList, emptyList } from "./state/list.js";
 import { openMenu as openMenuBeside } from "./menu.js";
 import { modelLabel } from "./models.js";
 import { notice, orNotice } from "./notices.js";

@@ -1,6 +1,6 @@
 /** Holds the state, applies events to it, and draws at most once a frame. */
 
-import { apply, empty } from "./state.js";
+import { apply, empty } from "./state/reducer.js";
 
 export function createStore() {
   let state = empty;

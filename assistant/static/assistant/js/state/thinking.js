@@ -1,5 +1,5 @@
 /**
- * What a model thinks on its way to an answer, as `state.js` keeps it in a message. Pure.
+ * What a model thinks on its way to an answer, as `reducer.js` keeps it in a message. Pure.
  *
  * `reasoning` is what the server tells, {content, seconds, tokens} or null, of a running answer with the `seq` of its last
  * delta. To that comes `since`: the moment (ms) from which on it has been thinking what `seconds` doesn't count yet, or
