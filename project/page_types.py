@@ -1,0 +1,175 @@
+"""Types for the page's scripts, from what they meet: the HTTP API and the templates. `python -m project.page_types`.
+
+`make check` makes them anew before TypeScript reads the scripts, so they are in step by themselves:
+
+- types/made/api.d.ts: the API's shapes, and each call with what it takes and answers, from the OpenAPI schema;
+- types/made/markup.d.ts: the elements that the scripts find by name, from the Django templates.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATES = ROOT / "assistant" / "templates" / "assistant"
+MADE = ROOT / "types" / "made"
+HEAD = "// Made by `python -m project.page_types`: a change here is overwritten.\n\n"
+
+Json = Mapping[str, Any]
+
+
+# --- the API ---
+
+
+def api_types(schema: Json) -> str:
+    """The declarations of api.d.ts, from an OpenAPI schema."""
+    parts = [f"export interface {name} {_typed(shape)}\n" for name, shape in schema["components"]["schemas"].items()]
+    calls = [
+        _call(method, path, operation)
+        for path, operations in schema["paths"].items()
+        for method, operation in operations.items()
+    ]
+    about = "/** Each call: the ids in its path, in order, what it is given (a query with GET, else a body), its answer. */"
+    return HEAD + "\n".join(parts) + f"\n{about}\nexport interface Calls {{\n{''.join(calls)}}}\n"
+
+
+def _call(method: str, path: str, operation: Json) -> str:
+    parameters = operation.get("parameters", ())
+    ids = [_typed(one["schema"]) for one in parameters if one["in"] == "path"]
+    query = _fields((one["name"], one["schema"], one.get("required", False)) for one in parameters if one["in"] == "query")
+    body = operation.get("requestBody")
+    given = _content(body) if body else query if query != "{}" else "undefined"
+    answers = {_content(one) for code, one in operation["responses"].items() if str(code).startswith("2")}
+    name = f"{method.upper()} {path.removeprefix('/api/')}"
+    return f"  {json.dumps(name)}: {{ ids: [{', '.join(ids)}]; given: {given}; answer: {' | '.join(sorted(answers))} }};\n"
+
+
+def _content(told: Json) -> str:
+    """The type of a body. What is no JSON (a file, nothing at all) has no type that scripts would use."""
+    content = told.get("content", {}).get("application/json")
+    return _typed(content["schema"]) if content else "object"
+
+
+def _typed(shape: Json) -> str:
+    """The TypeScript type of a JSON schema."""
+    match shape:
+        case {"$ref": ref}:
+            return str(ref).rpartition("/")[2]
+        case {"anyOf": several}:
+            return " | ".join(dict.fromkeys(map(_typed, several)))
+        case {"const": value}:
+            return json.dumps(value)
+        case {"enum": values}:
+            return " | ".join(map(json.dumps, values))
+        case {"type": "array", "items": items}:
+            return f"({_typed(items)})[]"
+        case {"type": "object", "properties": properties}:
+            required = shape.get("required", ())
+            return _fields((name, each, name in required) for name, each in properties.items())
+        case {"type": "object"}:
+            values = shape.get("additionalProperties", True)
+            return f"{{ [name: string]: {_typed(values) if isinstance(values, Mapping) else 'unknown'} }}"
+        case {"type": "string" | "boolean" | "null" as kind}:
+            return str(kind)
+        case {"type": "integer" | "number"}:
+            return "number"
+    return "unknown"
+
+
+def _fields(fields: Iterable[tuple[str, Json, bool]]) -> str:
+    told = []
+    for name, shape, is_required in fields:
+        about = f"/** {shape['description']} */ " if "description" in shape else ""
+        told.append(f"{about}{name}{'' if is_required else '?'}: {_typed(shape)}")
+    return f"{{ {'; '.join(told)} }}" if told else "{}"
+
+
+# --- the templates ---
+
+
+class Markup(HTMLParser):
+    """What of a template's elements scripts find by name: tags by `data-part`, by id, by other marks (`data-...`)."""
+
+    VOID = frozenset({"area", "br", "col", "hr", "img", "input", "link", "meta", "use", "wbr"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: dict[str, set[str]] = defaultdict(set)
+        self.ids: dict[str, set[str]] = defaultdict(set)
+        self.marks: dict[str, set[str]] = defaultdict(set)
+        self.templates: dict[str, set[str]] = defaultdict(set)  # by the id of a <template>: the element that it holds
+        self.data: set[str] = set()  # what <body> says
+        self._template: str | None = None  # the one that has just begun
+
+    def read(self, text: str) -> None:
+        """Reads a Django template: its tags are left out, so that of two branches both are seen."""
+        self.feed(re.sub(r"{%.*?%}|{#.*?#}", " ", text))
+        self.reset()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = dict(attributes)
+        if self._template is not None:
+            self.templates[self._template].add(tag)
+            self._template = None
+        name = given.get("id")
+        if tag == "template":
+            self._template = name
+        elif name and "{" not in name:
+            self.ids[name].add(tag)
+        for mark in given:
+            if mark == "data-part":
+                self.parts[given[mark] or ""].add(tag)
+            elif tag == "body" and mark.startswith("data-"):
+                self.data.add(re.sub("-(.)", lambda found: found[1].upper(), mark.removeprefix("data-")))
+            elif mark.startswith("data-"):
+                self.marks[mark].add(tag)
+
+
+def markup_types(texts: Iterable[str]) -> str:
+    """The declarations of markup.d.ts, from Django templates."""
+    markup = Markup()
+    for text in texts:
+        markup.read(text)
+    marks = {f"[{mark}]": tags for mark, tags in markup.marks.items()}
+    return HEAD + "\n".join(
+        [
+            *_elements("What `part` finds: by `data-part`.", "Parts", markup.parts),
+            *_elements("What `clone` makes: by the id of its <template>.", "Templates", markup.templates),
+            *_elements("What `byId` finds.", "Ids", markup.ids),
+            *_elements("What `one` finds by a mark of its own.", "Marks", marks),
+            "/** What a page's <body> says in its data; each page has some of it. */",
+            "export interface PageData {",
+            *[f"  {name}: string;" for name in sorted(markup.data)],
+            "}\n",
+        ]
+    )
+
+
+def _elements(about: str, name: str, found: Mapping[str, set[str]]) -> Iterator[str]:
+    yield f"/** {about} */\nexport interface {name} {{"
+    for key, tags in sorted(found.items()):
+        yield f"  {json.dumps(key)}: {' | '.join(f'HTMLElementTagNameMap[{json.dumps(tag)}]' for tag in sorted(tags))};"
+    yield "}\n"
+
+
+def main() -> None:
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+    django.setup()
+    from assistant.api import api
+
+    MADE.mkdir(parents=True, exist_ok=True)
+    (MADE / "api.d.ts").write_text(api_types(api.get_openapi_schema()))
+    (MADE / "markup.d.ts").write_text(markup_types(path.read_text() for path in sorted(TEMPLATES.rglob("*.html"))))
+
+
+if __name__ == "__main__":
+    main()
