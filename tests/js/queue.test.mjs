@@ -3,7 +3,9 @@ import test from "node:test";
 
 import { keyOf, matching, mentionPattern, mentions, typedMention } from "../../assistant/static/assistant/js/mentions.js";
 import { changesOf, valuesOf } from "../../assistant/static/assistant/js/settings.js";
-import { apply, empty, isBusy, mayMove, placeBefore, queued, thread } from "../../assistant/static/assistant/js/state/reducer.js";
+import { apply, empty } from "../../assistant/static/assistant/js/state/reducer.js";
+import { isBusy, mayMove, placeBefore, queued } from "../../assistant/static/assistant/js/state/selectors.js";
+import { thread } from "../../assistant/static/assistant/js/state/thread.js";
 
 const owner = { id: 1, name: "Alice", role: "owner", color: 10 };
 const editor = { id: 2, name: "Bob", role: "editor", color: 20 };

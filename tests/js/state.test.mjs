@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { silenceText, statusText } from "../../assistant/static/assistant/js/message.js";
-import { apply, askedCalls, empty, hueOf, isCutOff, oldest, pausedFor, queued, running, thread, typists } from "../../assistant/static/assistant/js/state/reducer.js";
+import { apply, empty } from "../../assistant/static/assistant/js/state/reducer.js";
+import { askedCalls, hueOf, isCutOff, oldest, pausedFor, queued, running, typists } from "../../assistant/static/assistant/js/state/selectors.js";
+import { thread } from "../../assistant/static/assistant/js/state/thread.js";
 
 const alice = { id: 1, name: "Alice", role: "owner", color: 10 };
 const bob = { id: 2, name: "Bob", role: "editor", color: 200 };
@@ -226,6 +228,12 @@ test("participants come, change and go", () => {
   assert.equal(apply(joined, { type: "participant.left", at: 1, participant: carol }).participants.length, 2);
   const demoted = apply(joined, { type: "participant.updated", at: 1, participant: { ...alice, role: "viewer" } });
   assert.equal(demoted.you.role, "viewer");
+});
+
+test("somebody who has left keeps the colour that the server gives them", () => {
+  const state = after(snapshot([]), { type: "participant.left", at: 1, participant: bob });
+  assert.equal(hueOf(state, 7), 188); // zlib.crc32(b"hue-7") % 360
+  assert.equal(hueOf(state, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"), 283);
 });
 
 test("any order of duplicates and late frames ends in the same text", () => {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { afterGap, apply, empty, mayResend, stretchesOf, thread } from "../../assistant/static/assistant/js/state/reducer.js";
+import { apply, empty } from "../../assistant/static/assistant/js/state/reducer.js";
+import { afterGap, mayResend } from "../../assistant/static/assistant/js/state/selectors.js";
+import { stretchesOf, thread } from "../../assistant/static/assistant/js/state/thread.js";
 
 // --- questions asked anew, gaps, jumps ---
 

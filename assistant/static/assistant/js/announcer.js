@@ -1,6 +1,6 @@
 /** Tells screen readers how answers end and questions begin, as words without marks, never tokens; and that one thinks. */
 
-import { isOpen } from "./state/reducer.js";
+import { isOpen } from "./state/selectors.js";
 import { isThinking } from "./state/thinking.js";
 
 const LONGEST = 300;

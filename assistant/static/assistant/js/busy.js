@@ -2,7 +2,7 @@
 
 import { openMenu } from "./menu.js";
 import { part, setHidden, setText } from "./parts.js";
-import { isBusy } from "./state/reducer.js";
+import { isBusy } from "./state/selectors.js";
 
 const WORDS = {
   queue: { label: "Queue", hint: "Enter sends; it waits its turn" },

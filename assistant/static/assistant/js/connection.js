@@ -1,6 +1,6 @@
 /** One quiet line about the connection, shown only while there is something to say. */
 
-import { BREAK_MS } from "./state/reducer.js";
+import { BREAK_MS } from "./state/selectors.js";
 
 const REASONS = {
   4401: "You are signed out, or your account was closed. What you wrote is kept.",

@@ -6,7 +6,7 @@ import { openMenu } from "./menu.js";
 import { modelLabel } from "./models.js";
 import { notice, orNotice } from "./notices.js";
 import { clone, copyText, part, setHidden, setText } from "./parts.js";
-import { afterGap, isOpen, mayResend } from "./state/reducer.js";
+import { afterGap, isOpen, mayResend } from "./state/selectors.js";
 
 const LINK = /^#message-([0-9a-f-]{36})$/;
 const MARKED_MS = 4_000;

@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { orNotice } from "./notices.js";
 import { clone, copyText, flash, part, reconcile, setHidden, setText } from "./parts.js";
-import { mayWrite } from "./state/reducer.js";
+import { mayWrite } from "./state/selectors.js";
 import { sure } from "./sure.js";
 
 const ROLES = { editor: "Editor", viewer: "Viewer" };

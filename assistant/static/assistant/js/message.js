@@ -6,7 +6,7 @@ import { drawBlocks } from "./blocks.js";
 import { clone, flash, part, setHidden, setText, copyText } from "./parts.js";
 import { drawReasoning } from "./reasoning.js";
 import { drawSources } from "./sources.js";
-import { askedCalls, formCalls, isOpen } from "./state/reducer.js";
+import { askedCalls, formCalls, isOpen } from "./state/selectors.js";
 import { isThinking, thinksOnly } from "./state/thinking.js";
 import { fullTime, shortTime, span } from "./times.js";
 import { drawTools, toolStatus } from "./tools.js";

@@ -8,7 +8,8 @@ import { notice, orNotice } from "./notices.js";
 import { clone, copyText, flash, part, reconcile, setHidden } from "./parts.js";
 import { keepPlace } from "./scroll.js";
 import { givenIn } from "./toolforms.js";
-import { hueOf, isCutOff, isOpen, joinedIn, mayWrite, oldest, questionOf, running, stretchesOf, thread } from "./state/reducer.js";
+import { hueOf, isCutOff, isOpen, joinedIn, mayWrite, oldest, questionOf, running } from "./state/selectors.js";
+import { stretchesOf, thread } from "./state/thread.js";
 
 const LOAD_OLDER_WITHIN_PX = 600;
 

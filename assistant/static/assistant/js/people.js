@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { orNotice } from "./notices.js";
 import { clone, part, reconcile, setHidden, setText } from "./parts.js";
-import { mayWrite, typists } from "./state/reducer.js";
+import { mayWrite, typists } from "./state/selectors.js";
 import { sure } from "./sure.js";
 
 const FACES = 4;

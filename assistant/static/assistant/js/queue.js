@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { orNotice } from "./notices.js";
 import { clone, part, reconcile, setHidden, setText } from "./parts.js";
-import { hueOf, mayMove, mayWrite, pausedFor, placeBefore, queued } from "./state/reducer.js";
+import { hueOf, mayMove, mayWrite, pausedFor, placeBefore, queued } from "./state/selectors.js";
 
 /** putBack(text, attachments) offers a withdrawn message to the composer. */
 export function showQueue({ store, sessionId, putBack }) {

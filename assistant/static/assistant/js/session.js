@@ -25,7 +25,7 @@ import { showSettings } from "./settings.js";
 import { showShell } from "./shell.js";
 import { showSidebar } from "./sidebar.js";
 import { connect } from "./socket.js";
-import { mayWrite, pausedFor, running } from "./state/reducer.js";
+import { mayWrite, running } from "./state/selectors.js";
 import { showSessionUsage } from "./usage.js";
 import { createStore } from "./store.js";
 

@@ -4,7 +4,7 @@ import { api } from "./api.js";
 import { labels, modelControl, modelLabel, modelsOffered } from "./models.js";
 import { orNotice } from "./notices.js";
 import { clone, part, setHidden, setText } from "./parts.js";
-import { mayWrite } from "./state/reducer.js";
+import { mayWrite } from "./state/selectors.js";
 
 const PLAIN = ["system_prompt", "model", "replies", "when_busy", "services"];
 const NUMBERS = ["temperature", "top_p", "max_tokens"];

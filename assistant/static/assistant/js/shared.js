@@ -9,7 +9,7 @@ import { modelLabel } from "./models.js";
 import { notice } from "./notices.js";
 import { setHidden, setText } from "./parts.js";
 import { connect } from "./socket.js";
-import { running } from "./state/reducer.js";
+import { running } from "./state/selectors.js";
 import { createStore } from "./store.js";
 
 const SYNC_WHEN_SILENT_MS = 15_000;

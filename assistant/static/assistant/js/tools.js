@@ -2,7 +2,7 @@
 
 import { drawAttachments } from "./attachments.js";
 import { clone, part, setHidden, setText } from "./parts.js";
-import { askedCalls, formCalls, isOpen } from "./state/reducer.js";
+import { askedCalls, formCalls, isOpen } from "./state/selectors.js";
 import { span } from "./times.js";
 import { drawForm } from "./toolforms.js";
 

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * The list of one's sessions, and how each frame of /ws/sessions/ changes it. Pure: no DOM, no clock, no network.
  *
@@ -5,24 +6,51 @@
  * is loaded is not taken in.
  */
 
-/** `archived`: the list of what was put away, instead of the usual one. */
+/** @import { ListedSession, Sessions } from "parley/api" */
+/** @import { ListFrame, ListSnapshot, ListUpdated } from "parley/frames" */
+
+/**
+ * @typedef {object} List
+ * @property {boolean} archived of what was put away, instead of the usual one
+ * @property {ListedSession[]} sessions
+ * @property {boolean} hasMore there are more below them
+ */
+
+/**
+ * A frame, or the next sessions below those that are there, as the API answers.
+ * @typedef {ListFrame | ({ type: "list.page" } & Sessions)} ListEvent
+ */
+
+/** @returns {List} */
 export function emptyList(archived = false) {
   return { archived, sessions: [], hasMore: true };
 }
 
-export function applyList(list, frame) {
-  const step = Object.hasOwn(steps, frame.type) ? steps[frame.type] : null;
-  return step ? step(list, frame) : list;
+/**
+ * The next list; the same one if nothing changed.
+ * @param {List} list
+ * @param {ListEvent} event
+ * @returns {List}
+ */
+export function applyList(list, event) {
+  if (!Object.hasOwn(steps, event.type)) return list;
+  const step = /** @type {(list: List, event: ListEvent) => List} */ (steps[event.type]);
+  return step(list, event);
 }
 
+/** @type {{ [T in ListEvent["type"]]?: (list: List, event: Extract<ListEvent, { type: T }>) => List }} */
 const steps = {
   "list.snapshot": snapshot,
   "list.updated": updated,
   "list.removed": (list, { session_id }) => without(list, session_id),
-  /** The next sessions below those that are there, as the API answers: {sessions, has_more}. */
   "list.page": page,
 };
 
+/**
+ * @param {List} list
+ * @param {ListSnapshot} frame
+ * @returns {List}
+ */
 function snapshot(list, frame) {
   if (list.archived) return list; // snapshots are of the usual list
   const known = byId(list.sessions);
@@ -35,6 +63,11 @@ function snapshot(list, frame) {
   return { ...list, sessions, hasMore: kept.length ? list.hasMore : frame.has_more };
 }
 
+/**
+ * @param {List} list
+ * @param {ListUpdated} frame
+ * @returns {List}
+ */
 function updated(list, { session }) {
   const held = list.sessions.find(({ id }) => id === session.id);
   const next = newer(held, session);
@@ -45,14 +78,24 @@ function updated(list, { session }) {
   return { ...list, sessions: [...others, next].sort(order) };
 }
 
-function page(list, frame) {
+/**
+ * @param {List} list
+ * @param {Sessions} below
+ * @returns {List}
+ */
+function page(list, below) {
   const known = byId(list.sessions);
-  for (const session of frame.sessions) known.set(session.id, newer(known.get(session.id), session));
+  for (const session of below.sessions) known.set(session.id, newer(known.get(session.id), session));
   const sessions = [...known.values()].filter((session) => belongs(list, session)).sort(order);
-  return { ...list, sessions, hasMore: frame.has_more };
+  return { ...list, sessions, hasMore: below.has_more };
 }
 
-/** The session and what is one's own of it each have a version; of each the higher one counts. */
+/**
+ * What everybody sees of a session and what is one's own of it have a version each; of both the higher one counts.
+ * @param {ListedSession | undefined} held
+ * @param {ListedSession} incoming
+ * @returns {ListedSession}
+ */
 function newer(held, incoming) {
   if (!held) return incoming;
   const shared = incoming.version < held.version ? held : incoming;
@@ -60,20 +103,34 @@ function newer(held, incoming) {
   return { ...shared, role: incoming.role, yours: { ...yours, unread: Math.max(0, shared.said - yours.read) } };
 }
 
+/**
+ * @param {List} list
+ * @param {ListedSession} session
+ */
 function belongs(list, session) {
   return session.yours.archived === list.archived;
 }
 
+/**
+ * @param {List} list
+ * @param {string} id
+ * @returns {List}
+ */
 function without(list, id) {
   const sessions = list.sessions.filter((session) => session.id !== id);
   return sessions.length === list.sessions.length ? list : { ...list, sessions };
 }
 
+/** @param {ListedSession[]} sessions */
 function byId(sessions) {
   return new Map(sessions.map((session) => [session.id, session]));
 }
 
-/** Newest activity first, as the server lists them. */
+/**
+ * Newest activity first, as the server lists them.
+ * @param {ListedSession} a
+ * @param {ListedSession} b
+ */
 function order(a, b) {
   const later = Date.parse(b.updated_at) - Date.parse(a.updated_at);
   return later || (a.updated_at < b.updated_at ? 1 : a.updated_at > b.updated_at ? -1 : a.id < b.id ? 1 : a.id > b.id ? -1 : 0);
