@@ -226,6 +226,27 @@ def test_anybody_reads_along_live_until_the_link_is_ended(
         assert [text for text in reader.complaints if "404" not in text] == []
 
 
+def test_who_reads_along_further_up_is_told_of_what_is_said_below(
+    alice: Person, browser: Browser, product: Product
+) -> None:
+    session = alice.new_session(tagged("words-n3"))
+    alice.http.patch(f"/api/sessions/{session}", json={"replies": "mention"}).raise_for_status()
+    for number in range(30):
+        alice.ask(session, f"Message number {number}")
+    url = alice.http.post(f"/api/sessions/{session}/share").raise_for_status().json()["url"]
+    with Window.opened(browser, product.url) as reader:
+        reader.page.goto(url)
+        expect(reader.page.locator(".message").last).to_be_in_viewport()
+        reader.page.locator("[data-thread]").hover()
+        reader.page.mouse.wheel(0, -500)
+        expect(reader.page.locator(".message").last).not_to_be_in_viewport()
+        alice.ask(session, "Something new")
+        below = reader.page.get_by_role("button", name="1 new message")
+        below.click()
+        expect(reader.page.get_by_text("Something new", exact=True)).to_be_in_viewport()
+        assert reader.complaints == []
+
+
 def test_two_web_servers_agree_on_who_is_here_and_one_that_is_killed_takes_its_viewers_along(
     product: Product, alice: Person, bob: Person
 ) -> None:
