@@ -30,7 +30,7 @@ Json = Mapping[str, Any]
 
 def api_types(schema: Json) -> str:
     """The declarations of api.d.ts, from an OpenAPI schema."""
-    parts = [f"export interface {name} {_typed(shape)}\n" for name, shape in schema["components"]["schemas"].items()]
+    parts = [_interface(name, shape) for name, shape in schema["components"]["schemas"].items()]
     calls = [
         _call(method, path, operation)
         for path, operations in schema["paths"].items()
@@ -40,10 +40,19 @@ def api_types(schema: Json) -> str:
     return HEAD + "\n".join(parts) + f"\n{about}\nexport interface Calls {{\n{''.join(calls)}}}\n"
 
 
+def _interface(name: str, shape: Json) -> str:
+    required = shape.get("required", ())
+    fields = [f"  {_field(field, each, field in required)};" for field, each in shape.get("properties", {}).items()]
+    about = [f"/** {shape['description']} */"] if "description" in shape else []
+    return "\n".join([*about, f"export interface {name} {{", *fields, "}\n"])
+
+
 def _call(method: str, path: str, operation: Json) -> str:
     parameters = operation.get("parameters", ())
     ids = [_typed(one["schema"]) for one in parameters if one["in"] == "path"]
-    query = _fields((one["name"], one["schema"], one.get("required", False)) for one in parameters if one["in"] == "query")
+    query = _fields(
+        (one["name"], one["schema"], one.get("required", False)) for one in parameters if one["in"] == "query"
+    )
     body = operation.get("requestBody")
     given = _content(body) if body else query if query != "{}" else "undefined"
     answers = {_content(one) for code, one in operation["responses"].items() if str(code).startswith("2")}
@@ -69,7 +78,8 @@ def _typed(shape: Json) -> str:
         case {"enum": values}:
             return " | ".join(map(json.dumps, values))
         case {"type": "array", "items": items}:
-            return f"({_typed(items)})[]"
+            each = _typed(items)
+            return f"({each})[]" if "|" in each else f"{each}[]"
         case {"type": "object", "properties": properties}:
             required = shape.get("required", ())
             return _fields((name, each, name in required) for name, each in properties.items())
@@ -84,68 +94,75 @@ def _typed(shape: Json) -> str:
 
 
 def _fields(fields: Iterable[tuple[str, Json, bool]]) -> str:
-    told = []
-    for name, shape, is_required in fields:
-        about = f"/** {shape['description']} */ " if "description" in shape else ""
-        told.append(f"{about}{name}{'' if is_required else '?'}: {_typed(shape)}")
+    told = [_field(*each) for each in fields]
     return f"{{ {'; '.join(told)} }}" if told else "{}"
+
+
+def _field(name: str, shape: Json, is_required: bool) -> str:
+    about = f"/** {shape['description']} */ " if "description" in shape else ""
+    return f"{about}{name}{'' if is_required else '?'}: {_typed(shape)}"
 
 
 # --- the templates ---
 
+_INCLUDE = re.compile(r'{%\s*include "assistant/([\w.]+)".*?%}')
+_TAG = re.compile(r"{%.*?%}|{#.*?#}")
+_BODY_DATA = re.compile(r"{% block data %}(.*?){% endblock %}", re.DOTALL)
+
 
 class Markup(HTMLParser):
-    """What of a template's elements scripts find by name: tags by `data-part`, by id, by other marks (`data-...`)."""
-
-    VOID = frozenset({"area", "br", "col", "hr", "img", "input", "link", "meta", "use", "wbr"})
+    """What of the templates' elements scripts find by name, each with the tags that it stands on."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.parts: dict[str, set[str]] = defaultdict(set)
+        self.parts: dict[str, set[str]] = defaultdict(set)  # by `data-part`
         self.ids: dict[str, set[str]] = defaultdict(set)
-        self.marks: dict[str, set[str]] = defaultdict(set)
-        self.templates: dict[str, set[str]] = defaultdict(set)  # by the id of a <template>: the element that it holds
+        self.marks: dict[str, set[str]] = defaultdict(set)  # by other attributes `data-...`
+        self.templates: dict[str, set[str]] = defaultdict(set)  # by the id of a <template>: the element in it
+        self.fields: dict[str, set[str]] = defaultdict(set)  # of forms, by `name`
         self.data: set[str] = set()  # what <body> says
         self._template: str | None = None  # the one that has just begun
 
     def read(self, text: str) -> None:
-        """Reads a Django template: its tags are left out, so that of two branches both are seen."""
-        self.feed(re.sub(r"{%.*?%}|{#.*?#}", " ", text))
+        """Reads a template of Django's. Its tags are left out, so that of two branches both are seen."""
+        for data in _BODY_DATA.findall(text):
+            self.feed(f"<body {data}>")
+        self.feed(_TAG.sub(" ", _INCLUDE.sub(lambda found: (TEMPLATES / found[1]).read_text(), text)))
         self.reset()
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         given = dict(attributes)
-        if self._template is not None:
+        if self._template:
             self.templates[self._template].add(tag)
-            self._template = None
-        name = given.get("id")
-        if tag == "template":
-            self._template = name
-        elif name and "{" not in name:
+        name = given.pop("id", None) or ""
+        self._template = name if tag == "template" else None
+        if tag not in ("template", "symbol") and name and "{" not in name:  # a symbol is an icon
             self.ids[name].add(tag)
-        for mark in given:
+        if tag in ("input", "select", "textarea") and (field := given.get("name")):
+            self.fields[field].add(tag)
+        for mark, value in given.items():
             if mark == "data-part":
-                self.parts[given[mark] or ""].add(tag)
-            elif tag == "body" and mark.startswith("data-"):
+                self.parts[value or ""].add(tag)
+            elif mark.startswith("data-") and tag == "body":
                 self.data.add(re.sub("-(.)", lambda found: found[1].upper(), mark.removeprefix("data-")))
             elif mark.startswith("data-"):
-                self.marks[mark].add(tag)
+                self.marks[f"[{mark}]"].add(tag)
 
 
 def markup_types(texts: Iterable[str]) -> str:
-    """The declarations of markup.d.ts, from Django templates."""
+    """The declarations of markup.d.ts, from the templates."""
     markup = Markup()
     for text in texts:
         markup.read(text)
-    marks = {f"[{mark}]": tags for mark, tags in markup.marks.items()}
     return HEAD + "\n".join(
         [
-            *_elements("What `part` finds: by `data-part`.", "Parts", markup.parts),
-            *_elements("What `clone` makes: by the id of its <template>.", "Templates", markup.templates),
+            *_elements("By `data-part`: what `part` finds.", "Parts", markup.parts),
+            *_elements("By the id of a <template>: what `clone` makes.", "Templates", markup.templates),
             *_elements("What `byId` finds.", "Ids", markup.ids),
-            *_elements("What `one` finds by a mark of its own.", "Marks", marks),
-            "/** What a page's <body> says in its data; each page has some of it. */",
-            "export interface PageData {",
+            *_elements("By another mark: what `one` finds.", "Marks", markup.marks),
+            *_elements("Fields of forms by name: what `fieldOf` finds.", "Fields", markup.fields),
+            "/** What a page's <body> says in its data. No page has all of it. */",
+            "export interface PageData extends DOMStringMap {",
             *[f"  {name}: string;" for name in sorted(markup.data)],
             "}\n",
         ]

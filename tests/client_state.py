@@ -1,4 +1,4 @@
-"""What a client holds of a session, by the rules of docs/events.md and nothing more: the page's state/reducer.js in short."""
+"""What a client holds of a session, by the rules of docs/events.md and nothing more: js/state/reducer.js in short."""
 
 from __future__ import annotations
 

@@ -137,10 +137,9 @@ export interface SessionShared {
   shared: boolean;
 }
 
-export type ParticipantFrame = Each<
-  "participant.joined" | "participant.updated" | "participant.left" | "participant.removed",
-  { participant: Participant }
->;
+export type ParticipantFrame = Each<"participant.joined" | "participant.updated", { participant: Participant }>;
+/** `participant` as it was. */
+export type ParticipantGone = Each<"participant.left" | "participant.removed", { participant: ToldParticipant }>;
 
 export interface Presence {
   type: "presence";
@@ -167,7 +166,7 @@ export interface Complaint {
 
 export type Frame =
   | Snapshot | MessageFrame | Delta | ReasoningDelta | Reset | ToolCalls | ToolStatus | TurnStatus | SummaryCreated
-  | SessionUpdated | SessionShared | ParticipantFrame | Presence | Typing | Pong | Complaint;
+  | SessionUpdated | SessionShared | ParticipantFrame | ParticipantGone | Presence | Typing | Pong | Complaint;
 
 export interface ListSnapshot {
   type: "list.snapshot";

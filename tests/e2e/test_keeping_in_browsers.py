@@ -217,6 +217,19 @@ def test_one_s_last_question_is_asked_anew(
         expect(questions(other)).to_have_text(["with a typo"])
 
 
+def test_enter_on_cancel_leaves_a_question_as_it_was(window: Window, alice: Person) -> None:
+    session = alice.new_session(tagged("words-n3"))
+    alice.wait_for_end(alice.asked(session, "What is a lease?"))
+    page = opened(window, session)
+    page.locator(".message.is-question").hover()
+    page.get_by_role("button", name="Edit, and ask again").click()
+    page.get_by_label("Your question").fill("What is a fence?")
+    page.get_by_role("button", name="Cancel").and_(page.locator(":visible")).press("Enter")
+    expect(questions(page)).to_have_text(["What is a lease?"])
+    expect(page.get_by_label("Your question")).to_have_count(0)
+    assert [m["content"] for m in alice.messages(session)[::2]] == ["What is a lease?"]
+
+
 def test_a_question_that_is_edited_stays_in_view_in_a_low_window(window: Window, alice: Person) -> None:
     session = alice.new_session(tagged("words-n3"))
     alice.wait_for_end(alice.asked(session, "What is a lease?"))

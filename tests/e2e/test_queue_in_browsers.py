@@ -60,6 +60,13 @@ def test_two_are_queued_reordered_with_the_keyboard_and_one_is_sent_now(
     expect(waiting(two, "Second").get_by_role("button", name="Move up")).to_be_hidden()
     expect(waiting(two, "Second").get_by_role("button", name="Edit")).to_be_hidden()
 
+    waiting(one, "Third").get_by_role("button", name="Edit").click()
+    text = one.page.get_by_role("textbox", name="Waiting message")
+    text.fill("Fourth")
+    waiting(one, "Third").get_by_role("button", name="Cancel").press("Enter")  # which is no Enter in the text
+    expect(text).to_be_hidden()
+    expect_waiting(two, "Second", "Third", "Bob’s")
+
     up = waiting(one, "Third").get_by_role("button", name="Move up")
     up.focus()
     one.page.keyboard.press("Enter")

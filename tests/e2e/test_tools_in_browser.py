@@ -167,7 +167,7 @@ def test_a_form_that_a_tool_puts_before_people(provider: ProviderProcess, alice:
     link = form.get_by_role("link", name="Open pay.example in a new tab")
     expect(link).to_have_attribute("href", "https://pay.example/7?of=alice")
     look(page, "8-link")
-    form.get_by_role("button", name="Decline").click()
+    form.get_by_role("button", name="Decline").press("Enter")  # which is no Enter in a field of the form
     expect(answer).to_contain_text("Booked.")
     call = answer.locator(".tool-call")
     expect(call).to_contain_text("declined by alice")

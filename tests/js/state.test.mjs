@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { silenceText, statusText } from "../../assistant/static/assistant/js/message.js";
+import { silenceText, statusText } from "../../assistant/static/assistant/js/status.js";
 import { apply, empty } from "../../assistant/static/assistant/js/state/reducer.js";
 import { askedCalls, hueOf, isCutOff, oldest, pausedFor, queued, running, typists } from "../../assistant/static/assistant/js/state/selectors.js";
 import { thread } from "../../assistant/static/assistant/js/state/thread.js";

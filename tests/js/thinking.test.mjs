@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { isSilent, silenceText, statusText } from "../../assistant/static/assistant/js/message.js";
+import { isSilent, silenceText, statusText } from "../../assistant/static/assistant/js/status.js";
 import { apply, empty } from "../../assistant/static/assistant/js/state/reducer.js";
 import { cutAt, isThinking, newestLine, thinksOnly, thoughtFor } from "../../assistant/static/assistant/js/state/thinking.js";
 

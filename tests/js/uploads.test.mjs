@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { Refusal } from "../../assistant/static/assistant/js/http.js";
 import { createUploads, inMB } from "../../assistant/static/assistant/js/uploads.js";
 
 /** Uploads whose server is in the test's hand. */
@@ -51,7 +52,7 @@ test("a failed one says why, holds no other up, and can be tried again", async (
   const { uploads, calls, settled } = scene();
   uploads.add([file("a"), file("b")]);
   await settled();
-  calls[0].reject(new Error("No line."));
+  calls[0].reject(new Refusal(0, "unreachable", "No line."));
   await settled();
   assert.deepEqual([uploads.items[0].status, uploads.items[0].detail, uploads.hasFailed], ["failed", "No line.", true]);
   calls[1].resolve(made("b"));

@@ -1,23 +1,41 @@
+// @ts-check
 /** Tells screen readers how answers end and questions begin, as words without marks, never tokens; and that one thinks. */
 
+import { one } from "./parts.js";
 import { isOpen } from "./state/selectors.js";
 import { isThinking } from "./state/thinking.js";
 
+/** @import { ReasoningDelta, ToolCalls } from "parley/frames" */
+/** @import { Held } from "./state/merging.js" */
+/** @import { State } from "./state/reducer.js" */
+/** @import { Store } from "./store.js" */
+
 const LONGEST = 300;
 
+/** @param {{ store: Store, modelLabel: (id: string | null) => string }} options */
 export function announce({ store, modelLabel }) {
-  const region = document.querySelector("[data-announcer]");
+  const region = one(document, "[data-announcer]");
 
-  const say = (text) => (region.textContent = text);
+  const say = (/** @type {string} */ text) => (region.textContent = text);
 
+  /**
+   * @param {State} state
+   * @param {State} before
+   * @param {ToolCalls} frame
+   */
   function sayCalls(state, before, { message_id }) {
-    const of = ({ messages }) => messages.find(({ id }) => id === message_id);
+    const of = (/** @type {State} */ { messages }) => messages.find(({ id }) => id === message_id);
     const news = callsBegun(of(state), of(before));
     if (news.length) say(news.join(" "));
   }
 
+  /** @type {string | null} */
   let thinker = null; // the id of the answer of which it was said that its model thinks
 
+  /**
+   * @param {State} state
+   * @param {ReasoningDelta} frame
+   */
   function sayThinking(state, { message_id: id }) {
     const message = state.messages.find((each) => each.id === id);
     if (id === thinker || !message || !isThinking(message)) return;
@@ -29,8 +47,8 @@ export function announce({ store, modelLabel }) {
     if (event.type === "message.reasoning_delta") sayThinking(state, event);
     if (event.type === "message.tool_calls") sayCalls(state, before, event);
     if (event.type !== "message.created" && event.type !== "message.updated") return;
-    const now = state.messages.find(({ id }) => id === event.message?.id);
-    const then = before.messages.find(({ id }) => id === event.message?.id);
+    const now = state.messages.find(({ id }) => id === event.message.id);
+    const then = before.messages.find(({ id }) => id === event.message.id);
     if (!now || now === then) return;
     if (now.role === "assistant" && then && isOpen(then) && !isOpen(now)) say(ending(now, now.model_label ?? modelLabel(now.model)));
     const isAsked = now.role === "user" && now.status === "success" && then?.status !== "success";
@@ -38,31 +56,50 @@ export function announce({ store, modelLabel }) {
   });
 }
 
-/** What tools begin to do, and what somebody has to decide: once each. */
+/**
+ * What tools begin to do, and what somebody has to decide: once each.
+ * @param {Held | undefined} now
+ * @param {Held | undefined} then
+ */
 function callsBegun(now, then) {
   const was = new Map((then?.tool_calls ?? []).map((call) => [call.id, call]));
-  const begun = (now?.tool_calls ?? []).filter((call) => call.status === "running" && was.get(call.id)?.status !== "running");
-  const asked = (now?.tool_calls ?? []).filter((call) => call.approval === "asked" && !was.has(call.id));
-  const forms = (now?.tool_calls ?? []).filter((call) => call.form && !call.form.action && was.get(call.id)?.form?.number !== call.form.number);
-  return [...begun.map((call) => `${call.doing}.`), ...forms.map((call) => `${call.title} asks: ${call.form.message} Answer in the conversation.`), ...asked.map((call) => `The assistant asks for leave: ${call.title}. Allow or deny it in the conversation.`)];
+  const calls = now?.tool_calls ?? [];
+  const begun = calls.filter((call) => call.status === "running" && was.get(call.id)?.status !== "running");
+  const asked = calls.filter((call) => call.approval === "asked" && !was.has(call.id));
+  const forms = calls.filter(({ id, form }) => form && !form.action && was.get(id)?.form?.number !== form.number);
+  return [
+    ...begun.map((call) => `${call.doing}.`),
+    ...forms.map((call) => `${call.title} asks: ${call.form?.message} Answer in the conversation.`),
+    ...asked.map((call) => `The assistant asks for leave: ${call.title}. Allow or deny it in the conversation.`),
+  ];
 }
 
+/**
+ * @param {Held} message
+ * @param {string} name of its model
+ */
 function ending(message, name) {
   if (message.status === "success") return `${name} answered: ${beginning(words(message))}`;
   if (message.status === "cancelled") return "The answer was stopped.";
   return `The answer failed. ${message.error?.detail ?? ""}`;
 }
 
-/** What a message says: of the blocks that are drawn the text, code only named. */
+/**
+ * What a message says: of the blocks that are drawn the text, code only named.
+ * @param {Pick<Held, "html" | "content">} message
+ */
 function words({ html, content }) {
   if (!html?.length) return content;
   const { body } = new DOMParser().parseFromString(html.join(""), "text/html"); // loads nothing and runs nothing
   for (const code of body.querySelectorAll("figure.code")) code.replaceWith(code.classList.contains("continued") ? "" : "(Code.) ");
   for (const end of body.querySelectorAll("p, li, h1, h2, h3, h4, h5, h6, th, td, br")) end.append(" ");
-  return body.textContent;
+  return body.textContent ?? "";
 }
 
-/** The first sentences of a text, and that there is more. */
+/**
+ * The first sentences of a text, and that there is more.
+ * @param {string} text
+ */
 export function beginning(text) {
   const all = text.replace(/\s+/g, " ").trim();
   if (all.length <= LONGEST) return all;

@@ -1,20 +1,36 @@
+// @ts-check
 /** The composer's files: picked, dropped or pasted; shown with their progress; removed or tried again. */
 
 import { api } from "./api.js";
+import { refusal } from "./http.js";
 import { notice } from "./notices.js";
-import { clone, part, reconcile, setHidden, setText } from "./parts.js";
+import { clone, near, one, part, setHidden, setText } from "./parts.js";
+import { reconcile } from "./reconcile.js";
 import { createUploads, inMB } from "./uploads.js";
 
-/** `sessionId` null: for a session that does not exist yet. onChange() when the composer should look again. Null where files are switched off. */
+/** @import { PageData } from "parley/markup" */
+/** @import { Drafts } from "./drafts.js" */
+/** @import { Item, Uploads } from "./uploads.js" */
+
+/**
+ * Null where files are switched off.
+ * @param {object} options
+ * @param {string | null} options.sessionId null: for a session that does not exist yet
+ * @param {Drafts} options.drafts
+ * @param {() => void} options.onChange when the composer should look again
+ * @returns {Uploads | null}
+ */
 export function showAttach({ sessionId, drafts, onChange }) {
-  const form = document.querySelector("[data-composer]");
-  const { maxFileMb, maxFiles } = document.body.dataset;
-  const button = form.querySelector("[data-attach]");
-  if (!button) return null;
-  const input = form.querySelector("[data-file-input]");
-  const list = form.querySelector("[data-files]");
-  const said = form.querySelector("[data-files-said]");
+  const form = one(document, "[data-composer]");
+  const { maxFileMb, maxFiles } = /** @type {PageData} */ (document.body.dataset);
+  if (!form.querySelector("[data-attach]")) return null;
+  const button = one(form, "[data-attach]");
+  const input = one(form, "[data-file-input]");
+  const list = one(form, "[data-files]");
+  const said = one(form, "[data-files-said]");
+  /** @type {Map<string, HTMLLIElement>} */
   const elements = new Map();
+  /** @type {Map<string, Item["status"]>} */
   const states = new Map(); // key -> the status that was read out
 
   const uploads = createUploads({
@@ -25,6 +41,7 @@ export function showAttach({ sessionId, drafts, onChange }) {
     onChange: draw,
   });
 
+  /** @param {Iterable<File>} files */
   function add(files) {
     const refused = uploads.add(files);
     if (refused) notice(refused);
@@ -41,6 +58,10 @@ export function showAttach({ sessionId, drafts, onChange }) {
     onChange();
   }
 
+  /**
+   * @param {HTMLElement} element
+   * @param {Item} item
+   */
   function drawItem(element, item) {
     const { status, name, made, progress } = item;
     setText(part(element, "name"), name);
@@ -54,10 +75,10 @@ export function showAttach({ sessionId, drafts, onChange }) {
     part(element, "again").setAttribute("aria-label", `Upload ${name} again`);
     part(element, "remove").setAttribute("aria-label", `Remove ${name}`);
     const image = part(element, "image");
-    const isImage = Boolean(made?.type.startsWith("image/"));
-    setHidden(image, !isImage);
-    setHidden(part(element, "icon"), isImage);
-    if (isImage && !image.src) image.src = made.url;
+    const picture = made?.type.startsWith("image/") ? made : null;
+    setHidden(image, !picture);
+    setHidden(part(element, "icon"), Boolean(picture));
+    if (picture && !image.src) image.src = picture.url;
     if (states.get(item.key) !== status && status !== "uploading") {
       setText(said, status === "done" ? `${name} is attached.` : `${name} was not uploaded. ${item.detail}`);
     }
@@ -66,14 +87,14 @@ export function showAttach({ sessionId, drafts, onChange }) {
 
   button.addEventListener("click", () => input.click());
   input.addEventListener("change", () => {
-    add(input.files);
+    add(input.files ?? []);
     input.value = "";
   });
   list.addEventListener("click", (event) => {
-    const pressed = event.target.closest("button[data-do]");
+    const pressed = near(event, "[data-do]");
     const element = pressed?.closest("li");
     const item = uploads.items.find(({ key }) => elements.get(key) === element);
-    if (!item) return;
+    if (!item || !pressed || !element) return;
     if (pressed.dataset.do === "again") uploads.again(item.key);
     if (pressed.dataset.do === "remove") {
       const next = element.nextElementSibling ?? element.previousElementSibling;
@@ -84,24 +105,29 @@ export function showAttach({ sessionId, drafts, onChange }) {
   });
 
   form.addEventListener("paste", (event) => {
-    const files = [...(event.clipboardData?.files ?? [])];
+    const { files = null, types = [] } = event.clipboardData ?? {};
     // A copied table or page comes as a picture too: then the text is what was meant.
-    if (!files.length || event.clipboardData.types.includes("text/plain")) return;
+    if (!files?.length || types.includes("text/plain")) return;
     event.preventDefault();
     add(files);
   });
-  showDropping({ form, add });
+  showDropping(form, add);
   draw();
-  uploads.check((id) => api.attachment(id).then(() => true, (error) => error.status !== 404));
+  uploads.check((id) => api.attachment(id).then(() => true, (error) => refusal(error).status !== 404));
 
   return uploads;
 }
 
-/** Files may be dropped anywhere on the session. */
-function showDropping({ form, add }) {
+/**
+ * Files may be dropped anywhere on the session.
+ * @param {HTMLFormElement} form
+ * @param {(files: Iterable<File>) => void} add
+ */
+function showDropping(form, add) {
+  /** @type {HTMLElement} */
   const target = document.querySelector("main.session") ?? document.body;
   let depth = 0;
-  const hasFiles = (event) => event.dataTransfer?.types.includes("Files") && !form.hidden;
+  const hasFiles = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files") && !form.hidden;
   const show = () => target.classList.toggle("is-dropping", depth > 0);
 
   target.addEventListener("dragenter", (event) => {
@@ -120,6 +146,6 @@ function showDropping({ form, add }) {
     event.preventDefault();
     depth = 0;
     show();
-    add(event.dataTransfer.files);
+    add(event.dataTransfer?.files ?? []);
   });
 }

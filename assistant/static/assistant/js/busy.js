@@ -1,8 +1,13 @@
+// @ts-check
 /** What Send does while an answer is being written: shown beside it, and changed there for the next message. */
 
 import { openMenu } from "./menu.js";
-import { part, setHidden, setText } from "./parts.js";
+import { byId, near, one, part, setHidden, setText } from "./parts.js";
 import { isBusy } from "./state/selectors.js";
+
+/** @import { Store } from "./store.js" */
+
+/** @typedef {"queue" | "steer" | "interrupt"} When */
 
 const WORDS = {
   queue: { label: "Queue", hint: "Enter sends; it waits its turn" },
@@ -10,12 +15,16 @@ const WORDS = {
   interrupt: { label: "Interrupt", hint: "Enter sends; it stops the answer" },
 };
 
-/** isQuestion() says whether what is typed asks the assistant anything. */
+/**
+ * isQuestion() says whether what is typed asks the assistant anything.
+ * @param {{ store: Store, isQuestion: () => boolean }} options
+ */
 export function showBusy({ store, isQuestion }) {
-  const button = document.querySelector("[data-send-mode]");
-  const menu = document.getElementById("send-menu");
-  const hint = document.querySelector("[data-hint]");
+  const button = one(document, "[data-send-mode]");
+  const menu = byId("send-menu");
+  const hint = one(document, "[data-hint]");
   const idle = hint.textContent;
+  /** @type {When | null} */
   let chosen = null; // for the next message only
 
   const policy = () => store.state.session?.when_busy ?? "queue";
@@ -32,14 +41,16 @@ export function showBusy({ store, isQuestion }) {
   }
 
   button.addEventListener("click", () => {
-    for (const item of menu.querySelectorAll("[data-when]")) item.setAttribute("aria-checked", String(item.dataset.when === mode()));
+    /** @type {NodeListOf<HTMLElement>} */
+    const items = menu.querySelectorAll("[data-when]");
+    for (const item of items) item.setAttribute("aria-checked", String(item.dataset.when === mode()));
     openMenu(menu, button);
-    menu.querySelector('[aria-checked="true"]')?.focus();
+    [...items].find((item) => item.dataset.when === mode())?.focus();
   });
   menu.addEventListener("click", (event) => {
-    const item = event.target.closest("[data-when]");
-    if (!item) return;
-    chosen = item.dataset.when === policy() ? null : item.dataset.when;
+    const when = /** @type {When | undefined} */ (near(event, "[data-when]")?.dataset.when);
+    if (!when) return;
+    chosen = when === policy() ? null : when;
     menu.hidePopover();
     draw();
   });

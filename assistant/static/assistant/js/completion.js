@@ -1,15 +1,23 @@
+// @ts-check
 /** Completes names after "@" in the composer: arrows choose, Enter or Tab takes, Esc leaves. */
 
 import { matching, typedMention } from "./mentions.js";
-import { clone, part, setHidden, setText } from "./parts.js";
+import { clone, near, one, part, setHidden, setText } from "./parts.js";
 
 const MOST = 6;
 
-/** people() is a list of {name, note, hue}. */
+/** @typedef {{ name: string, note?: string, hue?: number }} Named */
+
+/**
+ * people() are those who can be mentioned.
+ * @param {{ field: HTMLTextAreaElement, people: () => Named[] }} options
+ */
 export function completeNames({ field, people }) {
-  const list = document.querySelector("[data-mentions]");
-  const said = document.querySelector("[data-mentions-said]");
+  const list = one(document, "[data-mentions]");
+  const said = one(document, "[data-mentions-said]");
+  /** @type {Named[]} */
   let found = [];
+  /** @type {ReturnType<typeof typedMention>} */
   let typed = null;
   let chosen = 0;
   let left = -1; // where the mention begins that Esc has left alone
@@ -30,20 +38,26 @@ export function completeNames({ field, people }) {
     else field.removeAttribute("aria-activedescendant");
   }
 
+  /**
+   * @param {Named} person
+   * @param {number} index
+   */
   function option(person, index) {
     const element = clone("mention-template");
     element.id = `mention-${index}`;
     element.setAttribute("aria-selected", String(index === chosen));
     setText(part(element, "name"), person.name);
     setText(part(element, "note"), person.note ?? "");
-    if (person.hue !== undefined) part(element, "name").style.setProperty("--hue", person.hue);
+    if (person.hue !== undefined) part(element, "name").style.setProperty("--hue", String(person.hue));
     return element;
   }
 
+  /** @param {number} index */
   function take(index) {
-    const { name } = found[index];
+    const taken = found[index];
+    if (!taken || !typed) return;
     const after = field.value.slice(field.selectionStart);
-    field.setRangeText(`@${name}${/^\s/.test(after) ? "" : " "}`, typed.start, field.selectionStart, "end");
+    field.setRangeText(`@${taken.name}${/^\s/.test(after) ? "" : " "}`, typed.start, field.selectionStart, "end");
     found = [];
     field.dispatchEvent(new InputEvent("input", { bubbles: true }));
   }
@@ -59,7 +73,7 @@ export function completeNames({ field, people }) {
     "keydown",
     (event) => {
       if (!found.length || event.isComposing) return;
-      const steps = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      const steps = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
       if (steps) {
         chosen = (chosen + steps + found.length) % found.length;
         draw();
@@ -71,13 +85,13 @@ export function completeNames({ field, people }) {
     },
     { capture: true },
   );
-  for (const name of ["input", "click", "keyup", "focus"]) {
-    field.addEventListener(name, (event) => (name === "keyup" && !/^(Arrow(Left|Right)|Home|End)$/.test(event.key) ? null : look()));
-  }
-  field.addEventListener("blur", look);
+  for (const name of ["input", "click", "focus", "blur"]) field.addEventListener(name, look);
+  field.addEventListener("keyup", ({ key }) => {
+    if (/^(Arrow(Left|Right)|Home|End)$/.test(key)) look();
+  });
   list.addEventListener("pointerdown", (event) => {
     event.preventDefault(); // the focus stays in the text
-    const index = [...list.children].indexOf(event.target.closest("[role=option]"));
-    if (index >= 0) take(index);
+    const option = near(event, "[role=option]");
+    if (option) take([...list.children].indexOf(option));
   });
 }

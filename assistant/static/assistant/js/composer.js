@@ -1,23 +1,39 @@
+// @ts-check
 /** The box one writes in. Every keystroke is kept; Enter sends, Shift+Enter makes a line. */
 
 import { showAttach } from "./attach.js";
-import { setHidden, setText } from "./parts.js";
+import { one, setHidden, setText } from "./parts.js";
+
+/** @import { Attachment } from "parley/api" */
+/** @import { Drafts } from "./drafts.js" */
+/** @import { Uploads } from "./uploads.js" */
 
 const TYPING_EVERY_MS = 2_500;
 
-/** send(text, attachments), typing(isActive), stop(), changed(text) are the page's; it keeps the text itself where `clears` is false. `maxLength` counts characters (code points), as the server does. */
+/**
+ * send(), typing(), stop() and changed() are the page's.
+ * @param {object} options
+ * @param {Drafts} options.drafts
+ * @param {string | null} [options.sessionId] null: of a session that does not exist yet
+ * @param {number} options.maxLength in characters (code points), as the server counts them
+ * @param {(text: string, attachments: Attachment[]) => void} options.send
+ * @param {(isActive: boolean) => void} [options.typing]
+ * @param {() => void} [options.stop]
+ * @param {() => void} [options.changed]
+ * @param {boolean} [options.clears] false: the text stays until the page takes it away
+ */
 export function showComposer({ drafts, sessionId = null, maxLength, send, typing = () => {}, stop = () => {}, changed = () => {}, clears = true }) {
-  const form = document.querySelector("[data-composer]");
-  const field = form.querySelector("textarea");
-  const count = form.querySelector("[data-count]");
-  const sendButton = form.querySelector("[data-send]");
+  const form = one(document, "[data-composer]");
+  const field = one(form, "textarea");
+  const count = one(form, "[data-count]");
+  const sendButton = one(form, "[data-send]");
+  /** @type {HTMLButtonElement | null} */
   const stopButton = form.querySelector("[data-stop]");
   const makesLines = matchMedia("(pointer: coarse)"); // a phone's Enter makes a line; its button sends
   let typedAt = 0;
-  let editedAt = 0;
   let isComposing = false;
   let isClosed = false;
-
+  /** @type {Uploads | null} */
   let uploads = null;
 
   function refresh() {
@@ -30,9 +46,10 @@ export function showComposer({ drafts, sessionId = null, maxLength, send, typing
     count.classList.toggle("is-over", left < 0);
     const files = uploads?.items.length ?? 0;
     sendButton.disabled = isClosed || !(length || files) || left < 0 || Boolean(uploads?.isBusy || uploads?.hasFailed);
-    changed(field.value);
+    changed();
   }
 
+  /** @param {string} text */
   function write(text) {
     field.value = text;
     drafts.keep(text);
@@ -43,7 +60,6 @@ export function showComposer({ drafts, sessionId = null, maxLength, send, typing
     drafts.keep(field.value);
     refresh();
     const now = Date.now();
-    editedAt = now;
     if (field.value && now - typedAt > TYPING_EVERY_MS) {
       typedAt = now;
       typing(true);
@@ -65,11 +81,11 @@ export function showComposer({ drafts, sessionId = null, maxLength, send, typing
     if (clears) {
       send(text, uploads?.take() ?? []);
       write("");
-    } else send(text, uploads?.items.map(({ made }) => made) ?? []);
+    } else send(text, uploads?.made() ?? []);
     typedAt = 0;
     field.focus();
   });
-  stopButton?.addEventListener("click", stop);
+  stopButton?.addEventListener("click", () => stop());
   new ResizeObserver(refresh).observe(form);
 
   field.value = drafts.text();
@@ -92,13 +108,21 @@ export function showComposer({ drafts, sessionId = null, maxLength, send, typing
       for (const button of form.querySelectorAll("button")) button.disabled = true;
       refresh();
     },
+    /** @param {boolean} isRunning */
     setRunning: (isRunning) => stopButton && setHidden(stopButton, !isRunning),
-    /** Takes a file that the server has already. */
+    /**
+     * Takes a file that the server has already.
+     * @param {Attachment} made
+     */
     attach(made) {
       uploads?.putBack([made]);
       field.focus();
     },
-    /** Puts a text back to be edited. False if another one is being written. */
+    /**
+     * Puts a text back to be edited. False if another one is being written.
+     * @param {string} text
+     * @param {Attachment[]} [attachments]
+     */
     offer(text, attachments = []) {
       if (field.value.trim() || uploads?.items.length) return false;
       write(text);

@@ -1,15 +1,29 @@
+// @ts-check
 /**
  * What was typed but not yet accepted by the server, per session, in this browser: the draft, and the outbox of
  * messages on their way. Each of those keeps its client_id, so that sending it again is still one message.
  */
 
+/** @import { Attachment } from "parley/api" */
+/** @import { Sending } from "./state/reducer.js" */
+
+/** What is kept of one session. @typedef {{ text: string, outbox: Sending[], files?: Attachment[] }} Kept */
+/** @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem">} Shelf */
+/** @typedef {ReturnType<typeof draftsIn>} Drafts */
+
 const MAX_AGE_MS = 30 * 24 * 3600 * 1000;
 
-/** `storage` is localStorage or anything with its three methods. One that refuses is replaced by memory. */
+/**
+ * The drafts of one session. A storage that refuses is replaced by memory.
+ * @param {Shelf} storage
+ * @param {string} sessionId
+ */
 export function draftsIn(storage, sessionId) {
   const key = `parley:draft:${sessionId}`;
+  /** @type {Kept | null} */
   let memory = null;
 
+  /** @returns {Kept} */
   function read() {
     try {
       const kept = JSON.parse(storage.getItem(key) ?? "null");
@@ -19,6 +33,7 @@ export function draftsIn(storage, sessionId) {
     }
   }
 
+  /** @param {Kept} kept */
   function write(kept) {
     memory = kept;
     try {
@@ -31,13 +46,18 @@ export function draftsIn(storage, sessionId) {
 
   return {
     text: () => read().text,
+    /** @param {string} text */
     keep: (text) => write({ ...read(), text }),
-    /** Calls back with the text when another tab of this browser has changed it. */
-    watch(callback, page = globalThis) {
+    /**
+     * Calls back with the text when another tab of this browser has changed it.
+     * @param {(text: string) => void} callback
+     * @param {Pick<Window, "addEventListener">} [page]
+     */
+    watch(callback, page = window) {
       memory ??= read();
       page.addEventListener("storage", (event) => {
         if (event.key !== key) return;
-        const { text: before } = memory;
+        const before = memory?.text;
         memory = null; // or what the other tab has sent would come back from here
         memory = read();
         if (memory.text !== before) callback(memory.text);
@@ -45,9 +65,13 @@ export function draftsIn(storage, sessionId) {
     },
     /** Files that were uploaded and not sent yet, as the server told them. */
     files: () => read().files ?? [],
+    /** @param {Attachment[]} files */
     keepFiles: (files) => write({ ...read(), files }),
     outbox: () => read().outbox,
-    /** Moves a text from the draft to the outbox. */
+    /**
+     * Moves a text from the draft to the outbox.
+     * @param {Sending} entry
+     */
     sending(entry) {
       const kept = read();
       const others = kept.outbox.filter((other) => other.client_id !== entry.client_id);
@@ -58,7 +82,10 @@ export function draftsIn(storage, sessionId) {
         outbox: [...others, entry],
       });
     },
-    /** The server has it, or the author threw it away. */
+    /**
+     * The server has it, or the author threw it away.
+     * @param {string} clientId
+     */
     done(clientId) {
       const kept = read();
       write({ ...kept, outbox: kept.outbox.filter((entry) => entry.client_id !== clientId) });
@@ -66,19 +93,26 @@ export function draftsIn(storage, sessionId) {
   };
 }
 
-/** Forgets drafts that nobody touched for a month. */
+/**
+ * Forgets drafts that nobody touched for a month.
+ * @param {Shelf} storage whose keys are its own properties, as those of localStorage
+ * @param {number} [now]
+ */
 export function sweepDrafts(storage, now = Date.now()) {
   try {
     for (const key of Object.keys(storage)) {
       if (!key.startsWith("parley:draft:")) continue;
-      if (now - (JSON.parse(storage.getItem(key))?.at ?? 0) > MAX_AGE_MS) storage.removeItem(key);
+      if (now - (JSON.parse(storage.getItem(key) ?? "null")?.at ?? 0) > MAX_AGE_MS) storage.removeItem(key);
     }
   } catch {
     // Forbidden storage has nothing to sweep.
   }
 }
 
-/** A random id; crypto.randomUUID is missing on plain-http addresses other than localhost. */
+/**
+ * A random id; crypto.randomUUID is missing on plain-http addresses other than localhost.
+ * @param {Pick<Crypto, "getRandomValues"> & { randomUUID?: () => string }} [source]
+ */
 export function newClientId(source = globalThis.crypto) {
   if (source.randomUUID) return source.randomUUID();
   const bytes = source.getRandomValues(new Uint8Array(16));

@@ -1,15 +1,29 @@
+// @ts-check
 /** What one does with a single message beside reading it: link to it, fork from it, ask it anew, look how it was asked. */
 
 import { api } from "./api.js";
+import { copyText } from "./clipboard.js";
 import { newClientId } from "./drafts.js";
+import { refusal } from "./http.js";
 import { openMenu } from "./menu.js";
 import { modelLabel } from "./models.js";
 import { notice, orNotice } from "./notices.js";
-import { clone, copyText, part, setHidden, setText } from "./parts.js";
+import { byId, clone, fieldOf, near, one, part, setHidden, setText } from "./parts.js";
 import { afterGap, isOpen, mayResend } from "./state/selectors.js";
+
+/** @import { Command } from "./commands.js" */
+/** @import { Messages } from "./messages.js" */
+/** @import { Shown } from "./message.js" */
+/** @import { Held } from "./state/merging.js" */
+/** @import { State } from "./state/reducer.js" */
+/** @import { Gap } from "./state/thread.js" */
+/** @import { Store } from "./store.js" */
+
+/** @typedef {ReturnType<typeof keepMessages>} Keeping */
 
 const LINK = /^#message-([0-9a-f-]{36})$/;
 const MARKED_MS = 4_000;
+/** @type {Record<string, string>} */
 const PARAMETERS = {
   temperature: "Temperature",
   top_p: "Top p",
@@ -17,45 +31,64 @@ const PARAMETERS = {
   reasoning_effort: "Reasoning effort",
 };
 
-/** The actions for `showMessages`, and `jump` for a page that has its first snapshot. `sessionUrl(id)` is an address. */
+/**
+ * For `showMessages`; and `jump` for a page that has its first snapshot. `sessionUrl(id)` is an address.
+ * @param {{ store: Store, sessionId: string, sessionUrl: (id: string) => string }} options
+ */
 export function keepMessages({ store, sessionId, sessionUrl }) {
-  const menu = document.getElementById("message-menu");
+  const menu = byId("message-menu");
+  /** @type {Held | null} */
   let chosen = null; // the message that the menu is about
-  let view = null; // what showMessages gives
+  /** @type {Pick<Messages, "moved" | "toEnd" | "reveal" | "messageOf">} */
+  let view; // of the thread, which is there before anything can be done in it
 
-  const actions = {
-    more({ message }, button) {
+  /** @type {Record<string, Command>} */
+  const commands = {
+    more(message, button) {
       chosen = message;
       part(menu, "fork").disabled = isOpen(message);
       setHidden(part(menu, "asked-with"), message.role !== "assistant");
       openMenu(menu, button);
     },
-    "edit-asked": ({ message }, _, element) => edit(element, message),
+    "edit-asked": (message, _, element) => edit(element, message),
     "keep-asked": (_, __, element) => edit(element, null),
-    "gap-later": ({ message }) => fill({ after: message.gap }, () => api.after(sessionId, message.gap)),
-    "gap-earlier": ({ message }) => {
-      const next = afterGap(store.state, message.gap);
+  };
+
+  /** @type {Record<string, (gap: Gap) => unknown>} */
+  const gaps = {
+    "gap-later": ({ gap }) => fill({ after: gap }, () => api.after(sessionId, gap)),
+    "gap-earlier": ({ gap }) => {
+      const next = afterGap(store.state, gap);
       return next && fill({ before: next.id }, () => api.older(sessionId, next.id));
     },
   };
 
-  part(menu, "link").addEventListener("click", async () => {
-    menu.hidePopover();
-    const link = new URL(`${sessionUrl(sessionId)}#message-${chosen.id}`, location.href).href;
+  /**
+   * An item of the menu.
+   * @param {"link" | "fork" | "asked-with"} name
+   * @param {(message: Held) => void} action
+   */
+  function item(name, action) {
+    part(menu, name).addEventListener("click", () => {
+      menu.hidePopover();
+      if (chosen) action(chosen);
+    });
+  }
+
+  item("link", async ({ id }) => {
+    const link = new URL(`${sessionUrl(sessionId)}#message-${id}`, location.href).href;
     notice((await copyText(link)) ? "Link copied. It works for everyone in this session." : "Could not copy the link.");
   });
 
-  part(menu, "fork").addEventListener("click", async () => {
-    menu.hidePopover();
-    const session = await orNotice(() => api.fork(chosen.id));
+  item("fork", async ({ id }) => {
+    const session = await orNotice(() => api.fork(id));
     if (session) location.assign(sessionUrl(session.id));
   });
 
-  part(menu, "asked-with").addEventListener("click", async () => {
-    menu.hidePopover();
-    const asked = await orNotice(() => api.askedWith(chosen.id));
+  item("asked-with", async ({ id }) => {
+    const asked = await orNotice(() => api.askedWith(id));
     if (!asked) return;
-    const sheet = document.getElementById("asked-sheet");
+    const sheet = byId("asked-sheet");
     const parameters = Object.entries(asked.parameters).map(([name, value]) => `${PARAMETERS[name] ?? name}: ${value}`);
     setText(part(sheet, "model"), modelLabel(asked.model));
     setText(part(sheet, "parameters"), parameters.join("\n") || "The model’s own.");
@@ -65,6 +98,10 @@ export function keepMessages({ store, sessionId, sessionUrl }) {
 
   // --- asking anew ---
 
+  /**
+   * @param {HTMLElement} element of a message
+   * @param {Held | null} message null: it is shown again
+   */
   function edit(element, message) {
     const isBegun = element.querySelector("form");
     setHidden(part(element, "body"), Boolean(message));
@@ -75,7 +112,7 @@ export function keepMessages({ store, sessionId, sessionUrl }) {
     }
     const form = isBegun ?? clone("asked-form-template");
     if (!isBegun) part(element, "body").after(form);
-    const field = form.elements.content;
+    const field = fieldOf(form, "content");
     field.value = message.content;
     field.focus();
     field.setSelectionRange(field.value.length, field.value.length);
@@ -83,13 +120,19 @@ export function keepMessages({ store, sessionId, sessionUrl }) {
     return view.moved();
   }
 
+  /**
+   * @param {HTMLElement} element of the message
+   * @param {HTMLFormElement} form
+   * @param {Held} message
+   */
   async function resend(element, form, message) {
-    const content = form.elements.content.value.trim();
+    const content = fieldOf(form, "content").value.trim();
     if (!content) return;
     if (content === message.content) return edit(element, null);
     // The same text again under the same id: a second press of the button asks nothing more.
     if (form.dataset.content !== content) Object.assign(form.dataset, { content, clientId: newClientId() });
-    const sent = await orNotice(() => api.resend(message.id, { client_id: form.dataset.clientId, content }));
+    const client_id = form.dataset.clientId ?? newClientId();
+    const sent = await orNotice(() => api.resend(message.id, { client_id, content }));
     if (!sent) return;
     edit(element, null);
     const old = { ...message, version: message.version + 1, superseded_by: sent.message.id };
@@ -97,19 +140,24 @@ export function keepMessages({ store, sessionId, sessionUrl }) {
     view.toEnd();
   }
 
-  const list = document.querySelector("[data-messages]");
+  const list = one(document, "[data-messages]");
   list.addEventListener("submit", (event) => {
-    if (!event.target.matches(".message-edit")) return;
-    const element = event.target.closest(".message");
+    /** @type {HTMLFormElement | null} */
+    const form = near(event, ".message-edit");
+    const element = near(event, ".message");
+    if (!form || !element) return;
     event.preventDefault();
     const message = view.messageOf(element);
-    if (message) resend(element, event.target, message);
+    if (message) resend(element, form, message);
   });
   list.addEventListener("keydown", (event) => {
-    const form = event.target.closest("form");
-    if (!form) return;
-    if (event.key === "Escape") edit(form.closest(".message"), null);
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing && matchMedia("(pointer: fine)").matches) {
+    /** @type {HTMLFormElement | null} */
+    const form = near(event, ".message-edit");
+    const element = near(event, ".message");
+    if (!form || !element) return;
+    if (event.key === "Escape") edit(element, null);
+    // In the text: on a button Enter does what that is for.
+    if (event.key === "Enter" && near(event, "textarea") && !event.shiftKey && !event.isComposing && matchMedia("(pointer: fine)").matches) {
       event.preventDefault();
       form.requestSubmit();
     }
@@ -117,6 +165,10 @@ export function keepMessages({ store, sessionId, sessionUrl }) {
 
   // --- jumping ---
 
+  /**
+   * @param {{ after: string } | { before: string }} joint the message that they join on to
+   * @param {() => ReturnType<typeof api.older>} load
+   */
   async function fill(joint, load) {
     const page = await orNotice(load);
     if (page) store.dispatch({ type: "ui.page", ...joint, ...page });
@@ -130,7 +182,8 @@ export function keepMessages({ store, sessionId, sessionUrl }) {
       try {
         store.dispatch({ type: "ui.page", ...(await api.around(sessionId, id)) });
       } catch (error) {
-        notice(error.status === 422 ? "The message that was linked to isn’t here." : error.message);
+        const { status, message } = refusal(error);
+        notice(status === 422 ? "The message that was linked to isn’t here." : message);
         return;
       }
     }
@@ -145,9 +198,15 @@ export function keepMessages({ store, sessionId, sessionUrl }) {
   addEventListener("hashchange", jump);
 
   return {
-    actions,
+    commands,
+    gaps,
     jump,
-    mayResend: (state, message) => mayResend(state, message),
+    /**
+     * @param {State} state
+     * @param {Shown} message
+     */
+    mayResend: (state, message) => !message.outbox && mayResend(state, message),
+    /** @param {typeof view} messages */
     joins: (messages) => (view = messages),
   };
 }

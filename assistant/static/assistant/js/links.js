@@ -1,22 +1,38 @@
+// @ts-check
 /** The links into a session, in the people sheet, which loads this when it is first opened: invitations, and the one to read along by. */
 
 import { api } from "./api.js";
+import { copyBy } from "./clipboard.js";
 import { orNotice } from "./notices.js";
-import { clone, copyText, flash, part, reconcile, setHidden, setText } from "./parts.js";
+import { byId, clone, fieldOf, one, part, setHidden, setText } from "./parts.js";
+import { reconcile } from "./reconcile.js";
+import { onOpen } from "./sheets.js";
 import { mayWrite } from "./state/selectors.js";
 import { sure } from "./sure.js";
 
+/** @import { Invitation, Share } from "parley/api" */
+/** @import { State } from "./state/reducer.js" */
+/** @import { Store } from "./store.js" */
+
 const ROLES = { editor: "Editor", viewer: "Viewer" };
 
+/** @param {{ store: Store, sessionId: string }} options */
 export function showLinks({ store, sessionId }) {
-  const sheet = document.getElementById("people-sheet");
-  const form = sheet.querySelector("[data-invite]");
-  const made = sheet.querySelector("[data-invite-made]");
-  const list = sheet.querySelector("[data-invitations]");
-  const share = sheet.querySelector("[data-share]");
+  const sheet = byId("people-sheet");
+  const form = one(sheet, "[data-invite]");
+  const made = one(sheet, "[data-invite-made]");
+  const list = one(sheet, "[data-invitations]");
+  const share = one(sheet, "[data-share]");
   const shown = part(share, "made");
+  /** @type {HTMLInputElement} */
+  const inviteLink = part(made, "link");
+  /** @type {HTMLInputElement} */
+  const shareLink = part(shown, "link");
+  /** @type {Map<number, HTMLLIElement>} */
   const elements = new Map();
+  /** @type {Invitation[]} */
   let invitations = [];
+  /** @type {string | null} */
   let shareUrl = null;
   let isAsked = false; // since the sheet was opened
 
@@ -42,31 +58,31 @@ export function showLinks({ store, sessionId }) {
   }
 
   load();
-  new MutationObserver(() => {
+  onOpen(sheet, load);
+  sheet.addEventListener("close", () => {
     isAsked = false;
-    if (sheet.open) load();
-  }).observe(sheet, { attributeFilter: ["open"] });
-  sheet.addEventListener("close", () => setHidden(made, true));
+    setHidden(made, true);
+  });
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const { role, expires_in, max_uses } = form.elements;
-    const wanted = { role: role.value, expires_in: Number(expires_in.value), max_uses: Number(max_uses.value) || null };
-    const answer = await orNotice(() => api.invite(sessionId, wanted));
+    const role = /** @type {Invitation["role"]} */ (fieldOf(form, "role").value);
+    const expires_in = Number(fieldOf(form, "expires_in").value);
+    const max_uses = Number(fieldOf(form, "max_uses").value) || null;
+    const answer = await orNotice(() => api.invite(sessionId, { role, expires_in, max_uses }));
     if (!answer) return;
     setHidden(made, false);
-    const link = part(made, "link");
-    link.value = here(answer.url);
-    link.select();
+    inviteLink.value = here(answer);
+    inviteLink.select();
     setText(part(made, "until"), `Works until ${until(answer)}.`);
     invitations = [answer, ...invitations];
     store.repaint();
   });
-  part(made, "copy").addEventListener("click", ({ currentTarget }) => copy(currentTarget, part(made, "link").value));
-  part(shown, "copy").addEventListener("click", ({ currentTarget }) => copy(currentTarget, part(shown, "link").value));
+  part(made, "copy").addEventListener("click", () => copyBy(part(made, "copy"), inviteLink.value));
+  part(shown, "copy").addEventListener("click", () => copyBy(part(shown, "copy"), shareLink.value));
 
-  part(share, "on").addEventListener("change", async ({ target }) => {
-    if (target.checked) showShare(await orNotice(() => api.share(sessionId)));
+  part(share, "on").addEventListener("change", async () => {
+    if (part(share, "on").checked) showShare(await orNotice(() => api.share(sessionId)));
     else if (
       await sure({
         heading: "End reading along?",
@@ -79,28 +95,35 @@ export function showLinks({ store, sessionId }) {
     store.repaint();
   });
 
+  /** @param {Share} [answer] nothing: it was refused */
   function showShare(answer) {
     if (!answer) return;
     shareUrl = answer.url;
-    part(shown, "link").value = answer.url ? here(answer.url) : "";
+    shareLink.value = here(answer);
     store.dispatch({ type: "session.shared", shared: answer.shared });
   }
 
-  function makeInvitation({ id }) {
+  /** @param {Invitation} invitation */
+  function makeInvitation(invitation) {
+    const { id } = invitation;
     const element = clone("invitation-template");
-    const one = () => invitations.find((each) => each.id === id);
-    part(element, "copy").addEventListener("click", ({ currentTarget }) => copy(currentTarget, here(one().url)));
+    part(element, "copy").addEventListener("click", () => copyBy(part(element, "copy"), here(invitation)));
     part(element, "revoke").addEventListener("click", async () => {
       if (!(await orNotice(() => api.revoke(sessionId, id)))) return;
       invitations = invitations.filter((each) => each.id !== id);
       setHidden(made, true);
       store.repaint();
-      form.querySelector("[type=submit]").focus();
+      /** @type {HTMLButtonElement | null} */ (form.querySelector("[type=submit]"))?.focus();
     });
     return element;
   }
 }
 
+/**
+ * @param {HTMLElement} element
+ * @param {Invitation} invitation
+ * @param {State} state
+ */
 function drawInvitation(element, invitation, { you }) {
   const { role, uses, max_uses, created_by, url } = invitation;
   const byWhom = created_by.id === you?.id ? "" : `, by ${created_by.name}`;
@@ -114,15 +137,15 @@ function drawInvitation(element, invitation, { you }) {
   part(element, "revoke").setAttribute("aria-label", `Revoke the link for ${ROLES[role].toLowerCase()}s until ${until(invitation)}`);
 }
 
+/** @param {Invitation} invitation */
 function until({ expires_at }) {
   return new Date(expires_at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }
 
-/** The address as this browser reaches the site. */
-function here(url) {
-  return new URL(new URL(url, location.href).pathname, location.origin).href;
-}
-
-async function copy(button, text) {
-  flash(button, (await copyText(text)) ? "Copied" : "Could not copy");
+/**
+ * The address of a link as this browser reaches the site; "" where it can't be told.
+ * @param {{ url: string | null }} link
+ */
+function here({ url }) {
+  return url ? new URL(new URL(url, location.href).pathname, location.origin).href : "";
 }

@@ -1,9 +1,16 @@
+// @ts-check
 /** Menus: a popover of buttons (`.menu`, in controls.css) beside the button that opened it. */
 
+/** @type {WeakSet<HTMLElement>} */
 const wired = new WeakSet();
+/** @type {WeakMap<HTMLElement, HTMLElement>} */
 const openers = new WeakMap(); // menu -> the button that gets the focus back
 
-/** Opens `menu` (an element with `popover`) beside `button`. Arrows, Home and End move in it, Esc and Tab leave it. */
+/**
+ * Opens `menu` beside `button`. Arrows, Home and End move in it, Esc and Tab leave it.
+ * @param {HTMLElement} menu with `popover`
+ * @param {HTMLElement} button
+ */
 export function openMenu(menu, button) {
   if (!wired.has(menu)) wire(menu);
   wired.add(menu);
@@ -18,16 +25,22 @@ export function openMenu(menu, button) {
   items(menu)[0]?.focus();
 }
 
+/** @param {HTMLElement} menu */
 function items(menu) {
-  return [...menu.querySelectorAll("button, a, input")].filter((item) => !item.disabled && item.checkVisibility());
+  /** @type {NodeListOf<HTMLElement>} */
+  const all = menu.querySelectorAll("a, :enabled");
+  return [...all].filter((item) => item.checkVisibility());
 }
 
+/** @param {HTMLElement} menu */
 function wire(menu) {
   menu.addEventListener("keydown", (event) => {
     if (event.key === "Tab") return menu.hidePopover();
     const all = items(menu);
-    const at = all.indexOf(document.activeElement);
-    const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
+    const at = all.findIndex((item) => item === document.activeElement);
+    /** @type {Record<string, number>} */
+    const places = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 };
+    const next = places[event.key];
     if (next === undefined) return undefined;
     event.preventDefault();
     return all.at(next % all.length)?.focus();

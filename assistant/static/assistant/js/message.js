@@ -1,28 +1,53 @@
+// @ts-check
 /** Draws one message. The markup is `_message.html`; live text changes only the blocks that changed. */
 
 import { drawAsides } from "./asides.js";
 import { drawAttachments } from "./attachments.js";
 import { drawBlocks } from "./blocks.js";
-import { clone, flash, part, setHidden, setText, copyText } from "./parts.js";
+import { copyBy } from "./clipboard.js";
+import { clone, part, setHidden, setText } from "./parts.js";
 import { drawReasoning } from "./reasoning.js";
 import { drawSources } from "./sources.js";
-import { askedCalls, formCalls, isOpen } from "./state/selectors.js";
-import { isThinking, thinksOnly } from "./state/thinking.js";
-import { fullTime, shortTime, span } from "./times.js";
-import { drawTools, toolStatus } from "./tools.js";
+import { isOpen } from "./state/selectors.js";
+import { drawStatus } from "./status.js";
+import { fullTime, shortTime } from "./times.js";
+import { drawTools } from "./tools.js";
 import { spokenUsage } from "./usage.js";
 
-const SILENT_AFTER_MS = 20_000;
+/** @import { Source } from "parley/api" */
+/** @import { Summary } from "parley/frames" */
+/** @import { Slot } from "./blocks.js" */
+/** @import { UnsentMessage } from "./outbox.js" */
+/** @import { Held } from "./state/merging.js" */
+/** @import { Entry } from "./state/thread.js" */
+/** @import { StatusContext } from "./status.js" */
 
+/** A message as it is drawn: one that is held, or one that the server doesn't have yet. @typedef {Held | UnsentMessage} Shown */
+
+/**
+ * What a message's look depends on besides itself.
+ * @typedef {object} OwnContext
+ * @property {boolean} isLast whether it is the newest
+ * @property {boolean} isKept whether there is more to do with it
+ * @property {boolean} mayWrite
+ * @property {boolean} mayResend
+ * @property {string} author
+ * @property {number | null} hue the author's, in degrees
+ * @property {Held[]} joined the messages that joined it while it was being written
+ * @property {Summary | null} summary what models are told in its place, and in that of all before it
+ * @property {(model: string) => string} labelOf what people call a model
+ * @property {((body: HTMLElement) => void) | null} markNames
+ */
+/** @typedef {OwnContext & StatusContext} Context */
+
+/** @type {Source[]} */
 const NONE = [];
 
+/** @type {WeakMap<HTMLElement, { message: Shown, mark: string, slots: Slot[] | undefined }>} */
 const drawn = new WeakMap(); // element -> what it shows
 
-export function isSilent(message, now) {
-  return isOpen(message) && !askedCalls(message).length && !formCalls(message).length && now - message.newsAt > SILENT_AFTER_MS;
-}
-
-export function makeMessage({ message }) {
+/** @param {Shown} message */
+export function makeMessage(message) {
   const element = clone("message-template");
   const isQuestion = message.role === "user";
   element.id = message.outbox ? "" : `message-${message.id}`;
@@ -32,21 +57,22 @@ export function makeMessage({ message }) {
 }
 
 /**
- * `entry` is {message, versions}; `context` {now, isCutOff, isLast, mayWrite, author, hue, joined, modelLabel, askedBy, markNames(element)}.
+ * Makes `element` show a message. Cheap where nothing about it has changed.
+ * @param {HTMLElement} element
+ * @param {Entry<Shown>} entry
+ * @param {Context} context
  */
 export function drawMessage(element, entry, context) {
   const { message, versions } = entry;
-  const before = drawn.get(element) ?? {};
-  const isSettled = !isOpen(message) && !message.outbox;
-  const mark = `${versions?.length} ${context.isLast} ${context.mayWrite} ${context.mayResend} ${versions?.indexOf(message)} ${context.author} ${context.summary?.id} ${context.joined.length}`;
-  if (isSettled && before.message === message && before.mark === mark) return;
-  if (before.message !== message || before.mark !== mark) {
+  const before = drawn.get(element);
+  const mark = `${versions?.length} ${context.isLast} ${context.mayWrite} ${context.mayResend} ${versions?.findIndex((version) => version === message)} ${context.author} ${context.summary?.id} ${context.joined.length}`;
+  if (before?.message !== message || before.mark !== mark) {
     drawHead(element, message, context);
-    const isSameText = before.message?.html === message.html && before.slots;
-    const slots = isSameText ? before.slots : drawBody(element, message, before.slots);
+    const isSameText = before?.slots && before.message.html === message.html;
+    const slots = isSameText ? before.slots : drawBody(element, message, before?.slots);
     if (!isSameText) context.markNames?.(part(element, "body"));
     drawTools(part(element, "body"), message, slots, context);
-    const isResumed = message.interruptions > 0 && message.status !== "pending";
+    const isResumed = Boolean(message.interruptions) && message.status !== "pending";
     setHidden(part(element, "resumed"), !isResumed || message.status === "error"); // an error says it itself
     drawAttachments(part(element, "attachments"), message.attachments ?? []);
     drawSources(part(element, "sources"), message.sources ?? NONE);
@@ -60,15 +86,20 @@ export function drawMessage(element, entry, context) {
     if (isOpen(message)) element.setAttribute("aria-busy", "true");
     else element.removeAttribute("aria-busy");
     drawn.set(element, { message, mark, slots });
-  }
+  } else if (!isOpen(message) && !message.outbox) return; // only of what is under way something moves by itself
   drawReasoning(part(element, "reasoning"), message, context);
   drawStatus(element, message, context);
 }
 
+/**
+ * @param {HTMLElement} element
+ * @param {Shown} message
+ * @param {Context} context
+ */
 function drawHead(element, message, { author, hue }) {
   const name = part(element, "author");
   setText(name, author);
-  if (hue !== null) name.style.setProperty("--hue", hue);
+  if (hue !== null) name.style.setProperty("--hue", String(hue));
   const time = part(element, "time");
   const moment = message.started_at ?? message.created_at;
   setText(time, moment ? shortTime(moment) : "");
@@ -78,7 +109,12 @@ function drawHead(element, message, { author, hue }) {
   }
 }
 
-/** Returns what `drawBlocks` wants back the next time. */
+/**
+ * Returns what `drawBlocks` wants back the next time.
+ * @param {HTMLElement} element
+ * @param {Shown} message
+ * @param {Slot[] | undefined} slots
+ */
 function drawBody(element, message, slots) {
   const body = part(element, "body");
   const blocks = message.html ?? [];
@@ -95,10 +131,14 @@ function drawBody(element, message, slots) {
   return drawBlocks(body, blocks, slots);
 }
 
+/**
+ * @param {HTMLElement} element
+ * @param {Shown} message
+ */
 function drawNote(element, message) {
   const note = part(element, "note");
   let text = "";
-  if (message.outbox?.status === "failed") text = message.outbox.detail;
+  if (message.outbox?.status === "failed") text = message.outbox.detail ?? "";
   else if (message.status === "error") text = failure(message);
   else if (message.status === "cancelled") text = message.stopped_by ? `Stopped by ${message.stopped_by.name}.` : "Stopped.";
   else if (message.cut) text = cutText(message);
@@ -108,49 +148,28 @@ function drawNote(element, message) {
   note.classList.toggle("is-error", message.status === "error" || Boolean(message.outbox));
 }
 
-/** What is said of an answer that is whole as far as its session lets it be. */
+/**
+ * What is said of an answer that is whole as far as its session lets it be.
+ * @param {Pick<Shown, "settings">} message
+ */
 export function cutText({ settings }) {
   const limit = settings?.parameters?.max_tokens;
-  const tokens = limit ? `: ${new Intl.NumberFormat("en").format(limit)} tokens` : "";
+  const tokens = typeof limit === "number" ? `: ${new Intl.NumberFormat("en").format(limit)} tokens` : "";
   return `It ends at the longest answer that this session’s settings allow${tokens}.`;
 }
 
+/** @param {Shown} message */
 function failure({ content, error }) {
   const sentence = error?.detail || "The answer failed.";
   if (error?.bounced) return `${sentence} No model has read the question: it can be edited and asked anew.`;
   return content.trim() ? `The answer is incomplete: ${sentence}` : sentence;
 }
 
-function drawStatus(element, message, context) {
-  const silence = silenceText(message, context);
-  const status = part(element, "status");
-  const isSaid = thinksOnly(message) && !context.isCutOff && !message.waitsFor; // above
-  setHidden(status, isSaid || !(isOpen(message) || message.outbox?.status === "sending"));
-  if (!status.hidden) setText(part(element, "status-text"), statusText(message, context));
-  setHidden(part(element, "silence"), !silence);
-  if (silence) setText(part(element, "silence-text"), silence);
-  setHidden(part(element, "silence-choices"), !context.mayWrite);
-}
-
-/** What is said of an answer of which nothing is heard, or "": also while it's the page that hears nothing. */
-export function silenceText(message, { now, isCutOff }) {
-  if (isCutOff || !isSilent(message, now)) return "";
-  if (message.alive === false) return "Nobody seems to be working on this answer right now. It will be taken up again by itself.";
-  return `Still waiting: nothing new for ${span(now - message.newsAt)}. The model may just be slow.`;
-}
-
-export function statusText(message, { now, isCutOff, modelLabel, askedBy }) {
-  if (message.outbox) return "Sending…";
-  if (isCutOff) return "Not connected. What is written meanwhile shows later.";
-  if (message.waitsFor) return message.waitsFor;
-  const since = span(now - Date.parse(message.started_at ?? message.created_at));
-  if (toolStatus(message)) return `${toolStatus(message)} · ${since}`;
-  const whom = askedBy ? ` for ${askedBy}` : "";
-  if (message.status === "pending") return message.attempt ? `Taking up the answer again · ${since}` : `Waiting for ${modelLabel} · ${since}`;
-  if (isThinking(message)) return `Thinking${whom} · ${since}`;
-  return message.content ? `Writing${whom} · ${since}` : `Waiting for the first words${whom} · ${since}`;
-}
-
+/**
+ * @param {HTMLElement} element
+ * @param {Entry<Shown>} entry
+ * @param {Context} context
+ */
 function drawActions(element, { message, versions }, { mayWrite, mayResend, isKept }) {
   const isAnswer = message.role === "assistant";
   const ended = !isOpen(message);
@@ -162,35 +181,43 @@ function drawActions(element, { message, versions }, { mayWrite, mayResend, isKe
   setHidden(part(element, "edit-asked"), !mayResend);
   setHidden(part(element, "more"), Boolean(message.outbox) || !isKept);
   const pager = part(element, "versions");
-  const many = versions?.length > 1;
+  const many = versions && versions.length > 1 ? versions : null;
   setHidden(pager, !many);
   element.classList.toggle("has-versions", Boolean(many) || failed);
   if (many) {
-    const index = versions.indexOf(message);
-    setText(part(element, "version"), `${index + 1} / ${versions.length}`);
+    const index = many.findIndex((version) => version === message);
+    const last = many.length - 1;
+    setText(part(element, "version"), `${index + 1} / ${many.length}`);
     pager.setAttribute("aria-label", `Versions of this ${isAnswer ? "answer" : "question"}`);
-    setHidden(part(element, "version-note"), index === versions.length - 1);
+    setHidden(part(element, "version-note"), index === last);
     part(element, "version-before").disabled = index === 0;
-    part(element, "version-after").disabled = index === versions.length - 1;
+    part(element, "version-after").disabled = index === last;
   }
   setHidden(part(element, "unsent-choices"), message.outbox?.status !== "failed");
-  const isCounted = isAnswer && ended && Boolean(message.usage);
-  setHidden(part(element, "usage-open"), !isCounted);
+  const usage = isAnswer && ended ? message.usage : null;
+  setHidden(part(element, "usage-open"), !usage);
   const told = part(element, "usage");
-  if (!isCounted) setHidden(told, true);
-  else if (!told.hidden) setText(told, spokenUsage(message.usage));
+  if (!usage) setHidden(told, true);
+  else if (!told.hidden) setText(told, spokenUsage(usage));
 }
 
-/** Tells or hides what an answer has cost. */
+/**
+ * Tells or hides what an answer has cost.
+ * @param {HTMLElement} element
+ * @param {Shown} message
+ */
 export function toggleUsage(element, message) {
   const told = part(element, "usage");
   setHidden(told, !told.hidden);
-  setText(told, told.hidden ? "" : spokenUsage(message.usage));
+  setText(told, told.hidden || !message.usage ? "" : spokenUsage(message.usage));
   part(element, "usage-open").setAttribute("aria-expanded", String(!told.hidden));
 }
 
-/** The copy button of a block of code. */
-export async function copyCode(button) {
-  const text = button.closest("figure").querySelector("pre").textContent;
-  flash(button, (await copyText(text.replace(/\n$/, ""))) ? "Copied" : "Could not copy");
+/**
+ * The copy button of a block of code.
+ * @param {HTMLElement} button
+ */
+export function copyCode(button) {
+  const text = button.closest("figure")?.querySelector("pre")?.textContent ?? "";
+  return copyBy(button, text.replace(/\n$/, ""));
 }

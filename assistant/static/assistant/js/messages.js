@@ -1,39 +1,66 @@
-/** The thread: draws the conversation, loads older parts of it, and carries out what is asked of a message. */
+// @ts-check
+/** The thread: draws the conversation, loads older parts of it, and goes to places in it. */
 
-import { api } from "./api.js";
 import { summaryAt } from "./asides.js";
-import { copyCode, drawMessage, makeMessage, toggleUsage } from "./message.js";
+import { createCommands } from "./commands.js";
+import { refusal } from "./http.js";
+import { drawMessage, makeMessage } from "./message.js";
 import { labels } from "./models.js";
-import { notice, orNotice } from "./notices.js";
-import { clone, copyText, flash, part, reconcile, setHidden } from "./parts.js";
+import { notice } from "./notices.js";
+import { unsentMessage } from "./outbox.js";
+import { clone, near, one, setHidden } from "./parts.js";
+import { reconcile } from "./reconcile.js";
 import { keepPlace } from "./scroll.js";
-import { givenIn } from "./toolforms.js";
 import { hueOf, isCutOff, isOpen, joinedIn, mayWrite, oldest, questionOf, running } from "./state/selectors.js";
 import { stretchesOf, thread } from "./state/thread.js";
+
+/** @import { ToldMessage } from "parley/frames" */
+/** @import { Keeping } from "./keeping.js" */
+/** @import { Shown } from "./message.js" */
+/** @import { Outbox } from "./outbox.js" */
+/** @import { Held } from "./state/merging.js" */
+/** @import { State } from "./state/reducer.js" */
+/** @import { Entry, Gap } from "./state/thread.js" */
+/** @import { Store } from "./store.js" */
+
+/** @typedef {ReturnType<typeof showMessages>} Messages */
 
 const LOAD_OLDER_WITHIN_PX = 600;
 
 /**
- * loadOlder(id) resolves to a page of what stands before that message. Who only reads has no `outbox`, no `stop`, and
- * nothing to `keep` (keeping.js).
+ * Who only reads has no `outbox`, no `stop`, and nothing to `keep`.
+ * @param {object} options
+ * @param {Store} options.store
+ * @param {(id: string | null | undefined) => string} options.modelLabel
+ * @param {(before: string) => Promise<{ messages: ToldMessage[], has_more: boolean }>} options.loadOlder what stands before that message
+ * @param {((body: HTMLElement) => void) | null} [options.markNames]
+ * @param {Outbox | null} [options.outbox]
+ * @param {Keeping | null} [options.keep]
+ * @param {(message: Held) => Promise<unknown>} [options.stop] resolves to nothing where that was refused
+ * @param {() => void} [options.goOn]
  */
-export function showMessages({ store, modelLabel, loadOlder, markNames = null, outbox = null, keep = null, stop = () => {}, goOn = () => {} }) {
-  const box = document.querySelector("[data-thread]");
-  const list = document.querySelector("[data-messages]");
-  const older = document.querySelector("[data-older]");
-  const welcome = document.querySelector("[data-welcome]");
-  const place = keepPlace({ box, content: list, button: document.querySelector("[data-to-bottom]"), find: standingAt });
+export function showMessages({ store, modelLabel, loadOlder, markNames = null, outbox = null, keep = null, stop = async () => {}, goOn = () => {} }) {
+  const box = one(document, "[data-thread]");
+  const list = one(document, "[data-messages]");
+  const older = one(document, "[data-older]");
+  const welcome = one(document, "[data-welcome]");
+  const place = keepPlace({ box, content: list, button: one(document, "[data-to-bottom]"), find: standingAt });
+  /** @type {Map<string, HTMLElement>} */
   const elements = new Map();
+  /** @type {Map<number, HTMLElement>} */
   const stretches = new Map(); // number -> the list of its messages
+  /** @type {Entry<Shown | Gap>[]} */
   let entries = [];
+  /** @type {unknown[]} */
   let epoch = []; // what each message's look depends on besides itself
-  let last = null; // {id, length, status} of the newest message
+  /** @type {{ id: string, length: number, status: string } | null} */
+  let last = null; // of the newest message
   let isLoading = false;
 
   store.paint((state) => {
     const before = entries;
     entries = thread(state);
-    if (state.outbox.length) entries = [...entries, ...state.outbox.map((entry) => ({ message: unsent(state, entry), versions: null }))];
+    if (state.outbox.length) entries = [...entries, ...state.outbox.map((entry) => ({ message: unsentMessage(state, entry), versions: null }))];
     draw(state, before);
     setHidden(welcome, !state.ready || entries.length > 0);
     setHidden(older, !state.hasMore);
@@ -41,6 +68,10 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     tellGrowth(before);
   });
 
+  /**
+   * @param {State} state
+   * @param {Entry<Shown | Gap>[]} before
+   */
   function draw(state, before) {
     const now = Date.now();
     const may = mayWrite(state);
@@ -48,12 +79,17 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     epoch = [may, state.participants, state.summaries, labels()];
     const all = epoch.some((part, index) => part !== epochBefore[index]);
     const newest = entries.length - 1;
-    const drawOne = (element, entry, index) => {
-      const { message } = entry;
-      if (message.gap) return;
+
+    /**
+     * @param {HTMLElement} element
+     * @param {Entry<Shown | Gap>} entry
+     * @param {number} index
+     */
+    function drawOne(element, { message, versions }, index) {
+      if (message.role === "gap") return;
       const isAnswer = message.role === "assistant";
       const label = isAnswer ? (message.model_label ?? modelLabel(message.model)) : "";
-      drawMessage(element, entry, {
+      drawMessage(element, { message, versions }, {
         now,
         isCutOff: isCutOff(state, now),
         mayWrite: may,
@@ -62,34 +98,41 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
         mayResend: Boolean(keep?.mayResend(state, message)),
         author: isAnswer ? label : (message.author?.name ?? "Someone"),
         markNames: isAnswer ? null : markNames,
-        hue: isAnswer || !message.author ? null : hueOf(state, message.author.id),
+        hue: isAnswer || !message.author?.id ? null : hueOf(state, message.author.id),
         modelLabel: label,
         labelOf: modelLabel,
         joined: joinedIn(state, message),
-        summary: state.summaries.length ? summaryAt(state.summaries, entry, entries[index + 1]) : null,
+        summary: state.summaries.length ? summaryAt(state.summaries, { message }, entries[index + 1]) : null,
         askedBy: isAnswer && isOpen(message) ? (questionOf(state, message)?.author?.name ?? "") : "",
       });
-    };
-    const isSame = entries.length === before.length && entries.every((e, i) => e === before[i] || e.message.id === before[i].message.id);
+    }
+
+    const isSame = entries.length === before.length && entries.every((e, i) => e === before[i] || e.message.id === before[i]?.message.id);
     if (!isSame) {
       const numbers = stretchesOf(entries);
-      const stretch = { elements: stretches, key: (number) => number, make: () => clone("stretch-template"), draw: () => {} };
-      reconcile(list, [...new Set(numbers)], stretch);
+      reconcile(list, [...new Set(numbers)], {
+        elements: stretches,
+        key: (number) => number,
+        make: () => clone("stretch-template"),
+        draw: () => {},
+      });
       let index = 0;
       reconcile(list, entries, {
         elements,
         key: ({ message }) => message.id,
-        make: (entry) => (entry.message.gap ? clone("gap-template") : makeMessage(entry)),
+        make: ({ message }) => (message.role === "gap" ? clone("gap-template") : makeMessage(message)),
         draw: (element, entry) => drawOne(element, entry, index++),
-        homeOf: () => stretches.get(numbers[index]),
+        homeOf: () => stretches.get(numbers[index] ?? 0) ?? list,
       });
       return;
     }
-    entries.forEach((entry, index) => {
-      if (all || entry !== before[index] || isOpen(entry.message)) drawOne(elements.get(entry.message.id), entry, index);
-    });
+    for (const [index, entry] of entries.entries()) {
+      const element = elements.get(entry.message.id);
+      if (element && (all || entry !== before[index] || isOpen(entry.message))) drawOne(element, entry, index);
+    }
   }
 
+  /** @param {Entry<Shown | Gap>[]} before */
   function tellGrowth(before) {
     const newest = entries.at(-1)?.message;
     const now = newest && { id: newest.id, length: newest.content.length, status: newest.status };
@@ -100,7 +143,10 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     last = now ?? null;
   }
 
-  /** The block or message that stands at this height of the window. */
+  /**
+   * The block or message that stands at this height of the window.
+   * @param {number} y
+   */
   function standingAt(y) {
     const stretch = firstBelow([...list.children], y);
     const message = firstBelow([...(stretch?.children ?? [])], y);
@@ -119,7 +165,7 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
         if (box.scrollTop < LOAD_OLDER_WITHIN_PX) loadMore(); // one who went on up meanwhile waits there
       }, 150);
     } catch (error) {
-      notice(error.message);
+      notice(refusal(error).message);
       setTimeout(() => (isLoading = false), 2_000);
     }
   }
@@ -127,87 +173,42 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
   older.addEventListener("click", loadMore);
   box.addEventListener("scroll", () => box.scrollTop < LOAD_OLDER_WITHIN_PX && loadMore(), { passive: true });
 
+  const entryAt = (/** @type {Element | null} */ element) => entries.find(({ message }) => elements.get(message.id) === element);
+  const elementOf = (/** @type {string} */ id) => elements.get(id);
+  const commands = createCommands({ store, outbox, stop, goOn, more: keep?.commands, gaps: keep?.gaps, elementOf });
+
   list.addEventListener("click", (event) => {
-    const button = event.target.closest("button[data-do]");
-    if (!button) return;
-    const element = button.closest(".message, .gap");
-    const entry = entries.find(({ message }) => elements.get(message.id) === element);
-    if (entry) actions[button.dataset.do]?.(entry, button, element);
+    const button = near(event, "[data-do]");
+    const element = near(event, ".message, .gap");
+    const entry = entryAt(element);
+    if (button && element && entry) commands.run(button, entry, element);
   });
 
   list.addEventListener("submit", (event) => {
-    const form = event.target.closest(".tool-form");
+    /** @type {HTMLFormElement | null} */
+    const form = near(event, ".tool-form");
     if (!form) return;
     event.preventDefault();
-    const entry = entries.find(({ message }) => elements.get(message.id) === form.closest(".message"));
-    if (entry) answerForm(entry.message, form, "accept");
+    const message = messageOf(near(event, ".message"));
+    if (message) commands.answerForm(message, form, "accept");
   });
 
   // Of an answer that is being written the end is what one wants to see, unfolded or not.
-  const settled = (event, within) => (event.target.closest("[aria-busy]") ? null : event.target.closest(within));
+  const settled = (/** @type {Event} */ event, /** @type {"summary" | "details"} */ within) => (near(event, "[aria-busy]") ? null : near(event, within));
   list.addEventListener("click", (event) => {
     const summary = settled(event, "summary");
     if (summary) place.holdOn(summary);
   });
   list.addEventListener("toggle", (event) => settled(event, "details") && place.moved(), true);
 
-  const actions = {
-    "copy-code": (_, button) => copyCode(button),
-    copy: async ({ message }, button) => flash(button, (await copyText(message.content)) ? "Copied" : "Could not copy"),
-    retry: ({ message }) => again(message),
-    usage: ({ message }, _, element) => toggleUsage(element, message),
-    stop: ({ message }) => stop(message),
-    "go-on": () => goOn(),
-    "allow-call": (_, button) => decide(button, "approve"),
-    "deny-call": (_, button) => decide(button, "deny"),
-    "decline-form": ({ message }, button) => answerForm(message, button.form, "decline"),
-    "cancel-form": ({ message }, button) => answerForm(message, button.form, "cancel"),
-    "stop-and-retry": async ({ message }) => {
-      if (await stop(message)) await again(message);
-    },
-    "version-before": (entry, _, element) => turn(entry, -1, element),
-    "version-after": (entry, _, element) => turn(entry, 1, element),
-    "send-again": ({ message }) => outbox.again(message.outbox),
-    "edit-unsent": ({ message }) => outbox.takeBack(message.outbox),
-    discard: ({ message }) => outbox.discard(message.outbox),
-    ...keep?.actions,
-  };
-
-  async function decide(button, decision) {
-    const message = await orNotice(() => api.decide(button.closest("[data-call]").dataset.call, decision));
-    if (message) store.dispatch({ type: "ui.changed", message });
-  }
-
-  async function answerForm(message, form, action) {
-    const call = message.tool_calls.find(({ id }) => id === form.closest("[data-call]").dataset.call);
-    const content = action === "accept" ? givenIn(form, call.form.fields) : {};
-    const answer = await orNotice(() => api.fillForm(call.id, call.form.number, action, content));
-    if (answer) store.dispatch({ type: "ui.changed", message: answer });
-  }
-
-  async function again(message) {
-    if (running(store.state)) return notice("An answer is being written. Wait for its end, or stop it first.");
-    const answer = await orNotice(() => api.retry(message.id));
-    if (answer) store.dispatch({ type: "message.created", message: answer.reply });
-    return undefined;
-  }
-
-  function turn({ message, versions, of }, by, element) {
-    const next = versions[versions.indexOf(message) + by];
-    if (!next) return;
-    const hadFocus = element.contains(document.activeElement);
-    store.dispatch({ type: "ui.version", question: of, reply: next.id });
-    store.repaint();
-    const shown = elements.get(next.id);
-    if (!hadFocus || !shown) return;
-    const same = part(shown, by < 0 ? "version-before" : "version-after");
-    (same.disabled ? part(shown, by < 0 ? "version-after" : "version-before") : same).focus();
-  }
-
-  /** Moves the focus to the next (1) or the previous (-1) message; from outside of them to the newest. */
+  /**
+   * Moves the focus to the next or the previous message; from outside of them to the newest.
+   * @param {1 | -1} by
+   */
   function step(by) {
-    const all = [...list.querySelectorAll(".stretch > *")];
-    const at = all.indexOf(document.activeElement?.closest(".message"));
+    /** @type {HTMLElement[]} */
+    const all = Array.from(list.querySelectorAll(".stretch > *"));
+    const at = all.findIndex((each) => each === document.activeElement?.closest(".message"));
     const next = at < 0 ? all.at(-1) : all[at + by];
     if (!next) return;
     next.focus({ preventScroll: true });
@@ -215,49 +216,49 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
     place.moved();
   }
 
-  /** Goes to a message that is shown, and returns its element. */
+  /**
+   * Goes to a message that is shown, and returns its element.
+   * @param {string} id
+   */
   function reveal(id) {
     const element = elements.get(id);
     if (!element) return null;
     // What is around it is laid out before, or it would push the message away when it comes into view.
     for (const stretch of list.querySelectorAll(".is-near")) stretch.classList.remove("is-near");
     const stretch = element.parentElement;
-    for (const near of [stretch.previousElementSibling, stretch, stretch.nextElementSibling]) near?.classList.add("is-near");
+    for (const each of [stretch?.previousElementSibling, stretch, stretch?.nextElementSibling]) each?.classList.add("is-near");
     element.focus({ preventScroll: true });
     element.scrollIntoView({ block: element.offsetHeight > box.clientHeight ? "start" : "center" });
     place.moved();
     return element;
   }
 
-  const messageOf = (element) => entries.find(({ message }) => elements.get(message.id) === element)?.message ?? null;
+  /**
+   * The message that is shown in this element, or null.
+   * @param {Element | null} element
+   */
+  function messageOf(element) {
+    const message = entryAt(element)?.message;
+    return message && message.role !== "gap" && !message.outbox ? message : null;
+  }
+
   const shown = { toEnd: place.toEnd, step, reveal, messageOf, moved: place.moved };
   keep?.joins(shown);
   return shown;
 }
 
-/** The first of these elements, which stand below each other, that reaches below the height `y`. */
+/**
+ * The first of these elements, which stand below each other, that reaches below the height `y`.
+ * @param {Element[]} elements
+ * @param {number} y
+ */
 function firstBelow(elements, y) {
   let from = 0;
   let to = elements.length;
   while (from < to) {
     const middle = (from + to) >> 1;
-    if (elements[middle].getBoundingClientRect().bottom > y) to = middle;
+    if ((elements[middle]?.getBoundingClientRect().bottom ?? 0) > y) to = middle;
     else from = middle + 1;
   }
   return elements[from];
-}
-
-/** A message that the server doesn't have yet, in the shape of one. */
-function unsent(state, entry) {
-  return {
-    id: `unsent-${entry.client_id}`,
-    role: "user",
-    author: state.you,
-    content: entry.content,
-    attachments: entry.attachments,
-    html: [],
-    status: "unsent",
-    created_at: new Date(entry.created_at).toISOString(),
-    outbox: entry,
-  };
 }

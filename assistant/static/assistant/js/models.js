@@ -1,11 +1,21 @@
+// @ts-check
 /** The models one may choose from, by their labels. */
 
 import { api } from "./api.js";
 import { orNotice } from "./notices.js";
-import { clone, setHidden, setText } from "./parts.js";
+import { clone, one, setHidden, setText } from "./parts.js";
 
+/** @import { Model, Models } from "parley/api" */
+
+/** Before they are loaded there is neither. @typedef {Omit<Models, "default"> & { default: string | null }} Known */
+
+/** @type {Known} */
 let known = { models: [], default: null };
 
+/**
+ * What people call a model.
+ * @param {string | null} [id] of none: the default
+ */
 export function modelLabel(id) {
   const name = id ?? known.default;
   return known.models.find((model) => model.id === name)?.label ?? name?.split("/").at(-1) ?? "the assistant";
@@ -25,19 +35,31 @@ export async function loadModels() {
   return known;
 }
 
-/** The models to choose from, each {id, label}, with what is chosen also where it is not on the list. Patterns come last. */
+/**
+ * The models to choose from, with what is chosen also where it is not on the list. Patterns come last.
+ * @param {Known} known
+ * @param {string | null | undefined} chosen
+ * @returns {Model[]}
+ */
 export function modelsOffered({ models }, chosen) {
   const single = models.filter(({ id }) => !isPattern(id));
   if (chosen && !isPattern(chosen) && !single.some(({ id }) => id === chosen)) single.unshift({ id: chosen, label: modelLabel(chosen) });
   return [...single, ...models.filter(({ id }) => isPattern(id)).map(({ id, label }) => ({ id, label: `${label}…` }))];
 }
 
-/** An id that ends in `*` stands for each that begins so: one has to be named. */
+/**
+ * An id that ends in `*` stands for each that begins so: one has to be named.
+ * @param {string} id
+ */
 function isPattern(id) {
   return id.endsWith("*");
 }
 
-/** A select of models, and a field for the id where a pattern is chosen, as one control: its value is a model's id. */
+/**
+ * A select of models, and a field for the id where a pattern is chosen, as one control: its value is a model's id.
+ * @param {HTMLSelectElement} select
+ * @param {HTMLInputElement} field
+ */
 export function modelControl(select, field) {
   const follow = () => setHidden(field, !isPattern(select.value));
   select.addEventListener("change", () => {
@@ -54,7 +76,7 @@ export function modelControl(select, field) {
       if (select.value !== id) select.value = id;
       follow();
     },
-    /** Offers these models, {id, label} each. */
+    /** @param {Model[]} models to choose from */
     offer(models) {
       select.replaceChildren(
         ...models.map(({ id, label }) => {
@@ -68,11 +90,14 @@ export function modelControl(select, field) {
   };
 }
 
-/** A select where there is a choice and the right to make it, the name alone otherwise. */
+/**
+ * A select where there is a choice and the right to make it, the name alone otherwise. Returns what draws it.
+ * @param {{ chosen: () => string | null | undefined, mayChoose: () => boolean, onChoose: (id: string) => Promise<void> }} options
+ */
 export function showModel({ chosen, mayChoose, onChoose }) {
-  const select = document.querySelector("[data-model]");
-  const field = document.querySelector("[data-model-id]");
-  const name = document.querySelector("[data-model-name]");
+  const select = one(document, "[data-model]");
+  const field = one(document, "[data-model-id]");
+  const name = one(document, "[data-model-name]");
   const control = modelControl(select, field);
 
   function draw() {
@@ -84,10 +109,11 @@ export function showModel({ chosen, mayChoose, onChoose }) {
     if (!hasChoice) setHidden(field, true);
     setText(name, modelLabel(id));
     const { options } = select;
-    if (options.length !== models.length || models.some((model, index) => model.id !== options[index].value)) control.offer(models);
+    if (options.length !== models.length || models.some((model, index) => model.id !== options[index]?.value)) control.offer(models);
     if (id && field.hidden && document.activeElement !== select) control.value = id;
   }
 
+  /** @param {string} id */
   async function choose(id) {
     await orNotice(() => onChoose(id));
     settle();
@@ -95,7 +121,7 @@ export function showModel({ chosen, mayChoose, onChoose }) {
 
   function settle() {
     draw();
-    control.value = chosen() ?? known.default;
+    control.value = chosen() ?? known.default ?? "";
   }
 
   select.addEventListener("change", () => field.hidden && choose(control.value));

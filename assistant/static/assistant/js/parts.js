@@ -1,75 +1,94 @@
-/** Markup lives in the Django templates; here it is cloned and found. */
+// @ts-check
+/**
+ * Markup lives in the Django templates; here it is cloned and found. What there is to find, and which element it is, the
+ * types are told by the templates themselves (project/page_types.py): a name that is in none of them is a type error.
+ */
 
-/** A new element from `<template id=…>`. */
+/** @import { Fields, Ids, Marks, Parts, Templates } from "parley/markup" */
+
+/** By selector: the marks of the templates, and tags. @typedef {Marks & HTMLElementTagNameMap} Found */
+
+/**
+ * A new element from `<template id=…>`.
+ * @template {keyof Templates} K
+ * @param {K} id
+ * @returns {Templates[K]}
+ */
 export function clone(id) {
-  return document.getElementById(id).content.firstElementChild.cloneNode(true);
+  const template = /** @type {HTMLTemplateElement} */ (document.getElementById(id));
+  return /** @type {Templates[K]} */ (template.content.firstElementChild?.cloneNode(true));
 }
 
+/**
+ * The element of `root` with this `data-part`, which is there by its template.
+ * @template {keyof Parts} K
+ * @template {Parts[K]} [T=Parts[K]] where several kinds of elements have that name: which
+ * @param {ParentNode} root
+ * @param {K} name
+ * @returns {T}
+ */
 export function part(root, name) {
-  return root.querySelector(`[data-part="${name}"]`);
+  return /** @type {T} */ (root.querySelector(`[data-part="${name}"]`));
 }
 
+/**
+ * The first element in `root` that fits, by a mark or by its tag: one without which the page can't work.
+ * @template {keyof Found} K
+ * @param {ParentNode} root
+ * @param {K} selector
+ * @returns {Found[K]}
+ */
+export function one(root, selector) {
+  const found = root.querySelector(selector);
+  if (!found) throw new Error(`There is no ${selector}.`);
+  return /** @type {Found[K]} */ (found);
+}
+
+/**
+ * The element of the page with this id.
+ * @template {keyof Ids} K
+ * @param {K} id
+ * @returns {Ids[K]}
+ */
+export function byId(id) {
+  return /** @type {Ids[K]} */ (document.getElementById(id));
+}
+
+/**
+ * The field of a form with this name; of a group of boxes or buttons one with the value of what is chosen.
+ * @template {keyof Fields} K
+ * @param {HTMLFormElement} form
+ * @param {K} name
+ * @returns {Fields[K]}
+ */
+export function fieldOf(form, name) {
+  return /** @type {Fields[K]} */ (form.elements.namedItem(name));
+}
+
+/**
+ * Of the element where something happened the nearest around it, or itself, that fits; null: none does.
+ * @template {string} S
+ * @template {HTMLElement} [T=S extends keyof Found ? Found[S] : HTMLElement]
+ * @param {globalThis.Event} event
+ * @param {S} selector
+ * @returns {T | null}
+ */
+export function near({ target }, selector) {
+  return target instanceof Element ? target.closest(selector) : null;
+}
+
+/**
+ * @param {Node} element
+ * @param {string | null} text
+ */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/**
+ * @param {HTMLElement} element
+ * @param {boolean} isHidden
+ */
 export function setHidden(element, isHidden) {
   if (element.hidden !== isHidden) element.hidden = isHidden;
-}
-
-/**
- * Makes `list` show exactly `entries`, in order, reusing elements by key. make(entry) and draw(element, entry). With
- * homeOf(entry) they are shown in several lists: each in its own, in order too.
- */
-export function reconcile(list, entries, { key, make, draw, elements, homeOf = () => list }) {
-  const wanted = new Set(entries.map(key));
-  for (const [id, element] of elements) {
-    if (wanted.has(id)) continue;
-    element.remove();
-    elements.delete(id);
-  }
-  let home = null;
-  let next = null;
-  for (const entry of entries) {
-    if (homeOf(entry) !== home) next = (home = homeOf(entry)).firstElementChild;
-    const id = key(entry);
-    let element = elements.get(id);
-    if (!element) elements.set(id, (element = make(entry)));
-    if (element === next) next = next.nextElementSibling;
-    else home.insertBefore(element, next);
-    draw(element, entry);
-  }
-}
-
-export async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return copyOld(text);
-  }
-}
-
-/** Plain-http addresses other than localhost have no clipboard API. */
-function copyOld(text) {
-  const area = document.createElement("textarea");
-  area.value = text;
-  area.className = "visually-hidden";
-  (document.querySelector("dialog[open]") ?? document.body).append(area);
-  area.select();
-  const isCopied = document.execCommand("copy");
-  area.remove();
-  return isCopied;
-}
-
-/** Shows for a moment that a button's work was done. */
-export function flash(button, text) {
-  const label = button.getAttribute("aria-label");
-  button.classList.add("is-done");
-  button.setAttribute("aria-label", text);
-  setTimeout(() => {
-    button.classList.remove("is-done");
-    if (label) button.setAttribute("aria-label", label);
-    else button.removeAttribute("aria-label");
-  }, 1600);
 }

@@ -1,30 +1,40 @@
+// @ts-check
 /** Who is in the session, who is here now, who is typing; and what its owner does about it. */
 
 import { api } from "./api.js";
 import { orNotice } from "./notices.js";
-import { clone, part, reconcile, setHidden, setText } from "./parts.js";
+import { byId, clone, one, part, setHidden, setText } from "./parts.js";
+import { reconcile } from "./reconcile.js";
+import { later, onOpen } from "./sheets.js";
 import { mayWrite, typists } from "./state/selectors.js";
 import { sure } from "./sure.js";
 
+/** @import { ToldParticipant, UserId } from "parley/frames" */
+/** @import { Store } from "./store.js" */
+
 const FACES = 4;
+/** @type {Record<string, string>} */
 const ROLES = { owner: "Owner", editor: "Editor", viewer: "Viewer" };
 
+/** @param {{ store: Store, sessionId: string }} options */
 export function showPeople({ store, sessionId }) {
-  const faces = document.querySelector("[data-faces]");
-  const opener = document.querySelector("[data-people-open]");
-  const inviter = document.querySelector("[data-invite-open]");
-  const sheet = document.getElementById("people-sheet");
-  const list = sheet.querySelector("[data-people]");
-  const readers = sheet.querySelector("[data-readers]");
-  const handOver = sheet.querySelector("[data-hand-over]");
-  const leave = sheet.querySelector("[data-leave]");
-  const typing = document.querySelector("[data-typing]");
+  const faces = one(document, "[data-faces]");
+  const opener = one(document, "[data-people-open]");
+  const inviter = one(document, "[data-invite-open]");
+  const sheet = byId("people-sheet");
+  const list = one(sheet, "[data-people]");
+  const readers = one(sheet, "[data-readers]");
+  const handOver = one(sheet, "[data-hand-over]");
+  const leave = one(sheet, "[data-leave]");
+  const typing = one(document, "[data-typing]");
+  /** @type {Map<UserId, HTMLElement>} */
   const faceElements = new Map();
+  /** @type {Map<UserId, HTMLElement>} */
   const personElements = new Map();
 
   store.paint((state) => {
-    const isHere = (person) => state.online.includes(person.id) || person.id === state.you?.id;
-    const people = [...state.participants].sort((a, b) => isHere(b) - isHere(a) || a.name.localeCompare(b.name));
+    const isHere = (/** @type {ToldParticipant} */ person) => state.online.includes(person.id) || person.id === state.you?.id;
+    const people = [...state.participants].sort((a, b) => Number(isHere(b)) - Number(isHere(a)) || a.name.localeCompare(b.name));
     const isOwner = state.you?.role === "owner";
     reconcile(faces, people.slice(0, FACES), {
       elements: faceElements,
@@ -45,13 +55,13 @@ export function showPeople({ store, sessionId }) {
         drawFace(part(element, "face"), person, isHere(person));
         setText(part(element, "name"), isYou ? `${person.name} (you)` : person.name);
         setText(part(element, "here"), isHere(person) ? "here now" : "");
-        setText(part(element, "role"), ROLES[person.role] ?? person.role);
+        setText(part(element, "role"), ROLES[person.role ?? ""] ?? "");
         setHidden(part(element, "role"), mayChange);
         const select = part(element, "select");
         setHidden(select, !mayChange);
         select.setAttribute("aria-label", `Role of ${person.name}`);
         // Of an owner it could never be right, and a select that is set makes browsers look for forms all over the page.
-        if (mayChange && select.value !== person.role) select.value = person.role;
+        if (mayChange && select.value !== person.role) select.value = person.role ?? "";
         setHidden(part(element, "remove"), !mayChange);
         part(element, "remove").setAttribute("aria-label", `Remove ${person.name}`);
       },
@@ -66,11 +76,15 @@ export function showPeople({ store, sessionId }) {
     setText(typing, names.length ? `${names.slice(0, 3).join(", ")}${names.length > 3 ? " and others" : ""} ${verb} typing…` : "");
   });
 
-  function makePerson({ id }) {
+  /** @param {ToldParticipant} told */
+  function makePerson(told) {
+    const { id } = told;
     const element = clone("person-template");
-    const person = () => store.state.participants.find((one) => one.id === id) ?? { id, name: "" };
-    part(element, "select").addEventListener("change", async ({ target }) => {
-      const changed = await orNotice(() => api.changeRole(sessionId, id, target.value));
+    const person = () => store.state.participants.find((each) => each.id === id) ?? told;
+    const select = part(element, "select");
+    select.addEventListener("change", async () => {
+      const role = /** @type {"editor" | "viewer"} */ (select.value);
+      const changed = await orNotice(() => api.changeRole(sessionId, id, role));
       if (changed) store.dispatch({ type: "participant.updated", participant: changed });
       else store.repaint();
     });
@@ -88,12 +102,8 @@ export function showPeople({ store, sessionId }) {
     return element;
   }
 
-  // Opened by buttons of several kinds and by a key: whichever it was, the sheet becomes open. Its links are loaded then.
-  new MutationObserver(async (_, watching) => {
-    if (!sheet.open) return;
-    watching.disconnect();
-    (await import("./links.js")).showLinks({ store, sessionId });
-  }).observe(sheet, { attributeFilter: ["open"] });
+  const links = later(async () => (await import("./links.js")).showLinks({ store, sessionId }));
+  onOpen(sheet, () => orNotice(links));
 
   handOver.addEventListener("click", async () => {
     const { participants, you } = store.state;
@@ -101,9 +111,11 @@ export function showPeople({ store, sessionId }) {
       heading: "Hand the session over?",
       text: "The new owner decides who takes part. You stay as an editor.",
       yes: "Hand over",
-      choices: participants.filter(({ id }) => id !== you.id).map(({ id, name }) => ({ value: id, label: name })),
+      choices: participants.filter(({ id }) => id !== you?.id).map(({ id, name }) => ({ value: String(id), label: name })),
     });
-    const handed = heir && (await orNotice(() => api.handOver(sessionId, participants.find(({ id }) => String(id) === heir).id)));
+    const chosen = participants.find(({ id }) => String(id) === heir);
+    if (!chosen) return;
+    const handed = await orNotice(() => api.handOver(sessionId, chosen.id));
     for (const participant of handed?.participants ?? []) store.dispatch({ type: "participant.updated", participant });
   });
   leave.addEventListener("click", async () => {
@@ -116,9 +128,14 @@ export function showPeople({ store, sessionId }) {
   });
 }
 
+/**
+ * @param {HTMLElement} face
+ * @param {ToldParticipant} person
+ * @param {boolean} isHere
+ */
 function drawFace(face, person, isHere) {
   face.dataset.letter = [...person.name][0]?.toUpperCase() ?? "?";
-  face.style.setProperty("--hue", person.color);
+  face.style.setProperty("--hue", String(person.color));
   face.classList.toggle("is-away", !isHere);
   face.title = person.name;
 }

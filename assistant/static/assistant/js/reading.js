@@ -1,6 +1,10 @@
+// @ts-check
 /** Tells the server how far one has read: all that was said, while the session is in view of a page with the focus. */
 
 import { api } from "./api.js";
+import { refusal } from "./http.js";
+
+/** @import { Store } from "./store.js" */
 
 const SOON_MS = 300; // what comes close together is told once
 const AGAIN_MS = 5_000;
@@ -8,8 +12,10 @@ const AGAIN_MS = 5_000;
 /** Whether somebody looks at this page: then what arrives is no news to them. */
 export const isLookedAt = () => !document.hidden && document.hasFocus();
 
+/** @param {{ store: Store, sessionId: string }} options */
 export function keepRead({ store, sessionId }) {
   let told = 0;
+  /** @type {ReturnType<typeof setTimeout> | null} */
   let timer = null;
 
   const isLooking = () => store.state.ready && isLookedAt();
@@ -26,13 +32,13 @@ export function keepRead({ store, sessionId }) {
   }
 
   async function send() {
-    const said = store.state.session.said;
+    const said = store.state.session?.said ?? 0;
     try {
       await api.markRead(sessionId, said);
       told = Math.max(told, said);
       look();
     } catch (error) {
-      if (error.isRetryable) look(AGAIN_MS);
+      if (refusal(error).isRetryable) look(AGAIN_MS);
     }
   }
 

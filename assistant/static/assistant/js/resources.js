@@ -1,25 +1,37 @@
-/** The sheet from which one attaches what the session's MCP servers have to read. */
+// @ts-check
+/** The sheet from which one attaches what the session's MCP servers have to read. Loaded where a session has services at all. */
 
 import { api } from "./api.js";
-import { clone, part, setHidden, setText } from "./parts.js";
-import { WHY_NOT } from "./asides.js";
+import { whyNot } from "./asides.js";
+import { refusal } from "./http.js";
+import { byId, clone, near, one, part, setHidden, setText } from "./parts.js";
 import { inMB } from "./uploads.js";
 
-/** attach(made) takes what the server made of one. */
+/** @import { Attachment, Resource } from "parley/api" */
+/** @import { State } from "./state/reducer.js" */
+/** @import { Store } from "./store.js" */
+
+/**
+ * attach(made) takes what the server made of one.
+ * @param {{ store: Store, sessionId: string, attach: (made: Attachment) => void }} options
+ */
 export function showResources({ store, sessionId, attach }) {
-  const button = document.querySelector("[data-resources]");
-  const sheet = document.getElementById("resources-sheet");
-  if (!button || !sheet) return;
-  const list = sheet.querySelector("[data-resource-list]");
-  const status = sheet.querySelector("[data-resource-status]");
+  const button = one(document, "[data-resources]");
+  const sheet = byId("resources-sheet");
+  const list = one(sheet, "[data-resource-list]");
+  const status = one(sheet, "[data-resource-status]");
+  /** @type {Promise<Set<string>> | null} */
   let servers = null; // names of the services that are MCP servers, once that was asked
+  /** @type {Resource[]} */
   let found = [];
 
+  /** @param {State} state */
   async function offer({ session }) {
-    if (!session?.services?.length) return setHidden(button, true);
+    const wanted = session?.services ?? [];
+    if (!wanted.length) return setHidden(button, true);
     servers ??= api.tools().then(({ services }) => new Set(services.filter((service) => service.is_server).map(({ name }) => name)));
     const known = await servers.catch(() => (servers = null));
-    return setHidden(button, !known || !session.services.some((name) => known.has(name)));
+    return setHidden(button, !known || !wanted.some((name) => known.has(name)));
   }
 
   async function open() {
@@ -30,24 +42,28 @@ export function showResources({ store, sessionId, attach }) {
       const { resources, missing } = await api.resources(sessionId);
       found = resources;
       list.replaceChildren(...resources.map(drawn));
-      const away = missing.map(({ title, why }) => `Without ${title}: ${WHY_NOT[why] ?? WHY_NOT.away}.`);
+      const away = missing.map(({ title, why }) => `Without ${title}: ${whyNot(why)}.`);
       setText(status, [resources.length ? "" : "The servers of this session have nothing to read.", ...away].filter(Boolean).join(" "));
     } catch (error) {
-      setText(status, error.message);
+      setText(status, refusal(error).message);
     }
   }
 
+  /** @param {Resource} resource */
   function drawn(resource) {
     const item = clone("resource-template");
     setText(part(item, "name"), resource.name);
     setText(part(item, "about"), [resource.server_title, resource.size && inMB(resource.size)].filter(Boolean).join(" · "));
     setText(part(item, "description"), resource.description || resource.uri);
-    item.querySelector("button").title = resource.uri;
+    one(item, "button").title = resource.uri;
     return item;
   }
 
+  /** @param {HTMLButtonElement} chosen */
   async function take(chosen) {
-    const { server, uri, name } = found[[...list.children].indexOf(chosen.closest("li"))];
+    const resource = found[[...list.children].findIndex((item) => item.contains(chosen))];
+    if (!resource) return;
+    const { server, uri, name } = resource;
     chosen.disabled = true;
     setText(status, `Reading ${name}…`);
     try {
@@ -55,13 +71,13 @@ export function showResources({ store, sessionId, attach }) {
       sheet.close();
     } catch (error) {
       chosen.disabled = false;
-      setText(status, error.message);
+      setText(status, refusal(error).message);
     }
   }
 
   button.addEventListener("click", open);
   list.addEventListener("click", (event) => {
-    const chosen = event.target.closest("button");
+    const chosen = near(event, "button");
     if (chosen) take(chosen);
   });
   store.watch((state, before) => state.session?.services !== before.session?.services && offer(state));

@@ -1,16 +1,23 @@
+// @ts-check
 /**
  * Keeps the reader's place: at the end while they are there; else what they are reading stays where it is, whatever is
  * added above, grows, or is laid out anew. (The browser's own scroll anchoring is off: not every browser has it, and two
  * would move twice.) How much came while they read further up stands on the button to the end.
  */
 
+import { part } from "./parts.js";
+
 const NEAR_PX = 24;
 
-/** `find(y)` gives the element that stands at this height of the window, which is held on to. */
+/**
+ * `find(y)` gives the element that stands at this height of the window, which is held on to.
+ * @param {{ box: HTMLElement, content: HTMLElement, button: HTMLElement, find: (y: number) => Element | null | undefined }} options
+ */
 export function keepPlace({ box, content, button, find }) {
-  const label = button.querySelector("[data-part=label]");
+  const label = part(button, "label");
   let isAtEnd = true;
   let lastTop = 0;
+  /** @type {{ element: Element, top: number } | null} */
   let anchor = null; // {element, top}: `top` below the upper edge of the box
   let came = 0; // messages since the end was left
 
@@ -19,7 +26,7 @@ export function keepPlace({ box, content, button, find }) {
   function hold() {
     const edge = box.getBoundingClientRect().top;
     const element = isAtEnd ? null : find(edge);
-    anchor = element && { element, top: element.getBoundingClientRect().top - edge };
+    anchor = element ? { element, top: element.getBoundingClientRect().top - edge } : null;
   }
 
   function arrive() {
@@ -68,14 +75,20 @@ export function keepPlace({ box, content, button, find }) {
 
   return {
     toEnd,
-    /** Something was added at the end, `messages` of them whole messages: tells one who reads further up. */
+    /**
+     * Something was added at the end: tells one who reads further up.
+     * @param {number} messages how many of it are whole messages
+     */
     grew(messages) {
       if (isAtEnd || distance() <= NEAR_PX) return;
       came += messages;
       label.textContent = came === 0 ? "New text below" : came === 1 ? "1 new message" : `${came} new messages`;
       button.hidden = false;
     },
-    /** What is unfolded under a reader's hand grows below it: what their hand is on stays where it is. */
+    /**
+     * What is unfolded under a reader's hand grows below it: what their hand is on stays where it is.
+     * @param {Element} element
+     */
     holdOn(element) {
       isAtEnd = false;
       anchor = { element, top: element.getBoundingClientRect().top - box.getBoundingClientRect().top };

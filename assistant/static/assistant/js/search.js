@@ -1,43 +1,58 @@
-/** The sheet in which one finds what was said: typed, listed, opened, all with the keyboard. */
+// @ts-check
+/** The sheet in which one finds what was said: typed, listed, opened, all with the keyboard. Loaded when it is first wanted. */
 
 import { api } from "./api.js";
-import { clone, part, setHidden, setText } from "./parts.js";
+import { refusal } from "./http.js";
+import { byId, clone, near, one, part, setHidden, setText } from "./parts.js";
 import { shortTime } from "./times.js";
+
+/** @import { Found, MessageFound, SnippetPiece } from "parley/api" */
 
 const PAUSE_MS = 150;
 
-/** urlOf(sessionId, messageId?) gives the address that shows it. */
+/**
+ * urlOf() gives the address that shows a session, or a message in it. Returns what opens the sheet.
+ * @param {{ urlOf: (session: string, message?: string) => string, modelLabel: (id: string | null) => string }} options
+ */
 export function showSearch({ urlOf, modelLabel }) {
-  const sheet = document.getElementById("search-sheet");
-  const field = sheet.querySelector("input");
-  const list = sheet.querySelector("[data-found]");
-  const status = sheet.querySelector("[data-found-status]");
-  const more = sheet.querySelector("[data-found-more]");
-  let timer = null;
+  const sheet = byId("search-sheet");
+  const field = one(sheet, "input");
+  const list = one(sheet, "[data-found]");
+  const status = one(sheet, "[data-found-status]");
+  const more = one(sheet, "[data-found-more]");
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
   let asked = 0; // only the answer to the last question is shown
+  /** @type {string | null} */
   let last = null; // the id of the oldest message that is listed
 
   function open() {
     if (document.querySelector("dialog[open]")) return;
-    document.querySelector(":popover-open")?.hidePopover();
+    /** @type {HTMLElement | null} */ (document.querySelector(":popover-open"))?.hidePopover();
     sheet.showModal();
     field.select();
   }
 
-  async function find(before = null) {
+  /** @param {string | null} before what was said before that message; null: the newest */
+  async function find(before) {
     const mine = ++asked;
     const query = field.value.trim();
-    if (!query) return show({ sessions: [], messages: [], has_more: false }, "");
+    if (!query) return show({ sessions: [], messages: [], has_more: false }, "", null);
     try {
       const found = await api.search(query, before);
-      if (mine !== asked) return undefined;
-      return show(found, query, before);
+      if (mine === asked) show(found, query, before);
     } catch (error) {
-      return mine === asked && setText(status, error.message);
+      if (mine === asked) setText(status, refusal(error).message);
     }
+    return undefined;
   }
 
-  function show(found, query, before = null) {
+  /**
+   * @param {Found} found
+   * @param {string} query
+   * @param {string | null} before
+   */
+  function show(found, query, before) {
     const items = [
       ...found.sessions.map((session) => drawn({ title: session.title, href: urlOf(session.id), about: "Session" })),
       ...found.messages.map(drawMessage),
@@ -49,18 +64,20 @@ export function showSearch({ urlOf, modelLabel }) {
     const count = list.children.length;
     const plus = found.has_more ? " and more" : "";
     setText(status, !query ? "" : count ? `${count}${plus} found` : "Nothing found. Whole words count, and the beginning of the last one.");
-    if (before) items[0]?.querySelector("a").focus();
+    if (before && items[0]) one(items[0], "a").focus();
   }
 
+  /** @param {MessageFound} message */
   function drawMessage({ id, session, role, author, model, created_at, snippet }) {
     const name = role === "assistant" ? modelLabel(model) : (author?.name ?? "Someone");
     const about = `${name} · ${shortTime(created_at)}`;
     return drawn({ title: session.title, href: urlOf(session.id, id), about, snippet });
   }
 
+  /** @param {{ title: string, href: string, about: string, snippet?: SnippetPiece[] }} what */
   function drawn({ title, href, about, snippet = [] }) {
     const item = clone("found-template");
-    item.querySelector("a").href = href;
+    one(item, "a").href = href;
     setText(part(item, "title"), title);
     setText(part(item, "about"), about);
     const text = part(item, "snippet");
@@ -69,6 +86,7 @@ export function showSearch({ urlOf, modelLabel }) {
     return item;
   }
 
+  /** @param {string} text */
   function marked(text) {
     const mark = clone("mark-template");
     mark.textContent = text;
@@ -77,14 +95,14 @@ export function showSearch({ urlOf, modelLabel }) {
 
   field.addEventListener("input", () => {
     clearTimeout(timer);
-    timer = setTimeout(find, PAUSE_MS);
+    timer = setTimeout(find, PAUSE_MS, null);
   });
   more.addEventListener("click", () => last && find(last));
-  sheet.querySelector("form").addEventListener("submit", (event) => {
+  one(sheet, "form").addEventListener("submit", (event) => {
     event.preventDefault();
     list.querySelector("a")?.click();
   });
-  list.addEventListener("click", (event) => event.target.closest("a") && sheet.close());
+  list.addEventListener("click", (event) => near(event, "a") && sheet.close());
 
   sheet.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {
@@ -94,16 +112,11 @@ export function showSearch({ urlOf, modelLabel }) {
     if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return undefined;
     event.preventDefault();
     const stops = [field, ...list.querySelectorAll("a"), ...(more.hidden ? [] : [more])];
-    const at = stops.indexOf(document.activeElement);
+    const at = stops.findIndex((stop) => stop === document.activeElement);
     const next = stops[Math.max(0, Math.min(stops.length - 1, at + (event.key === "ArrowDown" ? 1 : -1)))];
-    next.focus();
-    return next.scrollIntoView({ block: "nearest" });
+    next?.focus();
+    return next?.scrollIntoView({ block: "nearest" });
   });
 
-  document.querySelector("[data-search-open]").addEventListener("click", open);
-  document.addEventListener("keydown", (event) => {
-    if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
-    event.preventDefault();
-    open();
-  });
+  return open;
 }

@@ -1,3 +1,4 @@
+// @ts-check
 /** The page of one session: puts the parts together. */
 
 import { announce } from "./announcer.js";
@@ -7,62 +8,66 @@ import { completeNames } from "./completion.js";
 import { showComposer } from "./composer.js";
 import { showConnection } from "./connection.js";
 import { draftsIn, sweepDrafts } from "./drafts.js";
+import { keepMessages } from "./keeping.js";
 import { nameMarker } from "./marking.js";
 import { ASSISTANT, mentions, namesOf } from "./mentions.js";
-import { isSilent } from "./message.js";
 import { showMessages } from "./messages.js";
 import { loadModels, modelLabel, showModel } from "./models.js";
 import { orNotice } from "./notices.js";
-import { keepMessages } from "./keeping.js";
 import { createOutbox } from "./outbox.js";
 import { storage } from "./storage.js";
-import { setText } from "./parts.js";
+import { byId, one, setText } from "./parts.js";
 import { showPeople } from "./people.js";
 import { keepRead } from "./reading.js";
-import { showResources } from "./resources.js";
 import { showQueue } from "./queue.js";
-import { showSettings } from "./settings.js";
+import { later, onOpen } from "./sheets.js";
 import { showShell } from "./shell.js";
 import { showSidebar } from "./sidebar.js";
 import { connect } from "./socket.js";
 import { mayWrite, running } from "./state/selectors.js";
-import { showSessionUsage } from "./usage.js";
 import { createStore } from "./store.js";
+import { keepInSync } from "./syncing.js";
+import { showSessionUsage } from "./usage.js";
 
-const SYNC_WHEN_SILENT_MS = 15_000;
+/** @import { Frame } from "parley/frames" */
+/** @import { PageData } from "parley/markup" */
+/** @import { Held } from "./state/merging.js" */
+
 const GO_ON = "Go on."; // after an answer that was cut
 
-const { sessionId, sessionUrl, maxLength } = document.body.dataset;
+const { sessionId, sessionUrl, maxLength } = /** @type {PageData} */ (document.body.dataset);
+const urlOf = (/** @type {string} */ id) => sessionUrl.replace(sessionId, id);
 const store = createStore();
 const drafts = draftsIn(storage, sessionId);
-const outbox = createOutbox({ store, drafts, sessionId });
+const outbox = createOutbox({ store, drafts, sessionId, takeBack: (text, files) => composer.offer(text, files) });
 
 // --- what one can do ---
 
-async function stop(message = running(store.state)) {
+/** @param {Held | null} message */
+async function stop(message) {
   if (!message) return null;
   const stopped = await orNotice(() => api.cancel(message.id));
   if (stopped) store.dispatch({ type: "message.updated", message: stopped });
   return stopped;
 }
 
+/** @type {ReturnType<typeof showBusy> | null} */
 let busy = null; // drawn once the composer is there
 const composer = showComposer({
   drafts,
   sessionId,
   maxLength: Number(maxLength),
   send(text, attachments) {
-    outbox.send(text, busy.take(), attachments);
+    outbox.send(text, busy?.take(), attachments);
     messages.toEnd();
   },
   changed: () => busy?.draw(),
   typing: (active) => line.send({ type: "typing", active }),
-  stop: () => stop(),
+  stop: () => stop(running(store.state)),
 });
-outbox.onTakeBack = composer.offer;
 
 const label = () => modelLabel(store.state.session?.model);
-const asks = (text) => store.state.session?.replies !== "mention" || mentions(text, [ASSISTANT, label()]);
+const asks = (/** @type {string} */ text) => store.state.session?.replies !== "mention" || mentions(text, [ASSISTANT, label()]);
 busy = showBusy({ store, isQuestion: () => asks(composer.text()) });
 completeNames({
   field: composer.field,
@@ -74,7 +79,7 @@ completeNames({
 
 const sidebar = showSidebar({
   current: sessionId,
-  sessionUrl: (id) => sessionUrl.replace(sessionId, id),
+  sessionUrl: urlOf,
   onChanged: (session) => session.id === sessionId && store.dispatch({ type: "session.updated", session }),
 });
 
@@ -84,7 +89,7 @@ const markNames = nameMarker(() => ({
   all: [label(), ...store.state.participants.flatMap(namesOf)],
   own: store.state.you ? namesOf(store.state.you) : [],
 }));
-const keep = keepMessages({ store, sessionId, sessionUrl: (id) => sessionUrl.replace(sessionId, id) });
+const keep = keepMessages({ store, sessionId, sessionUrl: urlOf });
 const messages = showMessages({
   keep,
   store,
@@ -99,9 +104,16 @@ const messages = showMessages({
   },
 });
 showQueue({ store, sessionId, putBack: composer.offer });
-showSessionUsage({ sessionId });
-showSettings({ store, sessionId });
-showResources({ store, sessionId, attach: composer.attach });
+showSessionUsage(sessionId);
+
+const settings = later(async () => (await import("./settings.js")).showSettings({ store, sessionId }));
+onOpen(byId("settings-sheet"), () => orNotice(settings));
+const resources = later(async () => (await import("./resources.js")).showResources({ store, sessionId, attach: composer.attach }));
+store.watch(({ session }, before) => {
+  if (session?.services === before.session?.services || !document.querySelector("[data-resources]")) return; // files are switched off
+  if (session?.services?.length) orNotice(resources);
+});
+
 showPeople({ store, sessionId });
 showConnection({ store });
 keepRead({ store, sessionId });
@@ -112,13 +124,13 @@ showShell({
     j: () => messages.step(1),
     k: () => messages.step(-1),
     g: () => messages.toEnd(),
-    s: () => mayWrite(store.state) && stop(),
-    ",": () => document.getElementById("settings-sheet").showModal(),
-    p: () => document.getElementById("people-sheet").showModal(),
+    s: () => mayWrite(store.state) && stop(running(store.state)),
+    ",": () => byId("settings-sheet").showModal(),
+    p: () => byId("people-sheet").showModal(),
   },
 });
 
-const title = document.querySelector("[data-title]");
+const title = one(document, "[data-title]");
 const drawModel = showModel({
   chosen: () => store.state.session?.model,
   mayChoose: () => mayWrite(store.state),
@@ -132,15 +144,16 @@ store.paint((state) => {
   const mark = unread ? `(${unread}) ` : "";
   document.title = `${mark}${state.session.title} · Parley`;
   composer.setRunning(Boolean(running(state)) && mayWrite(state));
-  document.querySelector("[data-composer]").hidden = !mayWrite(state);
-  document.querySelector("[data-reading-only]").hidden = mayWrite(state);
+  one(document, "[data-composer]").hidden = !mayWrite(state);
+  one(document, "[data-reading-only]").hidden = mayWrite(state);
   const waits = state.session.replies === "mention";
   composer.field.placeholder = waits ? "Say something, or ask @assistant…" : "Ask, or say something…";
   drawModel();
 });
-document.querySelector("[data-menu-open]").addEventListener("click", (event) => {
-  const { title: name, role } = store.state.session ?? { title: title.textContent, role: null };
-  sidebar.openMenu(event.currentTarget, { id: sessionId, title: name, role: store.state.you?.role ?? role });
+const menuOpener = one(document, "[data-menu-open]");
+menuOpener.addEventListener("click", () => {
+  const { title: name, role } = store.state.session ?? { title: title.textContent ?? "", role: null };
+  sidebar.openMenu(menuOpener, { id: sessionId, title: name, role: store.state.you?.role ?? role });
 });
 
 let unread = 0; // answers that came while the page was out of sight
@@ -154,7 +167,7 @@ store.watch((state, before, event) => {
 
 const line = connect({
   url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/sessions/${sessionId}/`,
-  onFrame: (frame) => {
+  onFrame: (/** @type {Frame & { at: number }} */ frame) => {
     const isFirst = frame.type === "session.snapshot" && !store.state.ready;
     store.dispatch(frame);
     if (isFirst) keep.jump();
@@ -173,31 +186,12 @@ addEventListener("signedout", (event) => {
   store.dispatch({ type: "connection", status: "gone", code: 4401 });
 });
 
-let silentSyncAt = 0;
-store.watch((state) => state.stale && line.sync());
-setInterval(() => {
-  const { state } = store;
-  const now = Date.now();
-  const answer = running(state);
-  if (answer && isSilent(answer, now) && now - silentSyncAt > SYNC_WHEN_SILENT_MS) {
-    silentSyncAt = now;
-    line.sync();
-  }
-  const isTicking = answer || Object.keys(state.typing).length || state.session?.queue_paused_until;
-  if (isTicking && !document.hidden) store.repaint();
-  if (state.stale) line.sync();
-}, 1_000);
-
+keepInSync(store, line);
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
   unread = 0;
-  line.check();
   store.repaint();
 });
-addEventListener("focus", () => line.check());
-addEventListener("online", () => line.check());
-addEventListener("offline", () => line.lostNetwork());
-addEventListener("pageshow", (event) => event.persisted && line.check());
 
 loadModels().then(() => store.repaint());
 sweepDrafts(storage);

@@ -1,4 +1,7 @@
+// @ts-check
 /** What every page of the room has: sheets that open and close, the help, the keys. */
+
+import { byId, near, one } from "./parts.js";
 
 const KEYS = "parley:keys";
 
@@ -10,21 +13,25 @@ function keysAreOn() {
   }
 }
 
-/** `keys` are the page's own: {key: action}. Each stands in the help sheet (`_help_sheet.html`). */
+/**
+ * `keys` are the page's own, with what each does. Each stands in the help sheet (`_help_sheet.html`).
+ * @param {{ focusComposer: () => void, keys?: Record<string, () => void> }} options
+ */
 export function showShell({ focusComposer, keys = {} }) {
-  const help = document.getElementById("help-sheet");
+  const help = byId("help-sheet");
 
   document.addEventListener("click", (event) => {
-    const opener = event.target.closest("[data-sheet]");
+    const opener = near(event, "[data-sheet]");
     if (opener) {
-      opener.closest("[popover]")?.hidePopover();
-      document.getElementById(opener.dataset.sheet).showModal();
+      /** @type {HTMLElement | null} */ (opener.closest("[popover]"))?.hidePopover();
+      const sheet = /** @type {HTMLDialogElement} */ (document.getElementById(opener.dataset.sheet ?? ""));
+      sheet.showModal();
     }
-    if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
-    if (event.target instanceof HTMLDialogElement) closeOutside(event);
+    near(event, "[data-close]")?.closest("dialog")?.close();
+    if (event.target instanceof HTMLDialogElement) closeOutside(event.target, event);
   });
 
-  const wanted = help.querySelector("[data-keys]");
+  const wanted = one(help, "[data-keys]");
   wanted.checked = keysAreOn();
   wanted.addEventListener("change", () => {
     try {
@@ -35,9 +42,10 @@ export function showShell({ focusComposer, keys = {} }) {
   });
 
   document.addEventListener("keydown", (event) => {
-    const isWriting = event.target.closest("input, textarea, select, [contenteditable]");
+    const isWriting = near(event, "input, textarea, select, [contenteditable]");
     if (isWriting || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (!wanted.checked) return;
+    /** @type {Record<string, () => void>} */
     const all = { "/": focusComposer, "?": () => help.showModal(), n: () => location.assign("/new/"), ...keys };
     const action = Object.hasOwn(all, event.key) ? all[event.key] : null;
     if (!action) return;
@@ -46,9 +54,13 @@ export function showShell({ focusComposer, keys = {} }) {
   });
 }
 
-/** A click beside the sheet closes it. */
-function closeOutside(event) {
-  const { left, right, top, bottom } = event.target.getBoundingClientRect();
-  const isInside = event.clientX >= left && event.clientX <= right && event.clientY >= top && event.clientY <= bottom;
-  if (!isInside && event.clientX) event.target.close();
+/**
+ * A click beside the sheet closes it.
+ * @param {HTMLDialogElement} sheet
+ * @param {MouseEvent} click
+ */
+function closeOutside(sheet, { clientX, clientY }) {
+  const { left, right, top, bottom } = sheet.getBoundingClientRect();
+  const isInside = clientX >= left && clientX <= right && clientY >= top && clientY <= bottom;
+  if (!isInside && clientX) sheet.close();
 }

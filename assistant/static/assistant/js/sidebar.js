@@ -1,3 +1,4 @@
+// @ts-check
 /** The list of sessions, live: what is unread, what runs, what was put away; and the menu of one session. */
 
 import { api } from "./api.js";
@@ -5,41 +6,57 @@ import { showDrawer } from "./drawer.js";
 import { applyList, emptyList } from "./state/list.js";
 import { openMenu as openMenuBeside } from "./menu.js";
 import { modelLabel } from "./models.js";
+import { refusal } from "./http.js";
 import { notice, orNotice } from "./notices.js";
-import { clone, part, reconcile, setHidden, setText } from "./parts.js";
+import { byId, clone, near, one, part, setHidden, setText } from "./parts.js";
 import { isLookedAt } from "./reading.js";
-import { showSearch } from "./search.js";
+import { reconcile } from "./reconcile.js";
+import { later } from "./sheets.js";
 import { connect } from "./socket.js";
+import { checkOnReturn } from "./syncing.js";
+
+/** @import { ListedSession, Session } from "parley/api" */
+/** @import { ListFrame } from "parley/frames" */
+/** @import { ListEvent } from "./state/list.js" */
+
+/** What the menu of a session has to know of it. @typedef {Pick<ListedSession, "id" | "title" | "role"> & { yours?: ListedSession["yours"] }} Chosen */
 
 const LOAD_WITHIN_PX = 300;
 const MOST_COUNTED = 99;
 
-/** `current` is the id of the open session or null; onChanged(session) tells the page about a change made here. */
+/**
+ * @param {object} options
+ * @param {string | null} options.current the id of the open session
+ * @param {(id: string) => string} options.sessionUrl
+ * @param {(session: Session) => void} [options.onChanged] tells the page about a change that was made here
+ */
 export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
-  const sidebar = document.getElementById("sidebar");
-  const box = sidebar.querySelector("[data-session-list]");
-  const list = sidebar.querySelector("[data-sessions]");
-  const nothing = sidebar.querySelector("[data-no-sessions]");
-  const heading = sidebar.querySelector("[data-archived-heading]");
-  const toArchived = sidebar.querySelector("[data-show-archived]");
-  const menu = document.getElementById("session-menu");
-  const elements = new Map([...list.children].map((element) => [element.dataset.id, element]));
+  const sidebar = byId("sidebar");
+  const box = one(sidebar, "[data-session-list]");
+  const list = one(sidebar, "[data-sessions]");
+  const nothing = one(sidebar, "[data-no-sessions]");
+  const heading = one(sidebar, "[data-archived-heading]");
+  const toArchived = one(sidebar, "[data-show-archived]");
+  const menu = byId("session-menu");
+  /** @type {NodeListOf<HTMLLIElement>} */
+  const rendered = list.querySelectorAll("[data-id]");
+  const elements = new Map([...rendered].map((element) => [element.dataset.id ?? "", element]));
   const lists = { usual: emptyList(), archived: emptyList(true) };
+  /** @type {keyof typeof lists} */
   let shown = "usual";
   let isReady = false; // the first snapshot has come; until then the server's markup stands
   let isLoading = false;
-  let chosen = null; // {id, title, role} the menu is about
+  /** @type {Chosen} */
+  let chosen; // what the menu is about
 
   showDrawer(sidebar);
-  showSearch({
-    modelLabel,
-    urlOf: (session, message) => sessionUrl(session) + (message ? `#message-${message}` : ""),
-  });
 
   // --- list ---
 
+  /** @param {ListEvent} frame */
   function hear(frame) {
-    for (const name of Object.keys(lists)) lists[name] = applyList(lists[name], frame);
+    lists.usual = applyList(lists.usual, frame);
+    lists.archived = applyList(lists.archived, frame);
     if (frame.type === "list.snapshot") isReady = true;
     if (isReady) draw();
     if (frame.type === "list.snapshot" && isNearEnd()) loadMore(); // scrolled before there was anything to load it with
@@ -54,13 +71,18 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
     setHidden(toArchived, archived);
   }
 
+  /** @param {ListedSession} session */
   function make(session) {
     const element = clone("session-item-template");
     element.dataset.id = session.id;
-    part(element, "link").href = sessionUrl(session.id);
+    part(element, "link").setAttribute("href", sessionUrl(session.id));
     return element;
   }
 
+  /**
+   * @param {HTMLElement} element
+   * @param {ListedSession} session
+   */
   function drawItem(element, { id, title, running, yours }) {
     const isCurrent = id === current;
     setText(part(element, "title"), title);
@@ -89,7 +111,7 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
       lists[name] = applyList(lists[name], { type: "list.page", ...page });
       draw();
     } catch (error) {
-      notice(error.message);
+      notice(refusal(error).message);
     } finally {
       isLoading = false;
     }
@@ -98,6 +120,7 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
   const isNearEnd = () => box.scrollHeight - box.clientHeight - box.scrollTop < LOAD_WITHIN_PX;
   box.addEventListener("scroll", () => isNearEnd() && loadMore(), { passive: true });
 
+  /** @param {keyof typeof lists} name */
   async function show(name) {
     shown = name;
     if (name === "archived") lists.archived = emptyList(true);
@@ -111,10 +134,15 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
 
   // --- menu ---
 
+  /** @param {string} id */
   function known(id) {
     return [...lists.usual.sessions, ...lists.archived.sessions].find((session) => session.id === id);
   }
 
+  /**
+   * @param {HTMLElement} button
+   * @param {Chosen} session
+   */
   function openMenu(button, session) {
     chosen = known(session.id) ?? session;
     const isArchived = Boolean(chosen.yours?.archived);
@@ -122,31 +150,32 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
     setHidden(part(menu, "archive"), isArchived);
     setHidden(part(menu, "unarchive"), !isArchived);
     setHidden(part(menu, "delete"), Boolean(chosen.role) && chosen.role !== "owner");
-    for (const format of ["md", "json"]) part(menu, `export-${format}`).href = api.exportUrl(chosen.id, format);
+    part(menu, "export-md").href = api.exportUrl(chosen.id, "md");
+    part(menu, "export-json").href = api.exportUrl(chosen.id, "json");
     openMenuBeside(menu, button);
   }
 
   list.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-part=menu]");
-    if (!button) return;
-    const element = button.closest("[data-id]");
-    openMenu(button, { id: element.dataset.id, title: part(element, "title").textContent, role: null });
+    const button = near(event, "[data-part=menu]");
+    const element = near(event, "[data-id]");
+    if (!button || !element) return;
+    openMenu(button, { id: element.dataset.id ?? "", title: part(element, "title").textContent ?? "", role: null });
   });
-  menu.addEventListener("click", (event) => event.target.closest("a") && menu.hidePopover());
+  menu.addEventListener("click", (event) => near(event, "a") && menu.hidePopover());
 
-  const rename = document.getElementById("rename-sheet");
-  const remove = document.getElementById("delete-sheet");
+  const rename = byId("rename-sheet");
+  const remove = byId("delete-sheet");
 
   part(menu, "rename").addEventListener("click", () => {
     menu.hidePopover();
-    const field = rename.querySelector("input");
+    const field = one(rename, "input");
     field.value = chosen.title;
     rename.showModal();
     field.select();
   });
-  rename.querySelector("form").addEventListener("submit", async (event) => {
+  one(rename, "form").addEventListener("submit", async (event) => {
     event.preventDefault();
-    const title = rename.querySelector("input").value.trim();
+    const title = one(rename, "input").value.trim();
     if (!title) return;
     const session = await orNotice(() => api.changeSession(chosen.id, { title }));
     if (!session) return;
@@ -157,6 +186,7 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
   part(menu, "archive").addEventListener("click", () => putAway(true));
   part(menu, "unarchive").addEventListener("click", () => putAway(false));
 
+  /** @param {boolean} isAway */
   async function putAway(isAway) {
     menu.hidePopover();
     const session = await orNotice(() => (isAway ? api.archive(chosen.id) : api.unarchive(chosen.id)));
@@ -170,7 +200,7 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
     setText(part(remove, "title"), chosen.title);
     remove.showModal();
   });
-  remove.querySelector("form").addEventListener("submit", async (event) => {
+  one(remove, "form").addEventListener("submit", async (event) => {
     event.preventDefault();
     const done = await orNotice(() => api.deleteSession(chosen.id));
     if (!done) return;
@@ -179,26 +209,39 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
     else hear({ type: "list.removed", session_id: chosen.id });
   });
 
-  /** What was done here shows at once, and again when the socket tells it. */
+  /**
+   * What was done here shows at once, and again when the socket tells it.
+   * @param {Session} session
+   */
   function changed(session) {
     hear({ type: "list.updated", session });
     onChanged(session);
   }
 
+  // --- search ---
+
+  const search = later(async () => {
+    const { showSearch } = await import("./search.js");
+    return showSearch({ modelLabel, urlOf: (session, message) => sessionUrl(session) + (message ? `#message-${message}` : "") });
+  });
+  const openSearch = async () => (await orNotice(search))?.();
+
+  one(document, "[data-search-open]").addEventListener("click", openSearch);
+  document.addEventListener("keydown", (event) => {
+    if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
+    event.preventDefault();
+    openSearch();
+  });
+
   // --- the live connection ---
 
   const line = connect({
     url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/sessions/`,
-    onFrame: hear,
+    onFrame: (/** @type {ListFrame} */ frame) => hear(frame),
     onStatus: () => {},
   });
-  document.addEventListener("visibilitychange", () => document.hidden || line.check());
-  addEventListener("focus", () => {
-    if (isReady) draw();
-    line.check();
-  });
-  addEventListener("online", () => line.check());
-  addEventListener("pageshow", (event) => event.persisted && line.check());
+  checkOnReturn(line);
+  addEventListener("focus", () => isReady && draw()); // what is unread depends on who looks
 
   return { openMenu };
 }

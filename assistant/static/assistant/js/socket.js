@@ -1,9 +1,10 @@
-/**
- * The live connection to one session, or to the list of them: opens, listens, notices a dead line, comes back by itself.
- *
- * onFrame(frame) gets every frame with `at` (ms); onStatus(status, code) one of connecting, open, reconnecting,
- * offline, gone. After `gone` (a close code that says why) nothing is tried again.
- */
+// @ts-check
+/** The live connection to one session, or to the list of them: opens, listens, notices a dead line, comes back by itself. */
+
+/** @import { Frame, ListFrame, Sent } from "parley/frames" */
+/** @import { State } from "./state/reducer.js" */
+
+/** @typedef {ReturnType<typeof connect>} Line */
 
 const FINAL = new Set([4401, 4403, 4404]);
 const PING_EVERY_MS = 20_000;
@@ -12,18 +13,38 @@ const SYNC_EVERY_MS = 1_500;
 const WATCH_EVERY_MS = 2_000;
 const SLEPT_MS = 10_000;
 
-/** Milliseconds to wait before try number `tries` (0, 1, ...): exponential with full jitter above a floor. */
+/**
+ * Milliseconds to wait before try number `tries` (0, 1, ...): exponential with full jitter above a floor.
+ * @param {number} tries
+ * @param {number} [random] 0 to 1
+ */
 export function backoff(tries, random = Math.random()) {
   const ceiling = Math.min(20_000, 500 * 2 ** tries);
   return Math.round(ceiling / 4 + (ceiling * 3 * random) / 4);
 }
 
+/**
+ * onFrame() gets every frame with `at`, the moment of its arrival in ms. After onStatus("gone", code), where the close code says
+ * why, nothing is tried again.
+ * @template {Frame | ListFrame} F
+ * @param {object} options
+ * @param {string} options.url
+ * @param {(frame: F & { at: number }) => void} options.onFrame
+ * @param {(status: State["connection"], code?: number) => void} options.onStatus
+ * @param {(url: string) => WebSocket} [options.open]
+ * @param {() => boolean} [options.isOnline]
+ */
 export function connect({ url, onFrame, onStatus, open = (to) => new WebSocket(to), isOnline = () => navigator.onLine }) {
+  /** @typedef {ReturnType<typeof setTimeout> | undefined} Timer */
+  /** @type {WebSocket | null} */
   let socket = null;
   let tries = 0;
-  let retryTimer = null;
-  let watchTimer = null;
-  let syncTimer = null;
+  /** @type {Timer} */
+  let retryTimer;
+  /** @type {Timer} */
+  let watchTimer;
+  /** @type {Timer} */
+  let syncTimer;
   let heardAt = 0;
   let askedAt = 0; // when an answer was asked for that has not come; 0: none
   let syncedAt = 0;
@@ -32,7 +53,7 @@ export function connect({ url, onFrame, onStatus, open = (to) => new WebSocket(t
 
   function start() {
     clearTimeout(retryTimer);
-    retryTimer = null;
+    retryTimer = undefined;
     if (isGone) return;
     const mine = open(url);
     socket = mine;
@@ -53,10 +74,13 @@ export function connect({ url, onFrame, onStatus, open = (to) => new WebSocket(t
       }
       if (frame.type !== "pong") onFrame({ ...frame, at: heardAt });
     };
-    mine.onclose = ({ code }) => mine === socket && lost(code);
+    mine.onclose = ({ code }) => {
+      if (mine === socket) lost(code);
+    };
     mine.onerror = () => {}; // a close follows
   }
 
+  /** @param {number} code */
   function lost(code) {
     socket = null;
     if (FINAL.has(code)) {
@@ -91,10 +115,12 @@ export function connect({ url, onFrame, onStatus, open = (to) => new WebSocket(t
     else if (!askedAt && now - heardAt > PING_EVERY_MS) ask({ type: "ping" });
   }
 
+  /** @param {Sent} frame that is answered */
   function ask(frame) {
     if (send(frame)) askedAt ||= Date.now();
   }
 
+  /** @param {Sent} frame */
   function send(frame) {
     if (socket?.readyState !== 1) return false;
     socket.send(JSON.stringify(frame));
@@ -107,7 +133,7 @@ export function connect({ url, onFrame, onStatus, open = (to) => new WebSocket(t
     const wait = syncedAt + SYNC_EVERY_MS - Date.now();
     if (wait > 0) {
       syncTimer = setTimeout(() => {
-        syncTimer = null;
+        syncTimer = undefined;
         sync();
       }, wait);
       return;
@@ -130,7 +156,7 @@ export function connect({ url, onFrame, onStatus, open = (to) => new WebSocket(t
     clearTimeout(retryTimer);
     clearTimeout(syncTimer);
     clearInterval(watchTimer);
-    watchTimer = null;
+    watchTimer = undefined;
   }
 
   function close() {
@@ -144,6 +170,11 @@ export function connect({ url, onFrame, onStatus, open = (to) => new WebSocket(t
   onStatus("connecting");
   start();
   watchTimer = setInterval(watch, WATCH_EVERY_MS);
-  watchTimer.unref?.();
-  return { send, sync, check, close, lostNetwork: () => socket && onStatus("offline") };
+  // In Node, where this is tested, it keeps no process alive.
+  /** @type {{ unref?: () => void }} */ (watchTimer).unref?.();
+  function lostNetwork() {
+    if (socket) onStatus("offline");
+  }
+
+  return { send, sync, check, close, lostNetwork };
 }

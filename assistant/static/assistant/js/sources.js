@@ -1,12 +1,20 @@
+// @ts-check
 /** Where what an answer says comes from: links below it, by number, the first few at once. */
 
-import { clone, part, setHidden, setText } from "./parts.js";
+import { clone, one, part, setHidden, setText } from "./parts.js";
+
+/** @import { Source } from "parley/api" */
 
 const FIRST = 5;
 
+/** @type {WeakMap<Element, Source[]>} */
 const drawn = new WeakMap(); // element -> the sources that it shows
 
-/** Draws `sources` ([{url, title}]) into `element`; cheap where they are the same as before. */
+/**
+ * Draws `sources` into `element`; cheap where they are the same as before.
+ * @param {HTMLElement} element
+ * @param {Source[]} sources
+ */
 export function drawSources(element, sources) {
   setHidden(element, !sources.length);
   if (drawn.get(element) === sources) return;
@@ -19,9 +27,10 @@ export function drawSources(element, sources) {
   part(element, "other-sources").start = FIRST + 1;
 }
 
+/** @param {Source} source */
 function link({ url, title }) {
   const element = clone("source-template");
-  const anchor = element.querySelector("a");
+  const anchor = one(element, "a");
   const host = hostOf(url);
   if (host) anchor.href = url;
   setText(anchor, title || host || url);
@@ -29,7 +38,10 @@ function link({ url, title }) {
   return element;
 }
 
-/** The name of the site, or "" of what is no address in the web. */
+/**
+ * The name of the site, or "" of what is no address in the web.
+ * @param {string} url
+ */
 export function hostOf(url) {
   try {
     const { protocol, hostname } = new URL(url);

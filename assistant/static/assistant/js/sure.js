@@ -1,12 +1,17 @@
+// @ts-check
 /** Asks before what can't be undone. */
 
-import { clone, part, setHidden } from "./parts.js";
+import { byId, clone, one, part, setHidden } from "./parts.js";
 
-/** Resolves to true, or to the value of what was chosen among `choices` ([{value, label}]); to false if it is not wanted. */
+/**
+ * Resolves to true, or to the value of what was chosen among `choices`; to false if it is not wanted.
+ * @param {{ heading: string, text: string, yes: string, choices?: { value: string, label: string }[] | null }} question
+ * @returns {Promise<boolean | string>}
+ */
 export function sure({ heading, text, yes, choices = null }) {
-  const sheet = document.getElementById("sure-sheet");
-  const select = sheet.querySelector("select");
-  sheet.querySelector("h2").textContent = heading;
+  const sheet = byId("sure-sheet");
+  const select = one(sheet, "select");
+  one(sheet, "h2").textContent = heading;
   part(sheet, "text").textContent = text;
   part(sheet, "yes").textContent = yes;
   setHidden(part(sheet, "choice"), !choices);

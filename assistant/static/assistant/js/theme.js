@@ -1,3 +1,4 @@
+// @ts-check
 /* A classic script in the head: the colours are set before the first paint, so nothing flashes. */
 (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -19,7 +20,7 @@
   dark.addEventListener("change", show);
   addEventListener("storage", show);
   document.addEventListener("click", (event) => {
-    if (!event.target.closest("[data-theme-toggle]")) return;
+    if (!(event.target instanceof Element) || !event.target.closest("[data-theme-toggle]")) return;
     const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
     try {
       // Choosing what the system says anyway means: follow the system.

@@ -1,22 +1,33 @@
+// @ts-check
 /** The tool calls of an answer, between the blocks of its text: what was done, for how long, and what waits for a yes. */
 
 import { drawAttachments } from "./attachments.js";
-import { clone, part, setHidden, setText } from "./parts.js";
+import { clone, one, part, setHidden, setText } from "./parts.js";
 import { askedCalls, formCalls, isOpen } from "./state/selectors.js";
 import { span } from "./times.js";
 import { drawForm } from "./toolforms.js";
 
+/** @import { ToldCall } from "parley/frames" */
+/** @import { Slot } from "./blocks.js" */
+/** @import { Shown } from "./message.js" */
+/** @import { Held } from "./state/merging.js" */
+
+/** @type {Record<string, string>} */
 const WORDS = { error: "failed", cancelled: "cancelled", interrupted: "interrupted" };
 const SHORTEST_SHOWN_MS = 1_000;
 
+/** @type {WeakMap<HTMLElement, Map<number, HTMLElement>>} */
 const groups = new WeakMap(); // body -> Map of round -> its element
 
 /**
- * Puts each round of calls behind the block that it follows. `slots` is what `drawBlocks` has returned for `body`; `joined`
- * are the messages that joined the answer behind a round.
+ * Puts each round of calls behind the block that it follows.
+ * @param {HTMLElement} body
+ * @param {Shown} message
+ * @param {Slot[] | undefined} slots what `drawBlocks` has returned for `body`
+ * @param {{ mayWrite: boolean, joined: Held[] }} context `joined`: the messages that joined the answer behind a round
  */
 export function drawTools(body, message, slots, { mayWrite, joined }) {
-  const rounds = Map.groupBy ? Map.groupBy(message.tool_calls ?? [], (call) => call.round) : grouped(message.tool_calls ?? []);
+  const rounds = grouped(message.tool_calls ?? []);
   const drawn = groups.get(body) ?? new Map();
   groups.set(body, drawn);
   for (const [round, element] of drawn) {
@@ -24,27 +35,42 @@ export function drawTools(body, message, slots, { mayWrite, joined }) {
     element.remove();
     drawn.delete(round);
   }
+  /** @type {HTMLElement | null} */
   let before = null; // the group before, where no block stands between
   let at = -1;
   for (const [round, calls] of rounds) {
     let group = drawn.get(round);
     if (!group) drawn.set(round, (group = clone("tool-round-template")));
-    const block = Math.min(calls[0].block, slots?.length ?? 0);
-    const behind = block === at && before ? before : block ? slots[block - 1].node.closest(".block") : null;
-    if (behind ? behind.nextElementSibling !== group : body.firstElementChild !== group) behind ? behind.after(group) : body.prepend(group);
-    calls.forEach((call, index) => drawCall(group.children[index] ?? group.appendChild(clone("tool-call-template")), call, message, mayWrite));
+    const block = Math.min(calls[0]?.block ?? 0, slots?.length ?? 0);
+    const behind = block === at && before ? before : slots?.[block - 1]?.node.closest(".block") ?? null;
+    if (!behind && body.firstElementChild !== group) body.prepend(group);
+    if (behind && behind.nextElementSibling !== group) behind.after(group);
+    for (const [index, call] of calls.entries()) {
+      drawCall(/** @type {HTMLElement} */ (group.children[index] ?? group.appendChild(clone("tool-call-template"))), call, message, mayWrite);
+    }
     const names = joined.filter(({ taken_round }) => taken_round === round).map(({ author }) => `${author?.name ?? "someone"}’s`);
     if (names.length) group.dataset.joined = `Here ${names.join(" and ")} ${names.length > 1 ? "messages" : "message"} joined in.`;
     [before, at] = [group, block];
   }
 }
 
+/**
+ * By their rounds. (Not every browser has Map.groupBy.)
+ * @param {ToldCall[]} calls
+ */
 function grouped(calls) {
+  /** @type {Map<number, ToldCall[]>} */
   const rounds = new Map();
   for (const call of calls) rounds.set(call.round, [...(rounds.get(call.round) ?? []), call]);
   return rounds;
 }
 
+/**
+ * @param {HTMLElement} element
+ * @param {ToldCall} call
+ * @param {Shown} message
+ * @param {boolean} mayWrite
+ */
 function drawCall(element, call, message, mayWrite) {
   const asks = call.status === "pending" && call.approval === "asked" && isOpen(message);
   element.dataset.call = call.id;
@@ -63,11 +89,15 @@ function drawCall(element, call, message, mayWrite) {
   if (asks) {
     setText(part(element, "tool-question"), `The assistant wants to do this: ${call.title}.`);
     setHidden(part(element, "tool-choices"), !mayWrite);
-    const details = element.querySelector("details");
-    if (!element.dataset.opened) details.open = element.dataset.opened = true; // one should see what one allows
+    if (!element.dataset.opened) one(element, "details").open = true; // one should see what one allows
+    element.dataset.opened = "true";
   }
 }
 
+/**
+ * @param {ToldCall} call
+ * @param {Shown} message
+ */
 function note(call, message) {
   if (call.status === "running") return message.toolTexts?.[call.id] ?? call.doing;
   const decided = call.decided_by ? `${call.approval === "denied" ? "denied" : "allowed"} by ${call.decided_by.name}` : "";
@@ -76,20 +106,26 @@ function note(call, message) {
   return [word, summary, decided, filled(call)].filter(Boolean).join(" · ");
 }
 
+/** @param {ToldCall} call */
 function filled({ form, filled_by: by }) {
   if (!by) return "";
-  return `${{ accept: "answered", decline: "declined" }[form?.action] ?? "dismissed"} by ${by.name}`;
+  const how = form?.action === "accept" ? "answered" : form?.action === "decline" ? "declined" : "dismissed";
+  return `${how} by ${by.name}`;
 }
 
+/** @param {ToldCall} call */
 function duration({ started_at: from, finished_at: to }) {
   if (!from || !to) return "";
   const ms = Date.parse(to) - Date.parse(from);
   return ms < SHORTEST_SHOWN_MS ? "" : span(ms);
 }
 
-/** Arguments as one reads them: a line for each. What isn't JSON stays as the model wrote it. */
+/**
+ * Arguments as one reads them: a line for each. What isn't JSON stays as the model wrote it.
+ * @param {string} written
+ */
 function readable(written) {
-  if (!written || typeof written !== "string") return "";
+  if (!written) return "";
   try {
     const found = JSON.parse(written);
     if (typeof found !== "object" || Array.isArray(found) || !found) return written;
@@ -101,14 +137,17 @@ function readable(written) {
   }
 }
 
-/** What an answer with tools is doing, in place of "Writing"; or "". */
+/**
+ * What an answer with tools is doing, in place of "Writing"; or "".
+ * @param {Shown} message
+ */
 export function toolStatus(message) {
-  const asked = askedCalls(message);
-  if (asked.length && message.status === "pending") return `Waiting for somebody to allow: ${asked[0].title}`;
-  const asking = formCalls(message);
-  if (asking.length) return `Waiting for somebody to answer: ${asking[0].title}`;
-  const running = (message.tool_calls ?? []).filter((call) => call.status === "running");
-  if (!running.length) return "";
-  const first = message.toolTexts?.[running[0].id] ?? running[0].doing;
-  return running.length > 1 ? `${first}, and ${running.length - 1} more` : first;
+  const [asked] = askedCalls(message);
+  if (asked && message.status === "pending") return `Waiting for somebody to allow: ${asked.title}`;
+  const [asking] = formCalls(message);
+  if (asking) return `Waiting for somebody to answer: ${asking.title}`;
+  const [running, ...others] = (message.tool_calls ?? []).filter((call) => call.status === "running");
+  if (!running) return "";
+  const first = message.toolTexts?.[running.id] ?? running.doing;
+  return others.length ? `${first}, and ${others.length} more` : first;
 }

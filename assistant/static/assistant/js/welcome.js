@@ -1,17 +1,22 @@
+// @ts-check
 /** The page before a session exists: the first message makes it. */
 
 import { api } from "./api.js";
 import { showComposer } from "./composer.js";
 import { draftsIn, newClientId } from "./drafts.js";
+import { refusal } from "./http.js";
 import { loadModels, showModel } from "./models.js";
 import { notice } from "./notices.js";
 import { showShell } from "./shell.js";
 import { showSidebar } from "./sidebar.js";
 import { storage } from "./storage.js";
 
-const { sessionUrl, maxLength, noSession } = document.body.dataset;
-const urlOf = (id) => sessionUrl.replace(noSession, id);
+/** @import { PageData } from "parley/markup" */
+
+const { sessionUrl, maxLength, noSession } = /** @type {PageData} */ (document.body.dataset);
+const urlOf = (/** @type {string} */ id) => sessionUrl.replace(noSession, id);
 const drafts = draftsIn(storage, "new");
+/** @type {string | null} */
 let model = null;
 let isStarting = false;
 
@@ -35,7 +40,7 @@ const composer = showComposer({
       );
       location.assign(urlOf(session.id));
     } catch (error) {
-      notice(error.message);
+      notice(refusal(error).message);
       isStarting = false;
     }
   },

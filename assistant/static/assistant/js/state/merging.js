@@ -16,7 +16,7 @@ import { newerReasoning } from "./thinking.js";
  * - `callsVersion`: the version of its tool calls, where they came apart from it.
  * @typedef {Omit<ToldMessage, "reasoning"> & {
  *   reasoning?: Thoughts | null, newsAt: number, waitsFor?: string | null,
- *   toolTexts?: Record<string, string>, callsVersion?: number, gap?: undefined, outbox?: undefined,
+ *   toolTexts?: Record<string, string>, callsVersion?: number, outbox?: undefined,
  * }} Held
  */
 
@@ -26,7 +26,7 @@ const SAME = /** @type {const} */ ([...NEWS, "status", "alive"]);
 /**
  * What is now known of a message of which `held` was known and `told` has arrived; `held` itself if that is no news.
  * @param {Held | undefined} held
- * @param {ToldMessage} told
+ * @param {ToldMessage | Held} told
  * @param {number} at
  * @returns {Held}
  */
@@ -69,7 +69,7 @@ function withReasoning(held, incoming, at) {
 /**
  * The state with these messages in it, each merged with what was held; the same state if none of them is news.
  * @param {State} state
- * @param {(ToldMessage | null)[]} told
+ * @param {(ToldMessage | Held | null)[]} told
  * @param {number} at
  * @returns {State}
  */

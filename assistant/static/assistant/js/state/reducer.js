@@ -11,7 +11,7 @@ import { questionOf } from "./selectors.js";
 import { headsIn, rowOf } from "./thread.js";
 import { delta, reasoningDelta, reset, toolCalls, toolStatus, turnStatus } from "./writing.js";
 
-/** @import { Attachment, Frame, MessageFrame, ParticipantFrame, Snapshot, Summary, ToldMessage, ToldParticipant, ToldSession, Typing, UserId, You } from "parley/frames" */
+/** @import { Attachment, Frame, MessageFrame, ParticipantFrame, ParticipantGone, Snapshot, Summary, ToldMessage, ToldParticipant, ToldSession, Typing, UserId, You } from "parley/frames" */
 /** @import { Held } from "./merging.js" */
 
 /**
@@ -56,9 +56,9 @@ import { delta, reasoningDelta, reset, toolCalls, toolStatus, turnStatus } from 
  *   | { type: "ui.unsent", client_id: string, detail: string, retryable: boolean }
  *   | { type: "ui.sent", client_id: string, message: ToldMessage, reply: ToldMessage | null }
  *   | { type: "ui.discarded", client_id: string }
- *   | { type: "ui.changed", message: ToldMessage }
+ *   | { type: "ui.changed", message: ToldMessage | Held }
  *   | { type: "ui.version", question: string, reply: string }
- *   | { type: "ui.anew", messages: (ToldMessage | null)[] }
+ *   | { type: "ui.anew", messages: (ToldMessage | Held | null)[] }
  *   | { type: "ui.reveal", id: string }
  *   | { type: "ui.page" } & Page
  *   | { type: "ui.older", messages: ToldMessage[], has_more: boolean }} PageEvent
@@ -317,7 +317,7 @@ function participant(state, { participant: person }) {
 
 /**
  * @param {State} state
- * @param {ParticipantFrame} frame
+ * @param {ParticipantGone} frame
  * @returns {State}
  */
 function participantGone(state, { participant: gone }) {

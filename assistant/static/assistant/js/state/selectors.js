@@ -1,7 +1,7 @@
 // @ts-check
 /** What the state says: who may do what, what runs, what waits. Each asks and changes nothing. Pure. */
 
-/** @import { ToldCall, ToldMessage, UserId } from "parley/frames" */
+/** @import { ToldCall, UserId } from "parley/frames" */
 /** @import { Held } from "./merging.js" */
 /** @import { State } from "./reducer.js" */
 
@@ -9,14 +9,14 @@ export const BREAK_MS = 1_200; // shorter breaks of the connection are nobody's 
 
 // --- of one message ---
 
-/** @param {Pick<ToldMessage, "status"> | { status: string }} message */
+/** @param {{ status: string }} message */
 export function isOpen(message) {
   return message.status === "pending" || message.status === "processing";
 }
 
 /**
  * Tool calls that somebody has to allow or deny.
- * @param {Held} message
+ * @param {{ status: string, tool_calls?: ToldCall[] }} message
  */
 export function askedCalls(message) {
   if (!isOpen(message)) return [];
@@ -25,7 +25,7 @@ export function askedCalls(message) {
 
 /**
  * Tool calls that go on once somebody has filled in their form.
- * @param {Held} message
+ * @param {{ status: string, tool_calls?: ToldCall[] }} message
  */
 export function formCalls(message) {
   if (!isOpen(message)) return [];

@@ -55,14 +55,14 @@ export function newerReasoning(held, incoming, at) {
   return isAtIt && !reasoning.since ? { ...reasoning, since: at } : reasoning;
 }
 
-/** @param {Pick<Held, "status" | "reasoning">} message */
+/** @param {{ status: string, reasoning?: Thoughts | null }} message */
 export function isThinking(message) {
   return message.status === "processing" && Boolean(message.reasoning?.since);
 }
 
 /**
  * Whether nothing of the answer has come yet but what the model thinks.
- * @param {Pick<Held, "status" | "reasoning" | "content" | "tool_calls">} message
+ * @param {{ status: string, reasoning?: Thoughts | null, content: string, tool_calls?: unknown[] }} message
  */
 export function thinksOnly(message) {
   return isThinking(message) && !message.content.trim() && !message.tool_calls?.length;
