@@ -22,6 +22,9 @@ TEMPLATES = ROOT / "assistant" / "templates" / "assistant"
 MADE = ROOT / "types" / "made"
 HEAD = "// Made by `python -m project.page_types`: a change here is overwritten.\n\n"
 
+# Of the key that this project's users have it would be one of the two; the scripts serve every project.
+USER_ID = "/** A user's id. */\nexport type UserId = number | string;\n\n"
+
 Json = Mapping[str, Any]
 
 
@@ -37,7 +40,7 @@ def api_types(schema: Json) -> str:
         for method, operation in operations.items()
     ]
     about = "/** Each call: the ids in its path, in order, what it is given (a query with GET, else a body), its answer. */"
-    return HEAD + "\n".join(parts) + f"\n{about}\nexport interface Calls {{\n{''.join(calls)}}}\n"
+    return HEAD + USER_ID + "\n".join(parts) + f"\n{about}\nexport interface Calls {{\n{''.join(calls)}}}\n"
 
 
 def _interface(name: str, shape: Json) -> str:
@@ -49,7 +52,7 @@ def _interface(name: str, shape: Json) -> str:
 
 def _call(method: str, path: str, operation: Json) -> str:
     parameters = operation.get("parameters", ())
-    ids = [_typed(one["schema"]) for one in parameters if one["in"] == "path"]
+    ids = [_of(one["name"], one["schema"]) for one in parameters if one["in"] == "path"]
     query = _fields(
         (one["name"], one["schema"], one.get("required", False)) for one in parameters if one["in"] == "query"
     )
@@ -69,6 +72,8 @@ def _content(told: Json) -> str:
 def _typed(shape: Json) -> str:
     """The TypeScript type of a JSON schema."""
     match shape:
+        case {"description": "A user's id."}:
+            return "UserId"
         case {"$ref": ref}:
             return str(ref).rpartition("/")[2]
         case {"anyOf": several}:
@@ -100,7 +105,11 @@ def _fields(fields: Iterable[tuple[str, Json, bool]]) -> str:
 
 def _field(name: str, shape: Json, is_required: bool) -> str:
     about = f"/** {shape['description']} */ " if "description" in shape else ""
-    return f"{about}{name}{'' if is_required else '?'}: {_typed(shape)}"
+    return f"{about}{name}{'' if is_required else '?'}: {_of(name, shape)}"
+
+
+def _of(name: str, shape: Json) -> str:
+    return "UserId" if name in ("user", "user_id") else _typed(shape)
 
 
 # --- the templates ---

@@ -7,11 +7,10 @@
  */
 
 import type {
-  Attachment, Failure, ListedSession, Message, Participant, Person, Reasoning, Session, SharedMessage, SharedToolCall, ToolCall,
+  Attachment, Failure, ListedSession, Message, Participant, Person, Reasoning, Session, SharedMessage, SharedToolCall, ToolCall, UserId,
 } from "parley/api";
 
-export type { Attachment, Failure, Participant, Person, Reasoning };
-export type UserId = Person["id"];
+export type { Attachment, Failure, Participant, Person, Reasoning, UserId };
 
 /** What is known of all alike, and of the rest what only some are told. */
 type Told<All, Some> = Pick<All, keyof All & keyof Some> & Partial<Omit<All, keyof Some>>;
