@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TSC := node_modules/.bin/tsc
 HOST ?= 127.0.0.1
 PORT ?= 8000
 PYTEST_ARGS ?=
@@ -35,6 +36,7 @@ $(VENV)/.test-installed: requirements-test.txt | $(BIN)/pip
 
 test: test-install
 	@sh tests/install_browser.sh
+	@$(MAKE) --silent $(TSC) || true # without it the test of the types is skipped, or fails in CI
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # What `make test` leaves out: a kill at every single step of a turn.
@@ -47,13 +49,19 @@ bench: test-install
 chaos: test-install
 	$(BIN)/python -m chaos $(CHAOS_ARGS)
 
-check: test-install
+$(TSC): package-lock.json
+	@sh tests/install_typescript.sh
+	@touch $@
+
+check: test-install $(TSC)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -m project.page_types
+	$(TSC) --project jsconfig.json
 
 # docs/settings.md and the README's table, from the tables of settings; a test holds that they are what this makes.
 settings: test-install
@@ -66,4 +74,4 @@ lock:
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal -c requirements.txt requirements-test.in -o requirements-test.txt
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) node_modules types/made .pytest_cache .ruff_cache .mypy_cache
