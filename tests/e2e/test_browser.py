@@ -143,6 +143,11 @@ def test_a_model_of_a_pattern_is_chosen_by_its_id(alice: Window) -> None:
     expect(field).to_have_value("openai/")
     field.press("Escape")
     expect(chosen).to_have_value(FIRST)
+    expect(page.locator(".notices")).not_to_contain_text("No model was named")
+    chosen.select_option("openai/*")
+    page.locator("#composer-text").click()  # without a name: the one before is asked, and one is told so
+    expect(chosen).to_have_value(FIRST)
+    expect(page.get_by_text("No model was named after “openai/”")).to_be_visible()
     chosen.select_option("openai/*")
     field.fill(name)
     field.press("Enter")

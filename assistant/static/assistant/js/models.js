@@ -2,7 +2,7 @@
 /** The models one may choose from, by their labels. */
 
 import { api } from "./api.js";
-import { orNotice } from "./notices.js";
+import { notice, orNotice } from "./notices.js";
 import { clone, one, setHidden, setText } from "./parts.js";
 
 /** @import { Model, Models } from "parley/api" */
@@ -129,8 +129,10 @@ export function showModel({ chosen, mayChoose, onChoose }) {
     const id = control.value;
     const isNamed = id && `${id}*` !== select.value;
     setHidden(field, true);
-    if (isNamed) choose(id);
-    else settle();
+    if (isNamed) return void choose(id);
+    settle();
+    // Whoever turned away from a model must not ask it unawares.
+    if (id) notice(`No model was named after “${id}”: ${modelLabel(chosen())} is still asked.`);
   });
   field.addEventListener("keydown", (event) => {
     if (event.key === "Escape") field.value = "";
