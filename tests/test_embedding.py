@@ -6,10 +6,11 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from django.conf import settings
+from django.conf import settings as django_settings
 from django.core.checks import CheckMessage
 from django.db import models
 from django.test import override_settings
@@ -17,8 +18,10 @@ from django.utils.module_loading import import_string
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
+from assistant import addresses
 from assistant.checks import configuration
 from assistant.checks import embedding as checks
+from assistant.sockets import routing
 from tests.acting import ask
 from tests.embedded import MANAGE, EmbeddedProject
 from tests.product import ROOT, free_port
@@ -31,7 +34,7 @@ def ids(found: list[CheckMessage]) -> list[str | None]:
 
 ALL = [
     checks.redis_is_named, checks.apps_are_installed, checks.middleware_is_there, checks.templates_know_the_user,
-    checks.sqlite_transactions_are_immediate, checks.urls_are_at_the_root, checks.an_asgi_application_is_named,
+    checks.sqlite_transactions_are_immediate, checks.urls_are_included, checks.an_asgi_application_is_named,
     checks.files_have_a_storage, checks.users_can_be_known,
 ]  # fmt: skip
 
@@ -49,8 +52,7 @@ def test_our_own_project_lacks_nothing(check):
         (checks.middleware_is_there, {"MIDDLEWARE": ["assistant.web.middleware.DatabaseAway"]}, "assistant.E012"),
         (checks.middleware_is_there, {"MIDDLEWARE": list(checks.NEEDED_MIDDLEWARE)}, "assistant.W001"),
         (checks.templates_know_the_user, {"TEMPLATES": []}, "assistant.E013"),
-        (checks.urls_are_at_the_root, {"ROOT_URLCONF": "tests.embedded_project.prefixed"}, "assistant.E015"),
-        (checks.urls_are_at_the_root, {"ROOT_URLCONF": "tests.embedded_project.without"}, "assistant.E015"),
+        (checks.urls_are_included, {"ROOT_URLCONF": "tests.embedded_project.without"}, "assistant.E015"),
         (checks.an_asgi_application_is_named, {"ASGI_APPLICATION": None}, "assistant.E016"),
         (checks.files_have_a_storage, {"ASSISTANT_ATTACHMENT_STORAGE": "nowhere"}, "assistant.E017"),
         (checks.files_have_a_storage, {"FILE_UPLOAD_HANDLERS": []}, "assistant.W002"),
@@ -70,6 +72,23 @@ def test_a_user_model_without_what_is_needed_is_refused(monkeypatch):
     monkeypatch.setattr(checks, "get_user_model", lambda: User)
     [found] = checks.users_can_be_known(None)
     assert found.id == "assistant.E019" and "is_active" in found.msg and "a key" in found.msg
+
+
+@pytest.mark.parametrize(
+    ("urls", "site", "home", "sockets"),
+    [
+        ("tests.embedded_project.urls", None, "/", [""]),
+        ("tests.embedded_project.prefixed", None, "/chat/", ["chat/"]),
+        ("tests.embedded_project.urls", "/site", "/site/", ["site/", ""]),
+        ("tests.embedded_project.prefixed", "/site/", "/site/chat/", ["site/chat/", "chat/"]),
+    ],
+)
+def test_addresses_are_under_the_prefix_and_under_the_proxy_s_path(settings, urls, site, home, sockets):
+    settings.ROOT_URLCONF, settings.FORCE_SCRIPT_NAME = urls, site
+    with ThreadPoolExecutor(1) as others:  # as those of a worker are
+        assert others.submit(addresses.home).result() == addresses.home() == home
+    assert addresses.api("sessions") == f"{home}api/sessions"
+    assert routing.prefixes() == sockets
 
 
 BEFORE_ROOMS = {
@@ -92,10 +111,10 @@ def test_dotted_paths_of_before_the_rooms_go_on_working(old):
 def test_a_project_that_still_names_the_old_paths_lacks_nothing():
     changed = {
         "MIDDLEWARE": [
-            path.replace("assistant.web.middleware", "assistant.middleware") for path in settings.MIDDLEWARE
+            path.replace("assistant.web.middleware", "assistant.middleware") for path in django_settings.MIDDLEWARE
         ],
         "FILE_UPLOAD_HANDLERS": ["assistant.uploads.UnnamedFileUploadHandler"],
-        "Q_CLUSTER": settings.Q_CLUSTER | {"broker_class": "assistant.queue.DoorbellBroker"},
+        "Q_CLUSTER": django_settings.Q_CLUSTER | {"broker_class": "assistant.queue.DoorbellBroker"},
     }
     with override_settings(**changed):
         assert [found for check in [*ALL, configuration.queue_is_in_our_database] for found in check(None)] == []

@@ -13,9 +13,9 @@ from django.core.files.storage import InvalidStorageError, storages
 from django.db import connection
 from django.db.models import BinaryField, CompositePrimaryKey
 from django.template import engines
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch
 
-from assistant import conf
+from assistant import addresses, conf
 from assistant.checks.naming import names
 from assistant.files.upload_handler import UnnamedFileUploadHandler
 from assistant.web.middleware import DatabaseAway
@@ -93,16 +93,15 @@ def sqlite_transactions_are_immediate(app_configs: Any, **kwargs: Any) -> list[c
 
 
 @checks.register()
-def urls_are_at_the_root(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+def urls_are_included(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     try:
-        path = reverse("assistant:login")
+        addresses.home()
     except NoReverseMatch:
-        return _error(15, "The URLs lack path('', include('assistant.urls')).")
-    if path != "/login/":
         return _error(
             15,
-            f"assistant.urls must be included without a prefix; now the sign-in is at {path}.",
-            "The page's scripts ask for /api/ and /ws/. Patterns of your own that stand before it keep their paths.",
+            "The URLs lack include('assistant.urls').",
+            "At the root or under a prefix, as path('chat/', include('assistant.urls')); in no namespace, and without "
+            "arguments in the prefix.",
         )
     return []
 

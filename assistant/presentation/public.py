@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from assistant import catalogue
+from assistant import addresses, catalogue
 from assistant.models.participant import hue
 
 READER = "reader"
@@ -103,4 +103,4 @@ def _calls(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _attachment(attachment: dict[str, Any], token: str) -> dict[str, Any]:
     kept = {name: value for name, value in attachment.items() if name in _ATTACHMENT}
-    return kept | {"url": f"/api/shared/{token}/attachments/{attachment['id']}/file"}
+    return kept | {"url": addresses.api(f"shared/{token}/attachments/{attachment['id']}/file")}

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Prefetch, prefetch_related_objects
 
-from assistant import markup
+from assistant import addresses, markup
 from assistant.delivery import live_text
 from assistant.models.attachment import Attachment
 from assistant.models.invitation import Invitation
@@ -151,7 +151,7 @@ def attachment_json(attachment: Attachment) -> dict[str, Any]:
         "name": attachment.name,
         "type": file.type,
         "size": file.size,
-        "url": f"/api/attachments/{attachment.pk}/file",
+        "url": addresses.api(f"attachments/{attachment.pk}/file"),
         "width": file.width,
         "height": file.height,
         "problem": file.problem or None,

@@ -26,7 +26,7 @@ from django.db import OperationalError, connections
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from assistant import conf
+from assistant import addresses, conf
 from assistant.processes import embedded_valkey
 
 logger = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ class Product:
                 child.watch()
             if not is_ready and is_answering(self.host, self.port):
                 is_ready = True
-                self._say(f"Ready on http://{self.host}:{self.port}/")
+                self._say(f"Ready on http://{self.host}:{self.port}{addresses.home()}")
             time.sleep(WATCH_SECONDS)
         grace = conf.settings.grace
         self._say(
@@ -249,7 +249,9 @@ def migrate() -> None:
 def is_answering(host: str, port: int) -> bool:
     """Whether the product is ready: web server, database, Redis and a worker."""
     address = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    request = urllib.request.Request(f"http://{address}:{port}/readyz", headers={"Host": _known_host()})
+    request = urllib.request.Request(
+        f"http://{address}:{port}{addresses.home()}readyz", headers={"Host": _known_host()}
+    )
     try:
         with urllib.request.urlopen(request, timeout=2) as response:
             return bool(response.status == 200)

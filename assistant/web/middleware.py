@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.utils.decorators import sync_only_middleware
 
-from assistant import outage
+from assistant import addresses, outage
 from assistant.failures import sentence
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def one_thread(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[
 
 PROBLEMS = {
     404: ("not_found", "There is nothing here for you."),
-    405: ("method_not_allowed", "This can't be done here; /api/docs says what can."),
+    405: ("method_not_allowed", "This can't be done here; {docs} says what can."),
     500: ("internal", sentence("internal")),
 }
 
@@ -46,11 +46,13 @@ def api_problems(get_response: Callable[[HttpRequest], HttpResponse]) -> Callabl
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        if not request.path.startswith("/api/") or response.status_code not in PROBLEMS:
+        if not request.path.startswith(addresses.api("")) or response.status_code not in PROBLEMS:
             return response
         if not response["Content-Type"].startswith("application/json"):
             code, detail = PROBLEMS[response.status_code]
-            response.content = JsonResponse({"code": code, "detail": detail}).content
+            response.content = JsonResponse(
+                {"code": code, "detail": detail.format(docs=addresses.api("docs"))}
+            ).content
             response["Content-Type"] = "application/json"
         return response
 
@@ -79,7 +81,7 @@ class DatabaseAway:
         text = str(error)
         sentence = NO_ROOM if "disk is full" in text or "No space left" in text else SENTENCE
         response: HttpResponse
-        if request.path.startswith("/api/"):
+        if request.path.startswith(addresses.api("")):
             response = JsonResponse({"code": "unavailable", "detail": sentence}, status=503)
         else:
             response = HttpResponse(

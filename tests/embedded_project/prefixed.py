@@ -1,5 +1,17 @@
-"""URLs as a check refuses them: behind a prefix."""
-
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import include, path
 
-urlpatterns = [path("chat/", include("assistant.urls"))]
+
+def own_page(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("A page of the project's own.")
+
+
+def own_api(request: HttpRequest) -> HttpResponse:
+    raise Http404
+
+
+urlpatterns = [
+    path("", own_page),
+    path("api/things", own_api),
+    path("chat/", include("assistant.urls")),
+]

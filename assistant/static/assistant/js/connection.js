@@ -1,6 +1,7 @@
 // @ts-check
 /** One quiet line about the connection, shown only while there is something to say. */
 
+import { pageAddress, signInAddress } from "./addresses.js";
 import { one, part } from "./parts.js";
 import { BREAK_MS } from "./state/selectors.js";
 
@@ -46,6 +47,6 @@ export function showConnection({ store, reasons = REASONS, reassurance = " What 
             : "Connecting…";
     way.hidden = connection !== "gone";
     way.textContent = closed === 4401 ? "Sign in" : "Go to your sessions";
-    way.href = closed === 4401 ? `/login/?next=${encodeURIComponent(location.pathname)}` : "/";
+    way.href = closed === 4401 ? signInAddress() : pageAddress();
   }
 }

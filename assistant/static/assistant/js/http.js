@@ -1,6 +1,8 @@
 // @ts-check
 /** How the API is called over HTTP: with JSON, or with a file. What is refused is thrown as a Refusal. */
 
+import { apiAddress, signInAddress } from "./addresses.js";
+
 /** @import { Attachment, Calls } from "parley/api" */
 /** @import { PageData } from "parley/markup" */
 
@@ -58,7 +60,7 @@ function csrfToken() {
  */
 export function address(path, ids) {
   const rest = [...ids];
-  return "/api/" + path.replace(/{\w+}/g, () => encodeURIComponent(/** @type {string | number} */ (rest.shift())));
+  return apiAddress(path.replace(/{\w+}/g, () => encodeURIComponent(/** @type {string | number} */ (rest.shift()))));
 }
 
 /**
@@ -100,7 +102,7 @@ export async function call(name, ids, given, options = {}) {
   if (response.ok && data) return data;
   // A page on which something may stand that was not sent yet says it itself.
   const isSignedOut = response.status === 401 && dispatchEvent(new Event("signedout", { cancelable: true }));
-  if (isSignedOut) location.assign(`/login/?next=${encodeURIComponent(location.pathname)}`);
+  if (isSignedOut) location.assign(signInAddress());
   throw refused(response.status, data);
 }
 

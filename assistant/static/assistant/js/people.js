@@ -1,6 +1,7 @@
 // @ts-check
 /** Who is in the session, who is here now, who is typing; and what its owner does about it. */
 
+import { pageAddress } from "./addresses.js";
 import { api } from "./api.js";
 import { orNotice } from "./notices.js";
 import { byId, clone, one, part, setHidden, setText } from "./parts.js";
@@ -124,7 +125,7 @@ export function showPeople({ store, sessionId }) {
       text: "It goes out of your list. What you said stays, and you come back only by an invitation.",
       yes: "Leave",
     });
-    if (isSure && (await orNotice(() => api.leave(sessionId)))) location.assign("/");
+    if (isSure && (await orNotice(() => api.leave(sessionId)))) location.assign(pageAddress());
   });
 }
 

@@ -1,6 +1,7 @@
 // @ts-check
 /** The page of one session: puts the parts together. */
 
+import { socketAddress } from "./addresses.js";
 import { announce } from "./announcer.js";
 import { api } from "./api.js";
 import { showBusy } from "./busy.js";
@@ -166,7 +167,7 @@ store.watch((state, before, event) => {
 // --- the live connection, and what heals it ---
 
 const line = connect({
-  url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/sessions/${sessionId}/`,
+  url: socketAddress(`sessions/${sessionId}/`),
   onFrame: (/** @type {Frame & { at: number }} */ frame) => {
     const isFirst = frame.type === "session.snapshot" && !store.state.ready;
     store.dispatch(frame);

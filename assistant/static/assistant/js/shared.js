@@ -1,6 +1,7 @@
 // @ts-check
 /** The page of somebody who reads along by a link: the conversation, live, and nothing to do in it. */
 
+import { socketAddress } from "./addresses.js";
 import { announce } from "./announcer.js";
 import { api } from "./api.js";
 import { showConnection } from "./connection.js";
@@ -47,7 +48,7 @@ store.watch((state, before) => {
 });
 
 const line = connect({
-  url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/shared/${encodeURIComponent(token)}/`,
+  url: socketAddress(`shared/${encodeURIComponent(token)}/`),
   onFrame: (/** @type {Frame & { at: number }} */ frame) => (frame.type === "error" ? notice(frame.detail) : store.dispatch(frame)),
   onStatus: (status, code) => store.dispatch({ type: "connection", status, code }),
 });

@@ -1,6 +1,7 @@
 // @ts-check
 /** What every page of the room has: sheets that open and close, the help, the keys. */
 
+import { pageAddress } from "./addresses.js";
 import { byId, near, one } from "./parts.js";
 
 const KEYS = "parley:keys";
@@ -46,7 +47,7 @@ export function showShell({ focusComposer, keys = {} }) {
     if (isWriting || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (!wanted.checked) return;
     /** @type {Record<string, () => void>} */
-    const all = { "/": focusComposer, "?": () => help.showModal(), n: () => location.assign("/new/"), ...keys };
+    const all = { "/": focusComposer, "?": () => help.showModal(), n: () => location.assign(pageAddress("new/")), ...keys };
     const action = Object.hasOwn(all, event.key) ? all[event.key] : null;
     if (!action) return;
     event.preventDefault();

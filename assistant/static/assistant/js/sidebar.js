@@ -1,6 +1,7 @@
 // @ts-check
 /** The list of sessions, live: what is unread, what runs, what was put away; and the menu of one session. */
 
+import { pageAddress, socketAddress } from "./addresses.js";
 import { api } from "./api.js";
 import { showDrawer } from "./drawer.js";
 import { applyList, emptyList } from "./state/list.js";
@@ -205,7 +206,7 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
     const done = await orNotice(() => api.deleteSession(chosen.id));
     if (!done) return;
     remove.close();
-    if (chosen.id === current) location.assign("/");
+    if (chosen.id === current) location.assign(pageAddress());
     else hear({ type: "list.removed", session_id: chosen.id });
   });
 
@@ -236,7 +237,7 @@ export function showSidebar({ current, sessionUrl, onChanged = () => {} }) {
   // --- the live connection ---
 
   const line = connect({
-    url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/sessions/`,
+    url: socketAddress("sessions/"),
     onFrame: (/** @type {ListFrame} */ frame) => hear(frame),
     onStatus: () => {},
   });
