@@ -155,7 +155,7 @@ def test_trying_one_password_at_many_names_is_slowed_too(client, settings, dora)
     assert answers == [422] * 10 + [429]
 
 
-def test_missed_changes_a_proxy_the_address_is_the_one_that_the_proxy_has_seen(client, dora, settings):
+def test_behind_a_proxy_the_address_is_the_one_that_the_proxy_has_seen(client, dora, settings):
     settings.ASSISTANT_SIGN_IN_RATE, settings.ASSISTANT_BEHIND_PROXY = 1, True
     seen = [
         f"{number}.1.1.1, 10.2.0.{number // 2}" for number in range(3)

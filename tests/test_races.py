@@ -168,7 +168,7 @@ def test_an_old_run_s_cleanup_stop_and_write_leave_its_successor_alone(session, 
 
     turns = HeldTurns(1)
     turns.add(new, FakeTurn())
-    lease = Lease(worker, turns, database=None)
+    lease = Lease(worker, turns, database=None, work=None)
     rows = answering.rows_held_by(new.worker_id)
     assert rows == {(new.message_id, new.attempt)}
     lease.drop_lost({new}, rows)

@@ -563,7 +563,7 @@ def test_while_a_heartbeat_hangs_nobody_is_judged(worker, loop, monkeypatch, set
             swept.append(work)
 
     monkeypatch.setattr(sweeping, "SWEEP_SECONDS", 0)
-    lease = Lease(worker, HeldTurns(1), Known())
+    lease = Lease(worker, HeldTurns(1), Known(), Known())
     lease._beat_began = time.monotonic() - settings.ASSISTANT_LEASE / 3
     loop.run(sweeping.sweep(lease, Known()))
     assert swept == []

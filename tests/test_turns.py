@@ -158,6 +158,48 @@ def test_a_turn_that_is_stopped_before_it_begins_asks_nobody(answer, claim, loop
     assert prompts["prompt_for"] == 0
 
 
+async def raises(error):
+    raise error
+
+
+async def fails_in_a_group():
+    async with asyncio.TaskGroup() as group:
+        group.create_task(raises(RuntimeError("a tool of this round")))
+        await asyncio.sleep(3600)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "torn",
+    [
+        lambda: raises(RuntimeError("closing it failed")),
+        lambda: raises(llm.ModelError("provider_error", "it went away")),
+        fails_in_a_group,
+    ],
+    ids=["an-error", "the-provider's", "a-group's"],
+)
+@pytest.mark.parametrize(("why", "status"), [(Stop.HAND_OVER, "pending"), (Stop.LOST, "processing")])
+def test_a_stop_is_a_stop_whatever_the_conversation_raises_of_it(answer, claim, monkeypatch, loop, torn, why, status):
+    """A deploy loses nothing: what is torn down in mid work may fail with something else than its cancellation."""
+    began = asyncio.Event()
+
+    async def hold(self):
+        try:
+            began.set()
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            await torn()
+
+    monkeypatch.setattr(conversation.Conversation, "hold", hold)
+
+    async def stopped(turn):
+        await began.wait()
+        turn.stop(why)
+
+    run_turn(loop, claim, stopped)
+    assert (now(answer).status, now(answer).error_code) == (status, "")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_conversation_that_was_cancelled_by_nobody_is_a_failure_and_no_answer(answer, claim, monkeypatch, loop):
     """A library that lets a CancelledError of its own out: half an answer must not pass for a whole one."""

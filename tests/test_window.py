@@ -294,11 +294,11 @@ def test_it_is_caught_up_once_in_a_turn(loop, monkeypatch):
     monkeypatch.setattr(llm, "limit", lambda model: None)
 
     async def scenario():
-        inquiry = Completion(Claim(uuid.uuid4(), uuid.uuid4(), uuid.uuid4(), 1), None, show)
-        inquiry._patience = Source()
+        completion = Completion(Claim(uuid.uuid4(), uuid.uuid4(), uuid.uuid4(), 1), None, show)
+        completion._policy = Source()
         prompt = context.Prompt("m", [{"role": "user", "content": "?"}], None, is_cut=True)
         for _ in range(3):
-            assert [piece async for piece in inquiry.pieces(prompt, (), is_last=False)] == [llm.Text("So.")]
+            assert [piece async for piece in completion.pieces(prompt, (), is_last=False)] == [llm.Text("So.")]
 
     loop.run(scenario())
     assert len(tried) == 1

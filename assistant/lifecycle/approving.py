@@ -25,7 +25,7 @@ def decide(call: ToolCall, by: Any, *, allow: bool) -> Message:
     """
     with transaction.atomic():
         session = ChatSession.objects.locked(call.message.session_id)
-        message = Message.objects.select_for_update(of=("self",)).filter(pk=call.message_id).first()
+        message = Message.objects.select_for_update(of=("self",), no_key=True).filter(pk=call.message_id).first()
         if session is None or message is None:
             raise Refused("not_found", "This session has been deleted.", status=404)
         asked = ToolCall.objects.filter(pk=call.pk)

@@ -43,7 +43,7 @@ def fill(call: ToolCall, by: Any, number: int, action: Action, content: Mapping[
     """
     with transaction.atomic():
         session = ChatSession.objects.locked(call.message.session_id)
-        message = Message.objects.select_for_update(of=("self",)).filter(pk=call.message_id).first()
+        message = Message.objects.select_for_update(of=("self",), no_key=True).filter(pk=call.message_id).first()
         if session is None or message is None:
             raise Refused("not_found", "This session has been deleted.", status=404)
         row = ToolCall.objects.select_for_update(of=("self",)).filter(pk=call.pk).first()

@@ -50,7 +50,7 @@ def recover(seen: Message, *, may_retry: bool = True) -> str | None:
         waited = time.monotonic() - asked_at
         message = (
             session.messages.running()
-            .select_for_update(of=("self",))
+            .select_for_update(of=("self",), no_key=True)
             .filter(pk=seen.pk, status=seen.status, attempt=seen.attempt, worker_id=seen.worker_id)
             .first()
         )
@@ -130,7 +130,7 @@ def _override(seen: Message, change: Callable[[Message], None]) -> bool:
         session = ChatSession.objects.locked(seen.session_id)
         if session is None:
             return False
-        message = session.messages.running().select_for_update(of=("self",)).filter(pk=seen.pk).first()
+        message = session.messages.running().select_for_update(of=("self",), no_key=True).filter(pk=seen.pk).first()
         if message is None:
             return False
         message.session = session

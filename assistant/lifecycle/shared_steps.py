@@ -169,7 +169,7 @@ def stop_answer(session: ChatSession, by: Any, answer: Message | None = None) ->
     the text kept here; the row decides between this and an ending of the worker's. It takes no worker's help, so it
     works on a dead one too. The caller holds the session's lock, and goes on with what follows the ending.
     """
-    running = session.messages.running().select_for_update(of=("self",))
+    running = session.messages.running().select_for_update(of=("self",), no_key=True)
     row = (running if answer is None else running.filter(pk=answer.pk)).first()
     if row is None:
         return None

@@ -2,7 +2,8 @@
 
 litellm has a list, and asks a server of one's own (Ollama's `/api/show`) wherever it looks something up, which blocks
 whoever asks: seven times for each request. So that server is asked here, once, in a thread, with a short limit, and litellm
-is told what it said (`insides.register`). Whoever is about to ask a model awaits `learn`; all else here answers at once.
+is told what it said (`litellm_internals.register`). Whoever is about to ask a model awaits `learn`; all else here answers
+at once.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def take(channel: str, seat: Seat, database: Database) -> None:
     global _caller
     _seats[channel] = seat
     if _caller is None or _caller.done() or _caller.get_loop() is not asyncio.get_running_loop():
-        _caller = asyncio.create_task(_call_again_and_again(database), name="roll call")
+        _caller = asyncio.create_task(_call_again_and_again(database), name="revalidation")
 
 
 def discard(channel: str) -> None:

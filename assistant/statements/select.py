@@ -44,6 +44,7 @@ class _Compiled:
     converters: Converters
     related: list[Any]
     annotations: dict[str, int]  # by attribute: its place
+    locks: bool  # the rows, until the transaction ends
 
 
 class Select(Statement[_Compiled], Generic[M]):
@@ -54,10 +55,10 @@ class Select(Statement[_Compiled], Generic[M]):
 
     def all(self, **values: Any) -> list[M]:
         using = self.using
-        compiled = self.compiled(using)
+        compiled, connection = self.compiled(using), connections[using]
+        assert connection.in_atomic_block or not compiled.locks, "a lock needs a transaction to last in"
         with self._execute(using, values) as cursor:
             rows = cursor.fetchall()
-        connection = connections[using]
         return [self._made(compiled, _converted(row, compiled.converters, connection)) for row in rows]
 
     def one(self, **values: Any) -> M | None:
@@ -83,6 +84,7 @@ class Select(Statement[_Compiled], Generic[M]):
             converters=_converters(compiler),
             related=_populators(info, compiler.select, using),
             annotations=compiler.annotation_col_map or {},
+            locks=built.query.select_for_update,
         )
 
     def sql(self, compiled: _Compiled) -> tuple[str, tuple[Any, ...]]:

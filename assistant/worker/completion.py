@@ -1,4 +1,4 @@
-"""How one turn asks models: with patience, within what they can read, and noting what it cost and what was tried."""
+"""How one turn asks models: again where they fail, within what they can read, noting the cost and what was tried."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ class Completion:
     def __init__(self, claim: Claim, database: Database, show: Callable[[str], Awaitable[None]]) -> None:
         self.longest_result: int | None = None  # for the prompts of this turn
         self._claim, self._database, self._show = claim, database, show
-        self._patience: RetryPolicy | None = None
+        self._policy: RetryPolicy | None = None
         self._user_id: UserId = None
         self._has_caught_up = False
 
     @property
     def asked(self) -> Asked | None:
         """What is stored of it with the answer; None: nobody was asked."""
-        if self._patience is None:
+        if self._policy is None:
             return None
-        tried = [one.as_json() for one in self._patience.tried]
-        return Asked(self._patience.model, tried, is_heard=self._patience.is_heard)
+        tried = [one.as_json() for one in self._policy.tried]
+        return Asked(self._policy.model, tried, is_heard=self._policy.is_heard)
 
     @property
     def model(self) -> str:
         """The model that was asked last: whose answer it is."""
-        return self._patience.model if self._patience else ""
+        return self._policy.model if self._policy else ""
 
     async def pieces(
         self, prompt: context.Prompt, functions: Sequence[dict[str, Any]], *, is_last: bool
@@ -61,13 +61,13 @@ class Completion:
         Where the prompt is too long, older history is summarised first, or after the refusal, at most twice; so it is where
         the prompt leaves some out.
         """
-        if self._patience is None:
-            self._patience = RetryPolicy(prompt.model, self._ask_once)
+        if self._policy is None:
+            self._policy = RetryPolicy(prompt.model, self._ask_once)
         self._user_id = prompt.user_id
         if prompt.is_cut and not self._has_caught_up:
             self._has_caught_up = True  # once in a turn, whatever comes of it
             prompt = await self._caught_up(prompt)
-        if await compaction.is_near_limit(self._patience.model, prompt.messages):
+        if await compaction.is_near_limit(self._policy.model, prompt.messages):
             prompt = await self._shorter(prompt, 0) or prompt
         for tries in (0, 1, 2):
             has_begun = False
@@ -87,14 +87,14 @@ class Completion:
     async def _request(
         self, prompt: context.Prompt, functions: Sequence[dict[str, Any]], *, is_last: bool
     ) -> AsyncGenerator[Piece, None]:
-        assert self._patience is not None
+        assert self._policy is not None
         messages, parameters = prompt.messages, dict(prompt.parameters)
         declared = functions or tools_called(messages)
         if declared and (is_last or not functions):
             parameters["tool_choice"] = "none"
         if is_last:
             messages = _noted(messages, WITHOUT_TOOLS)
-        async with aclosing(self._patience.stream(messages, tools=declared, parameters=parameters)) as pieces:
+        async with aclosing(self._policy.stream(messages, tools=declared, parameters=parameters)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Pause | Switch):
                     await self._show(_sentence(piece))
@@ -114,10 +114,10 @@ class Completion:
         return (await self._has_summarised(compaction.FIRST_SHARE) and await self._prompt_anew()) or prompt
 
     async def _has_summarised(self, share: float) -> bool:
-        assert self._patience is not None
+        assert self._policy is not None
         await self._show(SUMMARISING)
         try:
-            return await compaction.compact(self._claim, self._patience.model, self._ask_once, self._database, share)
+            return await compaction.compact(self._claim, self._policy.model, self._ask_once, self._database, share)
         except ModelError as error:  # then the answer fails with what the provider says of the whole, or does without
             logger.warning("No summary for answer %s: %s", self._claim.message_id, redacted(error.raw))
             return False

@@ -52,11 +52,11 @@ class Conversation:
         self.usage: dict[str, Any] | None = None  # of the last request; the ledger has all
         self.prompt: context.Prompt | None = None  # the last one
         self.began = time.monotonic()
-        self.inquiry = Completion(claim, database, self._show)
+        self.completion = Completion(claim, database, self._show)
         self._claim, self._answer, self._database = claim, answer, database
         self._first_prompt = prompt
         self._rounds = len(claim.ends)  # rounds of tool calls that are stored
-        self._beside = SideOutputs(claim, database)
+        self._side_outputs = SideOutputs(claim, database)
         self._offer = NOTHING
         self._missing: list[dict[str, str]] = []  # as it is noted
 
@@ -92,10 +92,10 @@ class Conversation:
         coming, self._first_prompt = self._first_prompt, None
         prompt = await asyncio.wrap_future(coming) if coming is not None and not self._rounds else None
         if prompt is None:
-            prompt = await self._database.call(context.prompt_for, self._claim, self.inquiry.longest_result)
+            prompt = await self._database.call(context.prompt_for, self._claim, self.completion.longest_result)
         if prompt is not None and prompt.unread:
             await file_contents.prepare(prompt.unread, self._database)
-            prompt = await self._database.call(context.prompt_for, self._claim, self.inquiry.longest_result)
+            prompt = await self._database.call(context.prompt_for, self._claim, self.completion.longest_result)
         return prompt
 
     @property
@@ -111,7 +111,7 @@ class Conversation:
         """What the model says to the prompt. Its text is written as it comes. Raises ModelError."""
         functions = [tool.function for tool in self._offer.tools.values()]
         said, self.usage = _Said(), None
-        async with aclosing(self.inquiry.pieces(prompt, functions, is_last=is_last)) as pieces:
+        async with aclosing(self.completion.pieces(prompt, functions, is_last=is_last)) as pieces:
             async for piece in pieces:
                 match piece:
                     case llm.Text(text):
@@ -121,7 +121,7 @@ class Conversation:
                     case llm.ToolCall():
                         said.calls.append(piece)
                     case llm.Source():
-                        self._beside.cite(piece, self._rounds + 1)
+                        self._side_outputs.cite(piece, self._rounds + 1)
                     case llm.Picture():
                         await self._keep(piece)
                     case llm.Kept(fields):
@@ -130,11 +130,11 @@ class Conversation:
                         self.usage = figures
                     case llm.Finish(reason):
                         said.finish = reason
-        await self._beside.store_sources()
+        await self._side_outputs.store_sources()
         return said
 
     async def _keep(self, picture: llm.Picture) -> None:
-        if line := await self._beside.keep(picture, self._rounds + 1):
+        if line := await self._side_outputs.keep(picture, self._rounds + 1):
             self._answer.write(f"*{line}*\n\n" if self._answer.is_blank else f"\n\n*{line}*\n\n")
 
     async def _look_for_tools(self, prompt: context.Prompt) -> None:
@@ -149,7 +149,7 @@ class Conversation:
         """Stores what the model wrote and asked for. False: the answer is no longer ours."""
         written = await self._answer.end_round()
         new = [tool_execution.new_call(call, self._offer.tools) for call in said.calls]
-        kept = Kept(self.inquiry.model, said.kept, [call.extra for call in said.calls])
+        kept = Kept(self.completion.model, said.kept, [call.extra for call in said.calls])
         number = self._rounds + 1
         if not await self._database.call(rounds.open_round, self._claim, written, number, new, kept):
             return False
@@ -196,4 +196,4 @@ class Conversation:
     @property
     def _is_blank(self) -> bool:
         """Whether this round has brought nothing that an answer is made of."""
-        return self._answer.is_blank and not self._beside.has_picture(self._rounds + 1)
+        return self._answer.is_blank and not self._side_outputs.has_picture(self._rounds + 1)

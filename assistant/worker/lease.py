@@ -33,13 +33,17 @@ class Health(enum.Enum):
 
 
 class Lease:
-    """Taken by `take`, renewed by `heartbeat`, given up by `give_up`. `doubt` brings the next heartbeat forward."""
+    """Taken by `take`, renewed by `heartbeat`, given up by `give_up`. `doubt` brings the next heartbeat forward.
 
-    def __init__(self, worker: WorkerProcess, turns: HeldTurns, database: Database) -> None:
+    `database` is the lease's own. What ends or puts back answers is done by `work`, the turns': a project's receivers of
+    signals run there, and a slow one must not keep the heartbeat.
+    """
+
+    def __init__(self, worker: WorkerProcess, turns: HeldTurns, database: Database, work: Database) -> None:
         self.worker = worker
         self.doubt = asyncio.Event()
         self.health = Health.UNTROUBLED
-        self._turns, self._database = turns, database
+        self._turns, self._database, self._work = turns, database, work
         self._back_since = 0.0  # while it is BACK
         self._beat_began: float | None = None  # of the heartbeat that is under way
         self._strays: dict[tuple[UUID, int], float] = {}  # rows of ours without a turn, and since when
@@ -64,6 +68,7 @@ class Lease:
         except (OperationalError, InterfaceError):  # then the others' leases look stale as well
             await self._database.call(self.register)
             self._went_well()
+        await self._work.call(recovery.bury_the_dead_here, self.worker)
 
     async def heartbeat(self) -> None:
         """Renews the lease, then asks which turns are still ours: the net below the messages to this process."""
@@ -118,7 +123,7 @@ class Lease:
         for row, since in list(self._strays.items()):
             if now - since >= conf.settings.heartbeat:
                 logger.error("Answer %s (attempt %d) is ours and nobody writes it; it goes on.", *row)
-                await self._database.call_once(recovery.disown, *row)
+                await self._work.call_once(recovery.disown, *row)
                 del self._strays[row]
 
     # --- in the database's threads ---
@@ -126,7 +131,6 @@ class Lease:
     def register(self) -> None:
         WorkerProcess.objects.filter(pk=self.worker.pk).delete()
         self.worker.save(force_insert=True)
-        recovery.bury_the_dead_here(besides=self.worker)
         if slot.current:
             queue.free(slot.current.taken)  # what this place's last worker had taken and not begun
         recovery.forget_old_workers()

@@ -114,7 +114,7 @@ class Runner:
         self._database = Database("turns")
         self._own_database = Database("lease", threads=1)  # a heartbeat must not queue behind the turns' work
         self._client = valkey.async_client()
-        self._lease = Lease(self.worker, self.turns, self._own_database)
+        self._lease = Lease(self.worker, self.turns, self._own_database, self._database)
         self._succession = Succession(self.worker, self._own_database)
         self._titles = Titles(self._database)
         self._errands = Errands(self._database, self._client)

@@ -170,7 +170,7 @@ class Answer:
     async def _store(self, text: _Growing, seconds: float | None = None) -> str:
         """Takes the next `seq` and appends to the live text. Without Valkey the database's checkpoints go on alone.
 
-        Raises live.Superseded; then the piece waits as before.
+        Raises live_text.Superseded; then the piece waits as before.
         """
         before = (self._text.seq, self._reasoning.seq)
         piece = text.next_delta()

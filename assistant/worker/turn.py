@@ -86,15 +86,23 @@ class Turn:
                 self._report("timeout", "the turn's deadline has passed", None)
                 self._talk.cancel()
                 await self._obeyed(self._talk)
-                return Failed(Failure("timeout", _deadline_sentence()))
-            if not self._talk.cancelled():
-                return self._talk.result()
-            if self._stop is None:
+                return Lost() if self._stop is Stop.LOST else Failed(Failure("timeout", _deadline_sentence()))
+            if self._stop is not None and self._is_cut_off(self._talk):
+                return self._stopped()
+            if self._talk.cancelled():
                 raise RuntimeError("the conversation was cancelled, and nobody had asked for that")
-            return self._stopped()
+            return self._talk.result()
         except Exception as error:
             self._report("internal", repr(error), error)
             return Failed(Failure.of("internal"))
+
+    def _is_cut_off(self, talk: asyncio.Task[Outcome]) -> bool:
+        """Whether the stop has ended it. What is torn down in mid work may raise something else than what it was told."""
+        if talk.cancelled():
+            return True
+        if (error := talk.exception()) is not None:
+            logger.info("Turn %s was stopped, and ended in %r.", self.claim.message_id, error)
+        return error is not None
 
     def _stopped(self) -> Outcome:
         return HandedOver() if self._stop is Stop.HAND_OVER else Lost()
@@ -103,6 +111,8 @@ class Turn:
         try:
             return await self._conversation.hold()
         except llm.ModelError as error:
+            if self._stop is not None:
+                raise
             self._report(error.code, error.raw, error)
             asked = self._conversation.prompt
             return Failed(Failure(error.code, error.detail, _note(error, asked.model if asked else "")))
@@ -114,7 +124,7 @@ class Turn:
             return outcome
         # The last piece is sent before the ending is told, so viewers have the whole partial text before an error.
         await self.answer.close()
-        written, usage, asked = self.answer.written, self._conversation.usage, self._conversation.inquiry.asked
+        written, usage, asked = self.answer.written, self._conversation.usage, self._conversation.completion.asked
         match outcome:
             case HandedOver():
                 ours = await self._database.call(answering.hand_over, self.claim, written)
