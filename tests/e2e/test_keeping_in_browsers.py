@@ -14,7 +14,7 @@ from tests.provider import ProviderProcess, expected_text
 
 from .people import Person, tagged
 from .running import Product
-from .windows import Window, hold_frames
+from .windows import Frames, Window
 
 pytestmark = pytest.mark.browser
 
@@ -301,20 +301,22 @@ def test_a_long_list_is_loaded_as_one_scrolls(window: Window, alice: Person) -> 
 def test_who_scrolls_before_the_list_is_there_is_not_forgotten(window: Window, alice: Person) -> None:
     for i in range(70):
         alice.http.post("/api/sessions", json={"title": f"Early number {i}"}).raise_for_status()
-    release = hold_frames(window.page)
+    frames = Frames(window.page)
+    frames.hold()
     page = window.open("/new/")
     expect(page.locator(".session-item")).to_have_count(50)
     page.locator("[data-session-list]").evaluate("box => box.scrollTo(0, box.scrollHeight)")
-    release()
+    frames.release()
     expect(page.locator(".session-item", has_text="Early number 0")).to_have_count(1)
 
 
 def test_links_are_shown_in_a_sheet_that_was_opened_before_one_was_known(window: Window, alice: Person) -> None:
     session = alice.new_session()
     alice.http.post(f"/api/sessions/{session}/share").raise_for_status()
-    release = hold_frames(window.page)
+    frames = Frames(window.page)
+    frames.hold()
     page = window.open(f"/s/{session}/")
     page.locator("[data-thread]").press("p")
     expect(page.get_by_role("dialog", name="People")).to_be_visible()
-    release()
+    frames.release()
     expect(page.get_by_label("Link to read along", exact=True)).to_be_visible()

@@ -12,7 +12,7 @@ from tests.provider import ProviderProcess, expected_text
 
 from .people import Person, tagged
 from .running import Product
-from .windows import Window
+from .windows import Frames, Window
 
 pytestmark = pytest.mark.browser
 
@@ -92,6 +92,31 @@ def test_two_are_queued_reordered_with_the_keyboard_and_one_is_sent_now(
         expect(window.page.locator(".queue")).to_be_hidden()
         for index in (1, 2, 3):
             window.expect_answer(expected_text("words-n9"), index)
+
+
+def test_the_place_of_a_moved_message_is_said_right_before_its_frames_are_there(
+    windows: tuple[Window, Window], provider: ProviderProcess, alice: Person, bob: Person
+) -> None:
+    """The request's answer may come long before the frames that move the messages in the page."""
+    model = tagged("words-n9-hold=4")
+    session = alice.new_session(model)
+    alice.invite(session, bob)
+    frames = Frames(windows[0].page)
+    one, two = opened(windows, session)
+    for text in ("First", "Second", "Third"):
+        one.ask(text)
+    expect_waiting(one, "Second", "Third")
+    said = one.page.locator("[data-queue-said]")
+    frames.hold()
+    with one.page.expect_response(re.compile("/move$")) as moving:
+        waiting(one, "Second").get_by_role("button", name="Move down").click()
+    moving.value.finished()
+    expect_waiting(two, "Third", "Second")
+    expect(said).to_have_text("Moved. It is number 2 of 2 now.")
+    expect_waiting(one, "Second", "Third")
+    frames.release()
+    expect_waiting(one, "Third", "Second")
+    provider.release(model)
 
 
 def test_an_interrupting_message_stops_the_answer_for_everyone(

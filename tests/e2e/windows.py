@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -139,20 +139,23 @@ class Window:
         return self.page.locator(".message.is-answer [data-part=note]").last
 
 
-def hold_frames(page: Page) -> Callable[[], None]:
-    """What the server tells over sockets is kept from the page until the function that this returns is called."""
-    held: list[tuple[WebSocketRoute, str | bytes]] = []
-    is_held = True
+class Frames:
+    """What the server tells a page over sockets, which it opens after this: kept from it between `hold` and `release`."""
 
-    def connect(socket: WebSocketRoute) -> None:
+    def __init__(self, page: Page) -> None:
+        self._kept: list[tuple[WebSocketRoute, str | bytes]] = []
+        self._is_held = False
+        page.route_web_socket(re.compile("/ws/"), self._connect)
+
+    def _connect(self, socket: WebSocketRoute) -> None:
         server = socket.connect_to_server()
-        server.on_message(lambda frame: held.append((socket, frame)) if is_held else socket.send(frame))
+        server.on_message(lambda frame: self._kept.append((socket, frame)) if self._is_held else socket.send(frame))
 
-    def release() -> None:
-        nonlocal is_held
-        is_held = False
-        for socket, frame in held:
+    def hold(self) -> None:
+        self._is_held = True
+
+    def release(self) -> None:
+        self._is_held = False
+        for socket, frame in self._kept:
             socket.send(frame)
-
-    page.route_web_socket(re.compile("/ws/"), connect)
-    return release
+        self._kept.clear()
