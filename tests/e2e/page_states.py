@@ -192,6 +192,14 @@ def session_failed(stage: Stage) -> None:
 
 
 @state
+def session_sending(stage: Stage) -> None:
+    stage.open(stage.session())
+    stage.page.route("**/api/sessions/*/messages", lambda route: None)  # which is never answered
+    stage.window.ask("This takes its time")
+    expect(stage.page.locator(".message.is-sending")).to_be_visible()
+
+
+@state
 def session_unsent(stage: Stage) -> None:
     stage.open(stage.session())
     stage.page.route("**/api/sessions/*/messages", lambda route: route.fulfill(status=503, json={}))
