@@ -24,7 +24,7 @@ import redis
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db import connection, connections, transaction
+from django.db import connections
 from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
@@ -34,6 +34,7 @@ from assistant.models import ChatSession, Participant, WorkerProcess
 from assistant.models.participant import Role
 from assistant.presentation import events
 from assistant.processes.embedded_valkey import command, socket_path
+from tests.emptying import empty_tables
 from tests.llamacpp import LlamaServer
 from tests.protocols import ProtocolsProcess
 from tests.provider import ProviderProcess
@@ -126,20 +127,9 @@ def _valkey_for_the_database(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _swift_emptying() -> Iterator[None]:
-    """After a test Django truncates all tables and makes its permissions anew, which takes long; a DELETE is enough.
-
-    Foreign keys are checked at the commit, so the order doesn't matter.
-    """
-    kept = {"django_migrations", "django_content_type", "auth_permission"}
-
-    def empty(test: TransactionTestCase) -> None:
-        tables = [table for table in connection.introspection.django_table_names() if table not in kept]
-        with transaction.atomic(), connection.cursor() as cursor:
-            for table in tables:
-                cursor.execute(f'DELETE FROM "{table}"')
-
+    """After a test Django truncates all tables and makes its permissions anew, which takes long; a DELETE is enough."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", empty)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda test: empty_tables())
         yield
 
 

@@ -13,7 +13,6 @@ from assistant.models import ChatSession
 from assistant.presentation import events
 from tests.acting import a_worker, answer_of, ask, claimed, fail, finish, kill, now
 from tests.client_state import ClientState
-from tests.random_room import RandomRoom
 from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -133,48 +132,7 @@ def test_frames_name_their_session(session, alice, monkeypatch):
     assert set(told) == {str(other.pk)}
 
 
-# --- old state + events = freshly fetched state ---
-
-
-@pytest.mark.parametrize("seed", range(16))
-def test_old_state_and_events_make_the_freshly_fetched_state(session, alice, bob, vera, frames, seed):
-    client = ClientState(snapshot(session.pk, vera))
-    room = RandomRoom(session, [alice, bob], seed, emit=lambda frame: frames.append(json.loads(frame)))
-    done = []
-    for _ in range(60):
-        done.append(room.step())
-        while frames:
-            client.apply(frames.pop(0))
-        fresh = ClientState(snapshot(session.pk, vera))
-        assert not frames, "a look finds everything alive and changes nothing"
-        assert not client.is_stale, done
-        assert without_rest(client.shown) == without_rest(fresh.shown), done[-6:]
-
-
-def without_rest(shown):
-    """At most the newest fifty; and a pending text's blocks may be drawn as live ones."""
-    messages = [
-        message if message["status"] not in ("pending", "processing") else {**message, "html": None}
-        for message in shown["messages"][-40:]
-    ]
-    return {"session": shown["session"], "messages": messages}
-
-
-@pytest.mark.parametrize("seed", range(100, 106))
-def test_a_client_that_joins_in_the_middle_or_hears_twice_sees_the_same(session, alice, bob, vera, frames, seed):
-    """Whatever a snapshot already holds arrives once more (subscribe first, then read): it must change nothing."""
-    room = RandomRoom(session, [alice, bob], seed, emit=lambda frame: frames.append(json.loads(frame)))
-    heard = []
-    for _ in range(40):
-        room.step()
-        heard += frames
-        frames.clear()
-        joined = ClientState(snapshot(session.pk, vera))
-        fresh = ClientState(snapshot(session.pk, vera))
-        for frame in heard[-25:]:
-            if frame["type"] != "session.updated":
-                joined.apply(frame)
-        assert without_rest(joined.shown)["messages"] == without_rest(fresh.shown)["messages"]
+# --- old state + events = freshly fetched state: `test_any_order.py`; here what it can't bring about, or not surely ---
 
 
 def test_two_changes_of_the_session_that_are_told_in_the_wrong_order_leave_the_newer(session, alice, bob, vera):
@@ -224,18 +182,21 @@ def test_a_message_s_updates_that_come_in_the_wrong_order_leave_the_newer(sessio
 def test_a_second_attempt_counts_anew_and_nothing_of_it_is_dropped(session, alice, vera, worker, frames):
     """Race 23: the counter restarts, the attempt tells."""
     client = ClientState(snapshot(session.pk, vera))
-    room = RandomRoom(session, [alice], 1, emit=lambda frame: frames.append(json.loads(frame)))
-    room.send()
-    room.claim_it()
-    for _ in range(5):
-        room.write()
-    room.hand_over()
-    room.claim_it()
-    room.write()
+    answer = answer_of(ask(session, alice))
+
+    def delta(claim, seq, text):
+        names = {"message_id": str(answer.pk), "attempt": claim.attempt, "seq": seq}
+        frames.append(json.loads(events.encode("message.delta", **names, text=text, blocks={"from": 0, "html": []})))
+
+    first = claimed(answer, worker)
+    for seq in range(1, 6):
+        delta(first, seq, "One ")
+    answering.hand_over(first, answering.Written("One " * 5, 5))
+    delta(claimed(answer, worker), 1, "two")
     for frame in frames:
         client.apply(frame)
-    [answer] = [message for message in client.messages.values() if message["role"] == "assistant"]
-    assert (answer["attempt"], answer["seq"], answer["content"]) == (2, 1, room.text) and not client.is_stale
+    held = client.messages[str(answer.pk)]
+    assert (held["attempt"], held["seq"], held["content"]) == (2, 1, "two") and not client.is_stale
 
 
 # --- sending ---
