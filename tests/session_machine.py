@@ -126,10 +126,9 @@ class SessionMachine(SessionThatHolds):
         with self._may_be_refused("already_promoted"):
             asking.withdraw(message)
 
-    @precondition(lambda self: not self.running)
     @rule(message=questions, by=people)
     def retry(self, message: Message, by: str) -> None:
-        with self._may_be_refused("not_answerable"):
+        with self._may_be_refused("not_answerable", "session_busy"):
             asking.retry(Message.objects.get(pk=message.pk), by=self.users[by])
 
     @precondition(lambda self: self.running)

@@ -19,7 +19,7 @@ pytestmark = [
 ]  # five minutes of it to shorten a failure
 
 SHORT = settings(
-    max_examples=30,
+    max_examples=60,
     stateful_step_count=30,
     derandomize=True,
     database=None,
