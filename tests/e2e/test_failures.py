@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from assistant.failures import CUTS, SENTENCES
+from assistant.llm.errors import NOT_REACHED
 from tests.provider import ProviderProcess, expected_text
 
 from .people import Person, tagged
