@@ -32,7 +32,7 @@ SHORT = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
 LONG = settings(
-    SHORT, max_examples=300, stateful_step_count=50, derandomize=os.environ.get("CI", "").lower() in ("1", "true")
+    SHORT, max_examples=100, stateful_step_count=50, derandomize=os.environ.get("CI", "").lower() in ("1", "true")
 )
 
 
