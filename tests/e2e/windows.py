@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Error, Page, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    WebSocketRoute,
+    expect,
+    sync_playwright,
+)
 
 WAIT_MS = 30_000
 ARGUMENTS = [
@@ -54,7 +63,7 @@ class Window:
         self.page = context.new_page()
         self.page.set_default_timeout(WAIT_MS)
         self.page.add_init_script(_NOTE_VIOLATIONS)
-        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
+        self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     @classmethod
@@ -92,6 +101,10 @@ class Window:
         except Error:  # the page, or the product, is gone
             return False
         return True
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(f"{message.text} {message.location.get('url', '')}".rstrip())
 
     def open(self, path: str) -> Page:
         self.page.goto(self.url + path)

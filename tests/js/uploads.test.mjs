@@ -73,6 +73,7 @@ test("a removed one is aborted, or taken back if the server has it already", asy
   calls[0].resolve(made("late"));
   await settled();
   uploads.remove(uploads.items[0].key);
+  await settled();
   assert.deepEqual([taken, uploads.items, kept()], [["late", "old"], [], []]);
 });
 
@@ -89,6 +90,21 @@ test("remembered files come back, and those that the server has forgotten go", a
   assert.deepEqual(uploads.items.map(({ status }) => status), ["done", "done"]);
   await uploads.check(async (id) => id === "here");
   assert.deepEqual(kept(), [made("here")]);
+});
+
+test("one that is removed while remembered files are asked for is taken back after that", async () => {
+  const { uploads, taken, settled } = scene({ remembered: [made("a"), made("b")] });
+  /** @type {((there: boolean) => void)[]} */
+  const answers = [];
+  const checked = uploads.check(() => new Promise((resolve) => answers.push(resolve)));
+  assert.equal(answers.length, 2); // side by side
+  uploads.remove("a");
+  await settled();
+  assert.deepEqual(taken, []); // else the question could meet a file that is gone
+  answers.forEach((answer) => answer(true));
+  await checked;
+  await settled();
+  assert.deepEqual(taken, ["a"]);
 });
 
 test("files of a message that comes back to be edited are there again", () => {

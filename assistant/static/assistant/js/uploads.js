@@ -39,6 +39,7 @@ export function createUploads({ upload, takeBack, memory, limits, onChange = () 
   let items = memory.files().map((made) => itemOf(made));
   /** @type {Promise<void>} */
   let last = Promise.resolve();
+  let checked = Promise.resolve(); // what was removed is taken back after it: nobody asks for what is gone
   let count = 0;
 
   /**
@@ -149,7 +150,8 @@ export function createUploads({ upload, takeBack, memory, limits, onChange = () 
       if (!item) return;
       items = items.filter((each) => each.key !== key);
       item.source?.abort.abort();
-      if (item.made) takeBack(item.made.id);
+      const { made } = item;
+      if (made) checked.then(() => takeBack(made.id));
       changed();
     },
     /** What would be sent now. */
@@ -173,12 +175,13 @@ export function createUploads({ upload, takeBack, memory, limits, onChange = () 
      * Forgets remembered files that the server no longer has.
      * @param {(id: string) => Promise<boolean>} isThere
      */
-    async check(isThere) {
-      for (const { id } of made()) {
-        if (await isThere(id)) continue;
+    check(isThere) {
+      checked = Promise.all(made().map(async ({ id }) => {
+        if (await isThere(id)) return;
         items = items.filter((item) => item.made?.id !== id);
         changed();
-      }
+      })).then(() => {});
+      return checked;
     },
   };
 }
