@@ -17,7 +17,7 @@ class AssistantConfig(AppConfig):
         if not apps.is_installed("django_q"):  # its models are ours to use; without it nothing further can be loaded
             raise ImproperlyConfigured("The assistant needs django_q in INSTALLED_APPS. See docs/embedding.md.")
         from assistant import tasks  # noqa: F401  registers the worker's start after the fork
-        from assistant.checks import configuration, embedding, extras, settings  # noqa: F401  registers the checks
+        from assistant.checks import configuration, embedding, needed_extras, setting_values  # noqa: F401  registers the checks
 
         post_migrate.connect(_install_search, sender=self, dispatch_uid="assistant.search")
 

@@ -23,7 +23,7 @@ SENTENCES: dict[str, str] = {
 }
 
 
-# Why an answer has an end that is none, by the reason to finish (`assistant.llm.endings`).
+# Why an answer has an end that is none, by the reason to finish (`assistant.llm.finish_reasons`).
 CUTS: dict[str, str] = {
     "length": "The answer was cut off at the model's output limit. What was written is kept; ask it to go on.",
     "context_length": "The answer was cut off: the conversation fills all that the model can read. What was written is "

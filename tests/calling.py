@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
-from assistant.lifecycle import asking, forms, rounds
+from assistant.lifecycle import asking, form_filling, rounds
 from assistant.lifecycle.answering import Written
 from assistant.models import ApiToken, ChatSession, Participant, WorkerProcess
 from assistant.models.participant import Role
@@ -90,7 +90,7 @@ class Room:
         claim = claimed(answer_of(ask(self.session, self.cast["owner"])), self.worker)
         assert rounds.open_round(claim, Written("", 0), 1, [rounds.NewCall("c", "book", "{}", "Book")])
         (call,) = rounds.open_calls(claim)
-        assert rounds.begin_calls(claim, [call]) and forms.put(claim, call.pk, Form("Sit where?"))
+        assert rounds.begin_calls(claim, [call]) and form_filling.put(claim, call.pk, Form("Sit where?"))
         return f"/tool-calls/{call.pk}"
 
     def running(self) -> str:

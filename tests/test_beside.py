@@ -5,7 +5,7 @@ import json
 import pytest
 
 from assistant import llm
-from assistant.lifecycle import asking, attaching, forking, people, recovery, rounds, side_outputs
+from assistant.lifecycle import asking, attaching, forking, people, recovery, rounds, sources_and_pictures
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
 from assistant.llm import dialect
@@ -56,8 +56,8 @@ def running(session, alice, worker):
 def answer_with_both(running):
     answer, claim = running
     title = "A *bold* [title]"
-    side_outputs.cite(claim, [{"url": "https://example.org/<a>", "title": title, "round": 1}])
-    assert side_outputs.keep_picture(claim, files.png(), 1, new_id())
+    sources_and_pictures.cite(claim, [{"url": "https://example.org/<a>", "title": title, "round": 1}])
+    assert sources_and_pictures.keep_picture(claim, files.png(), 1, new_id())
     finish(claim, "See.")
     return now(answer)
 
@@ -125,45 +125,47 @@ def test_a_storage_that_fails_costs_the_picture_and_not_the_answer(answered, mon
 def test_what_is_no_image_by_its_content_is_none(running, content):
     answer, claim = running
     with pytest.raises(Refused):
-        side_outputs.keep_picture(claim, content, 1, new_id())
+        sources_and_pictures.keep_picture(claim, content, 1, new_id())
     assert not StoredFile.objects.exists() and now(answer).pictures == 0
 
 
 def test_a_picture_that_is_stored_twice_is_stored_once(running):
     answer, claim = running
     id_ = new_id()
-    assert side_outputs.keep_picture(claim, PICTURE, 1, id_) and side_outputs.keep_picture(claim, PICTURE, 1, id_)
+    for _ in range(2):
+        assert sources_and_pictures.keep_picture(claim, PICTURE, 1, id_)
     assert Attachment.objects.count() == StoredFile.objects.count() == now(answer).pictures == 1
 
 
 def test_a_late_worker_adds_nothing_and_leaves_no_file(running):
     answer, claim = running
     finish(claim)
-    assert not side_outputs.keep_picture(claim, PICTURE, 1, new_id())
-    assert not side_outputs.cite(claim, [{"url": "https://late.example/", "title": "", "round": 1}])
+    assert not sources_and_pictures.keep_picture(claim, PICTURE, 1, new_id())
+    assert not sources_and_pictures.cite(claim, [{"url": "https://late.example/", "title": "", "round": 1}])
     assert now(answer).sources is None and not StoredFile.objects.exists()
 
 
 def test_after_a_death_what_belongs_to_stored_rounds_stays_and_the_rest_is_made_anew(running, worker):
     answer, claim = running
     first = {"url": "https://example.org/1", "title": "", "round": 1}
-    assert side_outputs.keep_picture(claim, PICTURE, 1, new_id()) and side_outputs.cite(claim, [first])
+    assert sources_and_pictures.keep_picture(claim, PICTURE, 1, new_id())
+    assert sources_and_pictures.cite(claim, [first])
     call = rounds.NewCall("c", "look", "{}", "Look", is_idempotent=True)
     assert rounds.open_round(claim, Written("Look. ", 1, (6,)), 1, [call])
-    assert side_outputs.keep_picture(claim, PICTURE, 2, new_id())
-    assert side_outputs.cite(claim, [first, {"url": "https://example.org/2", "title": "", "round": 2}])
+    assert sources_and_pictures.keep_picture(claim, PICTURE, 2, new_id())
+    assert sources_and_pictures.cite(claim, [first, {"url": "https://example.org/2", "title": "", "round": 2}])
     kill(worker)
     recovery.recover(now(answer))
     again = claimed(answer, worker)
     assert pictures(now(answer)) == [(1, "image-1.png")] and now(answer).sources == [first]
     assert again.sources == (first,) and StoredFile.objects.count() == 1
-    assert side_outputs.keep_picture(again, PICTURE, 2, new_id())
+    assert sources_and_pictures.keep_picture(again, PICTURE, 2, new_id())
     assert pictures(now(answer)) == [(1, "image-1.png"), (2, "image-2.png")] and now(answer).pictures == 2
 
 
 def test_stop_keeps_what_has_come(running, alice):
     answer, claim = running
-    side_outputs.keep_picture(claim, PICTURE, 1, new_id())
+    sources_and_pictures.keep_picture(claim, PICTURE, 1, new_id())
     asking.cancel(answer, alice)
     assert len(message_json(now(answer))["attachments"]) == 1
 
@@ -199,7 +201,7 @@ def test_the_next_question_shows_what_was_made_to_a_model_that_sees(
 ):
     monkeypatch.setattr(llm, "sees", lambda model: True)
     _, claim = running
-    side_outputs.keep_picture(claim, files.png(), 1, new_id())
+    sources_and_pictures.keep_picture(claim, files.png(), 1, new_id())
     finish(claim, text)
     lines = prompt_for(claimed(answer_of(ask(session, alice, "Make it blue")), worker)).messages
     said = [(line["role"], line["content"]) for line in lines]

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from assistant.lifecycle import asking, keeping, people, steering
+from assistant.lifecycle import asking, own_list, people, steering
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Invitation, Participant
 from assistant.models.participant import Role
@@ -71,13 +71,13 @@ def test_what_joins_the_running_answer_is_unread_then(session, alice, bob, vera,
 
 def test_reading_marks_and_only_forward(session, alice, bob, worker):
     finish(claimed(answer_of(ask(session, alice)), worker))
-    assert keeping.mark_read(session, bob).read == 2
-    assert keeping.mark_read(session, bob, 1).read == 2
+    assert own_list.mark_read(session, bob).read == 2
+    assert own_list.mark_read(session, bob, 1).read == 2
     ask(session, alice)
     assert unread(bob, session) == 1
-    keeping.mark_read(session, bob, 2)
+    own_list.mark_read(session, bob, 2)
     assert unread(bob, session) == 1
-    assert keeping.mark_read(session, bob, 10**6).read == 3, "nobody has read what was not said yet"
+    assert own_list.mark_read(session, bob, 10**6).read == 3, "nobody has read what was not said yet"
 
 
 def test_who_speaks_has_read(session, alice, bob, worker):
@@ -95,24 +95,24 @@ def test_who_joins_has_nothing_unread(session, alice, charlie):
 
 def test_marking_read_twice_changes_and_tells_nothing(session, alice, bob):
     ask(session, alice)
-    assert keeping.mark_read(session, bob).version == keeping.mark_read(session, bob).version
+    assert own_list.mark_read(session, bob).version == own_list.mark_read(session, bob).version
 
 
 # --- archive ---
 
 
 def test_an_archived_session_is_out_of_one_s_own_list_only(session, alice, bob):
-    keeping.archive(session, bob)
+    own_list.archive(session, bob)
     assert listed(bob) == [] and [e["id"] for e in listed(bob, archived=True)] == [str(session.pk)]
     assert [e["id"] for e in listed(alice)] == [str(session.pk)] and listed(alice, archived=True) == []
-    keeping.unarchive(session, bob)
+    own_list.unarchive(session, bob)
     assert listed(bob) != [] and listed(bob, archived=True) == []
 
 
 def test_a_question_brings_it_back_for_everyone_an_answer_does_not(session, alice, bob, vera, worker):
     claim = claimed(answer_of(ask(session, alice)), worker)
     for user in (bob, vera):
-        keeping.archive(session, user)
+        own_list.archive(session, user)
     finish(claim)
     assert entry(bob, session)["yours"]["archived"] and entry(vera, session)["yours"]["archived"]
     ask(session, alice)
@@ -120,7 +120,7 @@ def test_a_question_brings_it_back_for_everyone_an_answer_does_not(session, alic
 
 
 def test_who_is_out_can_neither_read_nor_archive(session, charlie):
-    for verb in (keeping.mark_read, keeping.archive, keeping.unarchive):
+    for verb in (own_list.mark_read, own_list.archive, own_list.unarchive):
         with pytest.raises(Refused, match="no longer in this session"):
             verb(session, charlie)
 
@@ -222,9 +222,9 @@ def test_what_happens_in_a_session_is_told_to_the_lists_of_its_people(session, a
             await do(finish, claim)
             await side.until(lambda held: not held[one]["running"] and held[one]["yours"]["unread"] == 2)
             await do(asking.change, session)
-            await do(keeping.mark_read, session, bob)
+            await do(own_list.mark_read, session, bob)
             await side.until(lambda held: held[one]["yours"]["unread"] == 0)
-            await do(keeping.archive, session, bob)
+            await do(own_list.archive, session, bob)
             await side.until(lambda held: held[one]["yours"]["archived"])
             await do(ask, session, alice)
             await side.until(lambda held: not held[one]["yours"]["archived"])

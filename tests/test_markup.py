@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from assistant.markup import LiveBlocks, blocks, code, parse, streaming, warm
+from assistant.markup import LiveBlocks, blocks, code, live_blocks, parse, warm
 
 ROOT = Path(__file__).parents[1]
 TAGS = set(
@@ -440,8 +440,8 @@ def test_drawing_put_off_is_made_up_for(
     monkeypatch: pytest.MonkeyPatch, text: str, sizes: list[int], limit: int
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(streaming, "EAGER_CHARACTERS", limit)
-        patch.setattr(streaming, "SHARE", 1)
+        patch.setattr(live_blocks, "EAGER_CHARACTERS", limit)
+        patch.setattr(live_blocks, "SHARE", 1)
         patch.setattr(code, "PART_CHARACTERS", limit)
         patch.setattr(parse, "PART_BYTES", limit)
         assert draw(cut(text, sizes)) == blocks(text)

@@ -9,8 +9,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from assistant import conf
-from assistant.checks import settings as our_checks
-from assistant.conf import environment, of, problems
+from assistant.checks import setting_values
+from assistant.conf import environment, of, validation
 from assistant.conf.kinds import Choice, Flag, Models, Number, Prices, Text, Whole, Words
 from project import settings_page
 from project.variables import Variables
@@ -76,7 +76,7 @@ def test_a_number_may_be_its_least_and_nothing_below_it_from_either_side(setting
     ):
         setting.read({setting.name: f"{below:g}"})
     with override_settings(**{setting.name: below}):
-        [sentence] = [sentence for sentence in problems.wrong() if sentence.startswith(f"{setting.name} ")]
+        [sentence] = [sentence for sentence in validation.wrong() if sentence.startswith(f"{setting.name} ")]
     assert sentence.endswith(f" of at least {setting.least:g}; it is {below!r}.")
 
 
@@ -132,7 +132,7 @@ def test_a_variable_of_an_unknown_name_comes_along_for_the_checks_unless_it_is_t
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_an_error_of_the_check_and_no_other_check_stumbles_over_it(settings, name, value, sentence):
-    assert our_checks.settings_are_right(None) == []
+    assert setting_values.settings_are_right(None) == []
     setattr(settings, name, value)
     assert (sentence, "assistant.E006") in [(found.msg, found.id) for found in checks.run_checks()]
 
@@ -140,27 +140,27 @@ def test_a_wrong_value_is_an_error_of_the_check_and_no_other_check_stumbles_over
 @pytest.mark.parametrize("value", [["image/heic"], ("text/plain", "image/heic")])
 def test_a_type_of_file_that_cannot_be_attached_is_named(settings, value):
     settings.ASSISTANT_ATTACHMENT_TYPES = value
-    [found] = our_checks.settings_are_right(None)
+    [found] = setting_values.settings_are_right(None)
     assert "'image/heic' is none of them" in found.msg
 
 
 @pytest.mark.parametrize("value", [[], {"test/a": (1, 2)}, {"test/a": (1, 2, -1)}, {"test/a": 1}, {1: (1, 2, 1)}])
 def test_prices_that_are_none_are_an_error(settings, value):
     settings.ASSISTANT_PRICES = value
-    [found] = our_checks.settings_are_right(None)
+    [found] = setting_values.settings_are_right(None)
     assert found.msg.startswith("ASSISTANT_PRICES must be a dict of litellm ids")
 
 
 def test_a_lease_that_one_late_heartbeat_ends_is_an_error(settings):
     settings.ASSISTANT_LEASE, settings.ASSISTANT_HEARTBEAT = 5, 2
-    [found] = our_checks.settings_are_right(None)
+    [found] = setting_values.settings_are_right(None)
     assert found.id == "assistant.E006" and "three times ASSISTANT_HEARTBEAT (2 s)" in found.msg
 
 
 def test_an_unknown_name_is_a_warning_with_the_name_that_was_meant(settings):
-    assert our_checks.settings_are_known(None) == []
+    assert setting_values.settings_are_known(None) == []
     settings.ASSISTANT_LEESE, settings.ASSISTANT_XYZZY_QUUX = 5, 5
-    near, far = our_checks.settings_are_known(None)
+    near, far = setting_values.settings_are_known(None)
     assert near.id == far.id == "assistant.W003"
     assert "ASSISTANT_LEESE" in near.msg and near.hint == "Is ASSISTANT_LEASE meant?"
     assert "ASSISTANT_XYZZY_QUUX" in far.msg and far.hint == "docs/settings.md has them all."

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from assistant.lifecycle import answering, asking, forms, people, recovery, rounds
+from assistant.lifecycle import answering, asking, form_filling, people, recovery, rounds
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
 from assistant.models import Message, ToolCall
@@ -253,27 +253,28 @@ def test_a_worker_that_dies_while_people_are_asked(session, alice, worker, is_id
     claim = claimed(answer_of(ask(session, alice)), worker)
     new = rounds.NewCall("c", "book", "{}", "Book", is_idempotent=is_idempotent)
     assert rounds.open_round(claim, Written("", 0), 1, [new]) and rounds.begin_calls(claim, rounds.open_calls(claim))
-    assert forms.put(claim, call().pk, form_of("?", SCHEMA)) == 1
-    forms.fill(call(), alice, 1, "accept", {"seats": 1})
+    assert form_filling.put(claim, call().pk, form_of("?", SCHEMA)) == 1
+    form_filling.fill(call(), alice, 1, "accept", {"seats": 1})
     kill(worker)
     recovery.sweep()
     answering.claim(claim.message_id, worker)
     assert (call().status, call().form_given, call().asks) == (status, None, False)
-    assert forms.put(claim, call().pk, Form("late")) is None and forms.close(claim, call().pk, 1) == Filled("cancel")
+    assert form_filling.put(claim, call().pk, Form("late")) is None
+    assert form_filling.close(claim, call().pk, 1) == Filled("cancel")
 
 
 def test_what_was_filled_in_at_the_last_moment_counts(session, alice, worker):
     claim = claimed(answer_of(ask(session, alice)), worker)
     assert rounds.open_round(claim, Written("", 0), 1, [rounds.NewCall("c", "book", "{}", "Book")])
     assert rounds.begin_calls(claim, rounds.open_calls(claim))
-    forms.put(claim, call().pk, form_of("?", SCHEMA))
-    assert forms.taken(claim, call().pk, 1) is None
-    forms.fill(call(), alice, 1, "accept", {"seats": 1})
+    form_filling.put(claim, call().pk, form_of("?", SCHEMA))
+    assert form_filling.taken(claim, call().pk, 1) is None
+    form_filling.fill(call(), alice, 1, "accept", {"seats": 1})
     for _ in range(2):  # a commit's answer may have been lost
-        assert forms.close(claim, call().pk, 1) == Filled("accept", {"seats": 1})
-    assert forms.put(claim, call().pk, form_of("And then?", SCHEMA)) == 2
+        assert form_filling.close(claim, call().pk, 1) == Filled("accept", {"seats": 1})
+    assert form_filling.put(claim, call().pk, form_of("And then?", SCHEMA)) == 2
     with pytest.raises(Refused, match="answered already"):
-        forms.fill(call(), alice, 1, "accept", {"seats": 1})
+        form_filling.fill(call(), alice, 1, "accept", {"seats": 1})
 
 
 def test_what_is_filled_in_comes_in_the_order_it_was_asked_for(session, alice, worker):
@@ -281,18 +282,18 @@ def test_what_is_filled_in_comes_in_the_order_it_was_asked_for(session, alice, w
     assert rounds.open_round(claim, Written("", 0), 1, [rounds.NewCall("c", "book", "{}", "Book")])
     assert rounds.begin_calls(claim, rounds.open_calls(claim))
     asked_for = {"seats": {"type": "integer"}, "class": {"type": "string"}, "at": {"type": "string"}}
-    forms.put(claim, call().pk, form_of("?", {"properties": asked_for}))
-    forms.fill(call(), alice, 1, "accept", {"seats": 1, "class": "2", "at": "the window"})
+    form_filling.put(claim, call().pk, form_of("?", {"properties": asked_for}))
+    form_filling.fill(call(), alice, 1, "accept", {"seats": 1, "class": "2", "at": "the window"})
     # As PostgreSQL's jsonb gives an object back: short names first, whatever was stored.
     ToolCall.objects.update(form_given={"at": "the window", "class": "2", "seats": 1})
-    assert list(forms.close(claim, call().pk, 1).content) == ["seats", "class", "at"]
+    assert list(form_filling.close(claim, call().pk, 1).content) == ["seats", "class", "at"]
 
 
 def test_readers_by_a_link_see_no_form(session, alice, worker):
     claim = claimed(answer_of(ask(session, alice)), worker)
     assert rounds.open_round(claim, Written("", 0), 1, [rounds.NewCall("c", "book", "{}", "Book")])
     assert rounds.begin_calls(claim, rounds.open_calls(claim))
-    forms.put(claim, call().pk, form_of("A secret?", SCHEMA))
+    form_filling.put(claim, call().pk, form_of("A secret?", SCHEMA))
     shown = public.message(wire.message_json(now(call().message)), "token")
     assert "secret" not in str(shown)
 
@@ -301,7 +302,7 @@ def test_the_api_tells_a_form_and_its_call_as_the_socket_does(session, alice, wo
     claim = claimed(answer_of(ask(session, alice)), worker)
     assert rounds.open_round(claim, Written("", 0), 1, [rounds.NewCall("c", "book", "{}", "Book")])
     assert rounds.begin_calls(claim, rounds.open_calls(claim))
-    forms.put(claim, call().pk, form_of("Where to?", SCHEMA))
+    form_filling.put(claim, call().pk, form_of("Where to?", SCHEMA))
     told = wire.message_json(now(call().message))
     assert Caller(alice)("GET", f"/messages/{claim.message_id}").json() == told
     token = people.share(session, alice)[0].token

@@ -76,7 +76,7 @@ from assistant.api import (  # noqa: E402
     invitations,
     keeping,
     messages,
-    people,
+    participants,
     reading,
     search,
     sessions,
@@ -88,7 +88,7 @@ from assistant.api import (  # noqa: E402
 api.add_router("/", sessions.router, tags=["sessions"])
 api.add_router("/", messages.router, tags=["messages"])
 api.add_router("/", attachments.router, tags=["attachments"])
-api.add_router("/", people.router, tags=["people"])
+api.add_router("/", participants.router, tags=["people"])
 api.add_router("/", usage.router, tags=["usage"])
 api.add_router("/", sharing.router, tags=["sharing"])
 api.add_router("/", reading.router, tags=["sharing"])

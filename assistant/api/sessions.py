@@ -12,7 +12,7 @@ from assistant.api import schemas
 from assistant.api.authentication import user_of
 from assistant.api.problems import refuses
 from assistant.api.rooms import WRITERS, session_for
-from assistant.lifecycle import asking, keeping
+from assistant.lifecycle import asking, own_list
 from assistant.models import ChatSession, Participant
 from assistant.models.participant import Role, display_name, hue
 from assistant.models.session import UNTITLED, TitledBy
@@ -102,19 +102,19 @@ def resume_session(request: HttpRequest, session_id: UUID) -> Any:
 @router.post("/sessions/{session_id}/read", response=schemas.Session, summary="One has read it, up to what was said")
 def mark_session_read(request: HttpRequest, session_id: UUID, payload: schemas.Reading | None = None) -> Any:
     session = session_for(request, session_id)
-    return _own(keeping.mark_read(session, user_of(request), payload.said if payload else None))
+    return _own(own_list.mark_read(session, user_of(request), payload.said if payload else None))
 
 
 @router.post(
     "/sessions/{session_id}/archive", response=schemas.Session, summary="Out of one's list, until somebody asks"
 )
 def archive_session(request: HttpRequest, session_id: UUID) -> Any:
-    return _own(keeping.archive(session_for(request, session_id), user_of(request)))
+    return _own(own_list.archive(session_for(request, session_id), user_of(request)))
 
 
 @router.post("/sessions/{session_id}/unarchive", response=schemas.Session, summary="Back into one's list")
 def unarchive_session(request: HttpRequest, session_id: UUID) -> Any:
-    return _own(keeping.unarchive(session_for(request, session_id), user_of(request)))
+    return _own(own_list.unarchive(session_for(request, session_id), user_of(request)))
 
 
 def _own(participant: Participant) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from assistant.api import schemas
 from assistant.api.authentication import user_of
 from assistant.api.problems import refuses
 from assistant.api.rooms import WRITERS, message_for
-from assistant.lifecycle import approving, forms
+from assistant.lifecycle import approving, form_filling
 from assistant.mcp import configured
 from assistant.models import ToolCall
 from assistant.presentation import wire
@@ -47,7 +47,7 @@ def deny_tool_call(request: HttpRequest, call_id: UUID) -> Any:
 @refuses("409 already_filled", "422 invalid_form")
 def fill_tool_form(request: HttpRequest, call_id: UUID, given: schemas.FilledForm) -> Any:
     call = _call_for(request, call_id)
-    return wire.message_json(forms.fill(call, user_of(request), given.number, given.action, given.content))
+    return wire.message_json(form_filling.fill(call, user_of(request), given.number, given.action, given.content))
 
 
 def _call_for(request: HttpRequest, call_id: UUID) -> ToolCall:

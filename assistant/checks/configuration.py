@@ -12,7 +12,7 @@ from django.db import connection
 
 from assistant import conf
 from assistant.checks.naming import names
-from assistant.conf import problems
+from assistant.conf import validation
 from assistant.delivery.queue import DoorbellBroker
 from assistant.mcp import configured
 from assistant.toolbox import registry
@@ -41,8 +41,8 @@ def queue_is_in_our_database(app_configs: Any, **kwargs: Any) -> list[checks.Che
 @checks.register()
 def tools_can_be_had(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     """Each setting about tools names what there is."""
-    if problems.wrong():
-        return []  # said by `checks.settings`, and what follows would stumble over it
+    if validation.wrong():
+        return []  # said by `checks.setting_values`, and what follows would stumble over it
     try:
         registry.hook_of(conf.settings.user_context)
         from_file = configured.of_the_file()  # the database is not asked by a check

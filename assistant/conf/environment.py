@@ -9,7 +9,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from assistant.conf import Settings, of
-from assistant.conf.problems import contradiction
+from assistant.conf.validation import contradiction
 
 
 def given(variables: Mapping[str, str] = os.environ, *, but: Collection[str] = ()) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from assistant.delivery import live_text, queue
-from assistant.lifecycle import call_endings, endings, side_outputs, text_columns
+from assistant.lifecycle import call_endings, endings, sources_and_pictures, text_columns
 from assistant.lifecycle.endings import Asked as Asked
 from assistant.lifecycle.endings import Ending
 from assistant.lifecycle.endings import Failure as Failure
@@ -70,7 +70,7 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
             "error_detail": "",
             "missing": None,
             "version": message.version + 1,
-            **side_outputs.of_stored_rounds(message),
+            **sources_and_pictures.of_stored_rounds(message),
         }
         won = Message.objects.filter(pk=message_id, status=Status.PENDING, attempt=message.attempt).update(**taken)
         assert won, "the lock keeps every other worker away"

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from assistant.llm import endings
+from assistant.llm import finish_reasons
 from assistant.llm.calls import Fragments
 from assistant.llm.pieces import Finish, Kept, Reasoning, Source
+from assistant.llm.provider_error import ProviderError, error_in, is_error
 from assistant.llm.reader import Raw, RawUsage, listed, mapping, words
-from assistant.llm.refusal import ProviderError, error_in, is_error
 from assistant.llm.thinking import ThinkTagSplitter
 
 
@@ -70,7 +70,7 @@ class MessagesReader:
         yield Finish(self._ending)
 
     def _end_said(self, reason: Any) -> None:
-        self._ending = endings.ending(reason) or self._ending
+        self._ending = finish_reasons.of(reason) or self._ending
 
     def _figures(self, message: Mapping[str, Any]) -> Iterator[Raw]:
         """What `message_start` says of the prompt stays true where `message_delta` says it again only in part."""

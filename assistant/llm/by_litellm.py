@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from assistant import conf
-from assistant.llm import endings, facts, limits, litellm_internals
+from assistant.llm import facts, finish_reasons, limits, litellm_internals
 from assistant.llm.fields import MOST_FIELDS_REFUSED, unsupported_field, without
 from assistant.llm.library import library
 from assistant.llm.openai_chat import ChatReader
@@ -105,7 +105,7 @@ class _Reasons:
         for candidate in chunk.get("candidates") or ():
             self._seen = candidate.get("finishReason") or self._seen
         if (chunk.get("promptFeedback") or {}).get("blockReason"):
-            self._seen = endings.CONTENT_FILTER
+            self._seen = finish_reasons.CONTENT_FILTER
 
 
 def _offer(tools: Sequence[dict[str, Any]]) -> dict[str, Any]:

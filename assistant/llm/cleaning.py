@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from assistant.llm.endings import CONTEXT_LENGTH, ERROR
+from assistant.llm.finish_reasons import CONTEXT_LENGTH, ERROR
 from assistant.llm.pieces import Finish, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall
 from assistant.text.storable import clean, storable
 

@@ -15,9 +15,9 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from assistant.llm.credentials import WrongSetting, check_address
+from assistant.llm.provider_error import ProviderError
 from assistant.llm.reader import Reader
-from assistant.llm.refusal import ProviderError
-from assistant.llm.settings import WrongSetting, check_address
 
 _KEPT_OPEN_SECONDS = 60.0
 _MOST_REDIRECTS = 5

@@ -12,10 +12,10 @@ import aiohttp
 import httpx
 
 from assistant.llm import wordings
+from assistant.llm.credentials import WrongSetting
 from assistant.llm.error_body import Said, said_in
 from assistant.llm.library import library
 from assistant.llm.pieces import ModelError
-from assistant.llm.settings import WrongSetting
 
 RAW_LENGTH = 2_000
 WRONG_SETTING = "How to reach this model's provider is set up wrongly here. Ask your administrator."

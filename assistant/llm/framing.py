@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from assistant.llm.refusal import ProviderError
+from assistant.llm.provider_error import ProviderError
 
 LONGEST_EVENT_BYTES = 16 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from assistant.llm import endings
+from assistant.llm import finish_reasons
 from assistant.llm.calls import Fragments
 from assistant.llm.pieces import Finish, Kept, Reasoning, Source, Text
+from assistant.llm.provider_error import ProviderError, error_in, is_error
 from assistant.llm.reader import Raw, RawUsage, encoded_picture, listed, mapping
-from assistant.llm.refusal import ProviderError, error_in, is_error
 from assistant.llm.thinking import ThinkTagSplitter
 
 
@@ -38,7 +38,7 @@ class GeminiReader:
         if isinstance(inner := value.get("response"), Mapping):  # Code Assist's envelope
             value = inner
         if mapping(value.get("promptFeedback")).get("blockReason"):
-            self._ending, self._said = endings.CONTENT_FILTER, value["promptFeedback"]["blockReason"]
+            self._ending, self._said = finish_reasons.CONTENT_FILTER, value["promptFeedback"]["blockReason"]
         for candidate in listed(value.get("candidates"))[:1]:
             yield from self._candidate(mapping(candidate))
         if isinstance(usage := value.get("usageMetadata"), Mapping):
@@ -47,7 +47,7 @@ class GeminiReader:
     def end(self) -> Iterator[Raw]:
         yield from self._tags.end()
         yield from self._sources.values()
-        if self._ending == endings.ERROR:
+        if self._ending == finish_reasons.ERROR:
             raise ProviderError(f"the provider ended the answer with {self._said!r}", 502)
         if self._ending is None:
             return
@@ -63,7 +63,7 @@ class GeminiReader:
             self._cite(mapping(chunk).get("web") or mapping(chunk).get("retrievedContext"))
         for source in listed(mapping(candidate.get("citationMetadata")).get("citationSources")):
             self._cite(source)
-        if found := endings.ending(candidate.get("finishReason")):
+        if found := finish_reasons.of(candidate.get("finishReason")):
             self._ending, self._said = found, candidate.get("finishReason")
 
     def _part(self, part: Mapping[str, Any]) -> Iterator[Raw]:

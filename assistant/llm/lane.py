@@ -21,8 +21,8 @@ from assistant.llm.connection import Request
 from assistant.llm.error_body import words_of_page
 from assistant.llm.framing import DONE, Event, Framing
 from assistant.llm.pieces import Finish
+from assistant.llm.provider_error import ProviderError, error_in
 from assistant.llm.reader import Raw, Reader
-from assistant.llm.refusal import ProviderError, error_in
 
 __all__ = ["Request", "close", "stream"]
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from assistant.llm import endings
+from assistant.llm import finish_reasons
 from assistant.llm.calls import Fragments
 from assistant.llm.pieces import Finish, Kept, Reasoning
+from assistant.llm.provider_error import ProviderError, error_in, is_error
 from assistant.llm.reader import Raw, RawUsage, listed
-from assistant.llm.refusal import ProviderError, error_in, is_error
 from assistant.llm.thinking import ThinkTagSplitter
 
 
@@ -45,12 +45,13 @@ class OllamaReader:
                 self._calls.add(None, call.get("id"), function.get("name"), function.get("arguments") or {})
         if value.get("done"):
             self.is_done = True
-            self._ending = endings.ending(value.get("done_reason")) or endings.STOP  # old servers give no reason
+            # Old servers give no reason.
+            self._ending = finish_reasons.of(value.get("done_reason")) or finish_reasons.STOP
             yield RawUsage(value)
 
     def end(self) -> Iterator[Raw]:
         yield from self._tags.end()
-        if self._ending == endings.ERROR:
+        if self._ending == finish_reasons.ERROR:
             raise ProviderError("Ollama loaded or unloaded the model and answered nothing", 503)
         if self._ending is None:
             return

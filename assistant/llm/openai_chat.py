@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from assistant.llm import endings
+from assistant.llm import finish_reasons
 from assistant.llm.calls import Fragments
 from assistant.llm.framing import DONE, SIGNS_OF_LIFE
 from assistant.llm.pieces import Finish, Kept, Reasoning, Source, Text
+from assistant.llm.provider_error import ProviderError, error_in, is_error
 from assistant.llm.reader import Raw, RawUsage, listed, picture
-from assistant.llm.refusal import ProviderError, error_in, is_error
 from assistant.llm.thinking import ThinkTagSplitter
 
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
@@ -57,7 +57,7 @@ class ChatReader:
     def end(self) -> Iterator[Raw]:
         yield from self._tags.end()
         yield from self._sources.values()
-        if self._ending == endings.ERROR:
+        if self._ending == finish_reasons.ERROR:
             raise ProviderError(f"the provider ended the answer with {self._said!r}", 502)
         if self._ending is None:
             if self._other is not None and self._choice is _NONE:
@@ -66,11 +66,11 @@ class ChatReader:
         yield from self._calls.whole()
         if kept := self._kept():
             yield Kept(kept)
-        yield Finish(endings.REFUSAL if self._has_refused else self._ending)
+        yield Finish(finish_reasons.REFUSAL if self._has_refused else self._ending)
 
     def end_said(self, reason: Any) -> None:
         """Why it stopped, in the provider's word; None: it has not said."""
-        if found := endings.ending(reason):
+        if found := finish_reasons.of(reason):
             self._ending, self._said = found, reason
 
     def _chunk(self, chunk: Mapping[str, Any]) -> Iterator[Raw]:

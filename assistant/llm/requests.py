@@ -10,6 +10,7 @@ from typing import Any
 from assistant.llm import connection, limits, litellm_internals, responses
 from assistant.llm.anthropic import MessagesReader
 from assistant.llm.connection import Request
+from assistant.llm.credentials import check_address, check_key
 from assistant.llm.gemini import GeminiReader
 from assistant.llm.library import library
 from assistant.llm.litellm_internals import Target
@@ -17,7 +18,6 @@ from assistant.llm.ollama import OllamaReader
 from assistant.llm.openai_chat import ChatReader
 from assistant.llm.question import Question
 from assistant.llm.responses import ResponsesReader
-from assistant.llm.settings import check_address, check_key
 
 OPENAI_URL = "https://api.openai.com/v1"
 

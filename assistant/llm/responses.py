@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from assistant.llm import endings
+from assistant.llm import finish_reasons
 from assistant.llm.calls import Fragments
 from assistant.llm.pieces import Finish, Kept, Reasoning, Source, Text
+from assistant.llm.provider_error import ProviderError, error_in, is_error
 from assistant.llm.reader import Raw, RawUsage, encoded_picture, listed, mapping, words
-from assistant.llm.refusal import ProviderError, error_in, is_error
 from assistant.llm.thinking import ThinkTagSplitter
 
 ChatMessage = Mapping[str, Any]
@@ -71,7 +71,7 @@ class ResponsesReader:
         yield from self._calls.whole()
         if self._items:
             yield Kept({ITEMS: self._items})
-        yield Finish(endings.REFUSAL if self._has_refused else self._ending)
+        yield Finish(finish_reasons.REFUSAL if self._has_refused else self._ending)
 
     def _thought(self, value: Mapping[str, Any]) -> Iterator[Raw]:
         part = (value.get("item_id"), value.get("summary_index", value.get("content_index")))
@@ -115,9 +115,9 @@ class ResponsesReader:
                 raise error_in(response if response.get("error") else {"error": response.get("status")})
             case "incomplete":
                 reason = mapping(response.get("incomplete_details")).get("reason")
-                self._ending = endings.ending(reason) or endings.OTHER
+                self._ending = finish_reasons.of(reason) or finish_reasons.OTHER
             case _:
-                self._ending = endings.TOOL_CALLS if self._calls else endings.STOP
+                self._ending = finish_reasons.TOOL_CALLS if self._calls else finish_reasons.STOP
 
     def _cite(self, annotation: Any) -> None:
         if isinstance(annotation, Mapping) and isinstance(url := annotation.get("url"), str):

@@ -6,10 +6,10 @@ in it at which something else stands. Call `warm()` before forking workers.
 """
 
 from .code import warm
+from .live_blocks import LiveBlocks
 from .prose import prose
 from .render import blocks
 from .round_blocks import RoundBlocks, blocks_by_round
-from .streaming import LiveBlocks
 
 VERSION = 2
 """Grows whenever the HTML of some text changes, so that stored HTML is made again."""

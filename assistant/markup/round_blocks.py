@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .live_blocks import LiveBlocks
 from .render import blocks
-from .streaming import LiveBlocks
 
 
 def blocks_by_round(text: str, ends: Sequence[int]) -> tuple[list[str], list[int]]:

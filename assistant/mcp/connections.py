@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assistant.database import Database
-from assistant.mcp import content, names, problems
+from assistant.mcp import content, names, problem_notes
 from assistant.mcp.client import Words, client_of
 from assistant.mcp.configured import Configured
 from assistant.mcp.eliciting import Callers
@@ -280,7 +280,7 @@ class _Connection:
 
     def _note_problem(self, reason: str) -> None:
         """For operators; "" if there is none any more."""
-        noting = asyncio.create_task(self.database.call(problems.note, self.configured.name, reason))
+        noting = asyncio.create_task(self.database.call(problem_notes.note, self.configured.name, reason))
         self._beside.add(noting)
         noting.add_done_callback(self._beside.discard)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assistant.database import Database
-from assistant.lifecycle import side_outputs
+from assistant.lifecycle import sources_and_pictures
 from assistant.lifecycle.refusal import Refused
 from assistant.llm.pieces import Picture, Source
 from assistant.models.ids import new_id
@@ -26,12 +26,14 @@ class SideOutputs:
     async def store_sources(self) -> None:
         if self._sources.is_new:
             self._sources.is_new = False
-            await self._database.call(side_outputs.cite, self._claim, self._sources.told)
+            await self._database.call(sources_and_pictures.cite, self._claim, self._sources.told)
 
     async def keep(self, picture: Picture, number: int) -> str:
         """Stores a picture made in round `number`; returns "" or, where it can't be kept, a line that says why."""
         try:
-            if await self._database.call(side_outputs.keep_picture, self._claim, picture.data, number, new_id()):
+            if await self._database.call(
+                sources_and_pictures.keep_picture, self._claim, picture.data, number, new_id()
+            ):
                 self._pictured = number
         except Refused as refusal:
             return f"An image could not be kept. {refusal.detail}"

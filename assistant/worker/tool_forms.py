@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from assistant.database import Database
-from assistant.lifecycle import forms
+from assistant.lifecycle import form_filling
 from assistant.models.message import Claim
 from assistant.tools.form import Filled, Form
 
@@ -69,20 +69,20 @@ class Asking:
                 until = min(time.monotonic() + FORM_SECONDS, self._ends_at - LEAST_SECONDS)
                 if time.monotonic() + LEAST_SECONDS > until:
                     return Filled("cancel")
-                number = await self._database.call(forms.put, self._claim, self._call_id, form)
+                number = await self._database.call(form_filling.put, self._claim, self._call_id, form)
                 return Filled("cancel") if number is None else await self._filled(number, until)
 
     async def _filled(self, number: int, until: float) -> Filled:
         named = (self._claim, self._call_id, number)
         try:
             while time.monotonic() < until:
-                filled = await self._database.call(forms.taken, *named)
+                filled = await self._database.call(form_filling.taken, *named)
                 if filled is not None:
                     return filled
                 await asyncio.sleep(LOOK_SECONDS)
         except asyncio.CancelledError:  # who asked has lost interest: nobody is to fill it in any more
-            closing = asyncio.create_task(self._database.call(forms.close, *named))
+            closing = asyncio.create_task(self._database.call(form_filling.close, *named))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
             raise
-        return await self._database.call(forms.close, *named)
+        return await self._database.call(form_filling.close, *named)

@@ -19,8 +19,8 @@ from assistant.llm.gemini import GeminiReader
 from assistant.llm.ollama import OllamaReader
 from assistant.llm.openai_chat import ChatReader
 from assistant.llm.pieces import Finish, Kept, ModelError, Picture, Reasoning, Source, Text, ToolCall
+from assistant.llm.provider_error import ProviderError
 from assistant.llm.reader import RawUsage
-from assistant.llm.refusal import ProviderError
 from assistant.llm.responses import ResponsesReader
 
 ODD: tuple[Any, ...] = (

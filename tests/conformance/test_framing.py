@@ -8,7 +8,7 @@ import pytest
 
 from assistant.llm import framing
 from assistant.llm.framing import DONE, Framing
-from assistant.llm.refusal import ProviderError
+from assistant.llm.provider_error import ProviderError
 from tests.conformance.case import said, sse
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from assistant import llm
 from assistant.llm import errors
-from assistant.llm.settings import WrongSetting, check_address
+from assistant.llm.credentials import WrongSetting, check_address
 from tests.conformance.case import ended, said, sse
 from tests.conformance.playing import Answer, Player, playing
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from django.core import checks
 
-from assistant.conf import problems
+from assistant.conf import validation
 
 
 @checks.register()
 def settings_are_right(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
-    return [checks.Error(sentence, id="assistant.E006") for sentence in problems.wrong()]
+    return [checks.Error(sentence, id="assistant.E006") for sentence in validation.wrong()]
 
 
 @checks.register()
@@ -22,5 +22,5 @@ def settings_are_known(app_configs: Any, **kwargs: Any) -> list[checks.CheckMess
             hint=f"Is {meant} meant?" if meant else "docs/settings.md has them all.",
             id="assistant.W003",
         )
-        for name, meant in problems.unknown()
+        for name, meant in validation.unknown()
     ]

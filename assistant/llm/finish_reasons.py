@@ -44,7 +44,7 @@ _BY_PART = (
 )  # fmt: skip
 
 
-def ending(said: object) -> str | None:
+def of(said: object) -> str | None:
     """What a provider's word for the end means; None: it said none. A word that nobody knows is `other`."""
     if not isinstance(said, str):
         return None
