@@ -185,8 +185,8 @@ class SessionMachine(SessionThatHolds):
     @precondition(lambda self: self.begun_calls)
     @rule(status=results, last=st.booleans())
     def settle(self, status: CallStatus, last: bool) -> None:
-        outcome = rounds.Outcome(status, "A result.")
-        assert rounds.settle(self.mine, self.begun_calls[-1 if last else 0], outcome)
+        result = rounds.CallResult(status, "A result.")
+        assert rounds.settle(self.mine, self.begun_calls[-1 if last else 0], result)
 
     @may_write
     @rule(thoughts=st.lists(words, max_size=1), pieces=st.lists(words, max_size=2), is_stored=st.booleans())
@@ -266,7 +266,7 @@ class SessionMachine(SessionThatHolds):
             assert not rounds.open_round(claim, late, 99, []) and not rounds.begin_calls(claim, [])
             assert rounds.park(claim, late) is None and steering.take(claim, 99) == []
             if call := next((call for call in self.calls if call.message_id == claim.message_id), None):
-                assert not rounds.settle(claim, call, rounds.Outcome(CallStatus.SUCCESS, "late"))
+                assert not rounds.settle(claim, call, rounds.CallResult(CallStatus.SUCCESS, "late"))
         assert len(self.frames) == told
 
     # --- what the rules need ---

@@ -113,7 +113,7 @@ def test_a_file_is_read_once(told, monkeypatch):
     monkeypatch.setattr(file_contents.Reader, "read", lambda self: 1 / 0)
     assert StoredFile.objects.filter(prepared_at=None).count() == 0
     with monkeypatch.context() as patch:
-        patch.setattr(file_contents.Reader, "read", lambda self: file_contents.Outcome(text="Other."))
+        patch.setattr(file_contents.Reader, "read", lambda self: file_contents.FileReading(text="Other."))
         assert "Other." in told((b"Another.", "b.txt"))
 
 

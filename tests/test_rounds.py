@@ -472,12 +472,12 @@ def test_a_late_worker_neither_stores_a_round_nor_settles_a_call(asked, worker):
     (call,) = stored_round(claim, "pay")
     assert answering.hand_over(claim, Written("Let me look.", 2))
     successor = claimed(now(answer), worker)
-    late = rounds.Outcome("success", "late")
+    late = rounds.CallResult("success", "late")
     assert not rounds.settle(claim, call, late) and not rounds.begin_calls(claim, [call])
     assert not rounds.open_round(claim, Written("x", 9), 2, []) and rounds.park(claim, Written("x", 9)) is None
     assert not rounds.continue_later(claim, Written("x", 9))
-    assert rounds.settle(successor, call, rounds.Outcome("success", "first"))
-    assert rounds.settle(successor, call, rounds.Outcome("error", "second"))
+    assert rounds.settle(successor, call, rounds.CallResult("success", "first"))
+    assert rounds.settle(successor, call, rounds.CallResult("error", "second"))
     assert ToolCall.objects.get().result == "first", "a call has one result"
 
 

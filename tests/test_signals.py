@@ -13,7 +13,7 @@ from assistant import signals
 from assistant.lifecycle import answering, approving, asking, people, recovery, rounds
 from assistant.lifecycle.answering import Failure, Written
 from assistant.lifecycle.call_endings import close_calls
-from assistant.lifecycle.rounds import NewCall, Outcome
+from assistant.lifecycle.rounds import CallResult, NewCall
 from assistant.models import Invitation, Message, Participant, ToolCall, UsageRecord
 from assistant.models.ids import new_id
 from assistant.models.message import Claim
@@ -123,8 +123,8 @@ def ends(told):
 
 def test_a_call_is_told_with_its_first_result(asked, told):
     rounds.begin_calls(asked, [call("clock")])
-    assert rounds.settle(asked, call("clock"), Outcome(CallStatus.SUCCESS, "noon"))
-    assert rounds.settle(asked, call("clock"), Outcome(CallStatus.ERROR, "late"))
+    assert rounds.settle(asked, call("clock"), CallResult(CallStatus.SUCCESS, "noon"))
+    assert rounds.settle(asked, call("clock"), CallResult(CallStatus.ERROR, "late"))
     [what] = of(told, ToolCall)
     assert what == {
         "call_id": call("clock").pk, "message_id": asked.message_id, "name": "clock", "status": "success",

@@ -52,7 +52,7 @@ def call(claim):
 
 
 def settle(claim, call, *images):
-    assert rounds.settle(claim, call, rounds.Outcome("success", "Look:", "Look", images))
+    assert rounds.settle(claim, call, rounds.CallResult("success", "Look:", "Look", images))
     return ToolCall.objects.get(pk=call.pk)
 
 

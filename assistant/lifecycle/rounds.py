@@ -38,7 +38,7 @@ class NewCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CallResult:
     """What came of a call: `result` for the model, `summary` for people."""
 
     status: CallStatus
@@ -101,24 +101,24 @@ def begin_calls(claim: Claim, calls: Sequence[ToolCall]) -> bool:
     return True
 
 
-def settle(claim: Claim, call: ToolCall, outcome: Outcome) -> bool:
+def settle(claim: Claim, call: ToolCall, result: CallResult) -> bool:
     """Gives a call its one result; the first counts. False: the answer is no longer this claim's, nothing was written."""
-    kept, note = found_images.keep(claim, call, outcome.images) if outcome.images else (0, "")
+    kept, note = found_images.keep(claim, call, result.images) if result.images else (0, "")
     with transaction.atomic():
         if not _held(claim):
             return False
         mine = ToolCall.objects.filter(message_id=claim.message_id, pk=call.pk)
         won = mine.open().update(
-            status=outcome.status,
-            result=outcome.result + note,
-            summary=outcome.summary[:300],
+            status=result.status,
+            result=result.result + note,
+            summary=result.summary[:300],
             image_count=kept,
             form_given=None,
             finished_at=Now(),
         )
         if won:
             events.tool_calls_changed(claim.message_id)
-            call_endings.tell_project(call, outcome.status)
+            call_endings.tell_project(call, result.status)
     return True
 
 

@@ -45,7 +45,7 @@ _readers = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="reading")
 
 
 @dataclass(slots=True)
-class Outcome:
+class FileReading:
     """What came of reading a file. All empty: there was nothing to do."""
 
     text: str = ""
@@ -75,11 +75,11 @@ async def prepare(files: Sequence[StoredFile], database: Database) -> None:
 async def _read(file: StoredFile, database: Database) -> None:
     reader = Reader(file)
     try:
-        outcome = await asyncio.get_running_loop().run_in_executor(_readers, reader.read)
+        reading = await asyncio.get_running_loop().run_in_executor(_readers, reader.read)
     except asyncio.CancelledError:
         reader.stop()
         raise
-    await database.call(_keep, file, outcome)
+    await database.call(_keep, file, reading)
 
 
 class Reader:
@@ -90,22 +90,22 @@ class Reader:
         self._process: IsolatedProcess | None = None
         self._is_stopped = False
 
-    def read(self) -> Outcome:
+    def read(self) -> FileReading:
         if self._is_stopped:
-            return Outcome()
+            return FileReading()
         try:
             with storage().open(self._file.key) as stored:
                 content = stored.read()
         except OSError:
             logger.exception("The stored file %s can't be read.", self._file.key)
-            return Outcome(problem=GONE)
+            return FileReading(problem=GONE)
         limit = conf.settings.attachment_max_text
         if self._file.type == TEXT:
-            return Outcome(text=_cut(content.decode(sniff.encoding_of(content[:4]), "replace"), limit))
+            return FileReading(text=_cut(content.decode(sniff.encoding_of(content[:4]), "replace"), limit))
         if self._file.type == PDF:
-            outcome = self._by_process("pdf", limit, content)
-            outcome.text = _cut(outcome.text, limit)
-            return outcome
+            reading = self._by_process("pdf", limit, content)
+            reading.text = _cut(reading.text, limit)
+            return reading
         return self._by_process("image", LONGEST_SIDE_PIXELS, content)
 
     def stop(self) -> None:
@@ -113,18 +113,18 @@ class Reader:
         if self._process is not None:
             self._process.stop()
 
-    def _by_process(self, kind: str, limit: int, content: bytes) -> Outcome:
+    def _by_process(self, kind: str, limit: int, content: bytes) -> FileReading:
         self._process = IsolatedProcess(EXTRACTION, kind, str(limit))
         try:
             answer = self._process.answer(content, PATIENCE_SECONDS)
         except (TookTooLong, Crashed) as error:
             if not self._is_stopped:
                 logger.warning("Reading %s failed: %s", self._file.key, str(error) or "it took too long")
-            return Outcome(problem=CRASHED if isinstance(error, Crashed) else TOO_LONG)
+            return FileReading(problem=CRASHED if isinstance(error, Crashed) else TOO_LONG)
         head, _, rest = answer.partition(b"\n")
         found = json.loads(head)
         text = found.get("text", "").replace("\x00", "").encode("utf-8", "replace").decode()
-        return Outcome(text, found.get("problem", ""), rest, found.get("type", ""))
+        return FileReading(text, found.get("problem", ""), rest, found.get("type", ""))
 
 
 def _cut(text: str, limit: int) -> str:
@@ -132,16 +132,16 @@ def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}\n[cut here: the file is longer]"
 
 
-def _keep(file: StoredFile, outcome: Outcome) -> None:
-    small_key = _store_small(file, outcome.small) if outcome.small else ""
+def _keep(file: StoredFile, reading: FileReading) -> None:
+    small_key = _store_small(file, reading.small) if reading.small else ""
     with transaction.atomic():
         won = StoredFile.objects.filter(pk=file.pk, prepared_at=None).update(
-            prepared_at=timezone.now(), text=outcome.text, problem=outcome.problem,
-            small_key=small_key, small_type=outcome.small_type,
+            prepared_at=timezone.now(), text=reading.text, problem=reading.problem,
+            small_key=small_key, small_type=reading.small_type,
         )  # fmt: skip
         if not won and small_key not in ("", file.usual_small_key):
             storage().delete(small_key)  # another worker was faster
-        if won and outcome.problem:
+        if won and reading.problem:
             for message in Message.objects.filter(attachments__file=file).distinct():
                 Message.objects.filter(pk=message.pk).update(version=next_version())
                 events.message_changed(message)

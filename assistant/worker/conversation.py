@@ -172,7 +172,7 @@ class Conversation:
         return None
 
     async def _run_calls(self, ready: list[ToolCall]) -> bool:
-        """Runs calls side by side; each outcome is stored as soon as it is there. False: the answer is no longer ours."""
+        """Runs calls side by side; each result is stored as soon as it is there. False: the answer is no longer ours."""
         prompt = self.prompt or await self._database.call(context.prompt_for, self._claim)
         if prompt is None or not await self._database.call(rounds.begin_calls, self._claim, ready):
             return False
@@ -183,8 +183,8 @@ class Conversation:
         bench = tool_execution.CallRunner(self._claim, self._offer, known, self._database, ends_at)
         held = []
 
-        async def settle(call: ToolCall, outcome: rounds.Outcome) -> None:
-            held.append(await self._database.call(rounds.settle, self._claim, call, outcome))
+        async def settle(call: ToolCall, result: rounds.CallResult) -> None:
+            held.append(await self._database.call(rounds.settle, self._claim, call, result))
 
         await bench.run(ready, settle)
         return all(held)

@@ -1,4 +1,4 @@
-"""Runs the calls of one round side by side, each to exactly one outcome: it never raises and never outlives its time.
+"""Runs the calls of one round side by side, each to exactly one result: it never raises and never outlives its time.
 
 Async tools run on the worker's loop and are cancelled when their time is up or the answer is stopped. Sync tools run in
 threads of their own; a thread can't be stopped, so it is left alone and what it returns is thrown away.
@@ -18,7 +18,7 @@ from django.db import connections
 
 from assistant import conf
 from assistant.database import Database
-from assistant.lifecycle.rounds import NewCall, Outcome
+from assistant.lifecycle.rounds import CallResult, NewCall
 from assistant.llm.pieces import ToolCall as Asked
 from assistant.models.message import Claim
 from assistant.models.tool_call import CallStatus, ToolCall
@@ -75,20 +75,20 @@ class CallRunner:
     database: Database
     ends_at: float  # when the turn has to end, on the monotonic clock
 
-    async def run(self, calls: list[ToolCall], settle: Callable[[ToolCall, Outcome], Awaitable[Any]]) -> None:
-        """Runs `calls` and gives each outcome to `settle` as soon as it is there. Cancelling it cancels them."""
+    async def run(self, calls: list[ToolCall], settle: Callable[[ToolCall, CallResult], Awaitable[Any]]) -> None:
+        """Runs `calls` and gives each result to `settle` as soon as it is there. Cancelling it cancels them."""
         room = asyncio.Semaphore(SIDE_BY_SIDE)
 
         async def run_one(call: ToolCall) -> None:
             async with room:
-                outcome = await self.outcome_of(call)
-            await settle(call, outcome)
+                result = await self.result_of(call)
+            await settle(call, result)
 
         async with asyncio.TaskGroup() as group:
             for call in calls:
                 group.create_task(run_one(call), name=f"call {call.pk}")
 
-    async def outcome_of(self, call: ToolCall) -> Outcome:
+    async def result_of(self, call: ToolCall) -> CallResult:
         tool = self.offer.tools.get(call.name)
         if tool is None:
             for server in self.offer.missing:
@@ -111,8 +111,8 @@ class CallRunner:
             line.close()
 
 
-async def _run(tool: Offered, context: Context, arguments: dict[str, Any], clock: Clock) -> Outcome:
-    """The outcome of one call, within the tool's time."""
+async def _run(tool: Offered, context: Context, arguments: dict[str, Any], clock: Clock) -> CallResult:
+    """The result of one call, within the tool's time."""
     working = asyncio.ensure_future(_start(tool, context, arguments))
     try:
         if not await clock.wait(working):
@@ -134,7 +134,7 @@ async def _run(tool: Offered, context: Context, arguments: dict[str, Any], clock
         logger.exception("The tool %s failed (call %s).", tool.name, context.call_id)
         return _failed("The tool failed with an error of its own. The operator's log has the details.", "Failed")
     else:
-        return Outcome(CallStatus.SUCCESS, _shortened(clean(result.text)), clean(result.summary), result.images)
+        return CallResult(CallStatus.SUCCESS, _shortened(clean(result.text)), clean(result.summary), result.images)
     finally:
         if not working.done():
             working.cancel()
@@ -230,8 +230,8 @@ class _StatusLine:
             self._timer.cancel()
 
 
-def _failed(result: str, summary: str) -> Outcome:
-    return Outcome(CallStatus.ERROR, _shortened(clean(result)), clean(summary))
+def _failed(result: str, summary: str) -> CallResult:
+    return CallResult(CallStatus.ERROR, _shortened(clean(result)), clean(summary))
 
 
 def _shortened(text: str) -> str:

@@ -42,7 +42,7 @@ MORTAL = (
     "assistant.lifecycle.ledger:record",
     "assistant.llm:stream",
     "assistant.worker.metering:_Meter.see",
-    "assistant.worker.tool_execution:CallRunner.outcome_of",
+    "assistant.worker.tool_execution:CallRunner.result_of",
     "tests.e2e.counting_tools:_note",
 )
 

@@ -389,7 +389,7 @@ DEATHS: list[tuple[Story, str, int, tuple[int, ...]]] = [
     (three_tools_in_two_rounds, "after rounds.open_round", 1, (0,)),
     (three_tools_in_two_rounds, "before rounds.begin_calls", 1, (0,)),
     (three_tools_in_two_rounds, "after rounds.begin_calls", 1, (2,)),
-    (three_tools_in_two_rounds, "before CallRunner.outcome_of", 2, (2,)),
+    (three_tools_in_two_rounds, "before CallRunner.result_of", 2, (2,)),
     (three_tools_in_two_rounds, "after counting_tools._note", 2, (2,)),  # in the middle of the tools
     (three_tools_in_two_rounds, "before rounds.settle", 1, (2,)),
     (three_tools_in_two_rounds, "after rounds.settle", 1, (1, 2)),
