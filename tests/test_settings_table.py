@@ -151,6 +151,18 @@ def test_prices_that_are_none_are_an_error(settings, value):
     assert found.msg.startswith("ASSISTANT_PRICES must be a dict of litellm ids")
 
 
+@pytest.mark.parametrize("model", ["openai/gpt-*-mini", "*/gpt-5", "openai/**"])
+def test_a_pattern_that_the_page_would_offer_and_a_send_refuse_is_an_error(settings, model):
+    settings.ASSISTANT_MODELS = [("One", "openai/gpt-5"), ("Some", "openai/gpt-*"), ("Others", model)]
+    [found] = our_checks.settings_are_right(None)
+    assert (
+        found.id == "assistant.E006"
+        and f"only at the end of an id, as in openai/*, and not as {model!r}" in found.msg
+    )
+    with pytest.raises(ImproperlyConfigured, match="only at the end of an id"):
+        conf.Settings.models.read({"ASSISTANT_MODELS": f"openai/gpt-5,{model}"})
+
+
 def test_a_lease_that_one_late_heartbeat_ends_is_an_error(settings):
     settings.ASSISTANT_LEASE, settings.ASSISTANT_HEARTBEAT = 5, 2
     [found] = setting_values.settings_are_right(None)

@@ -233,6 +233,8 @@ class Models(Setting[Sequence[tuple[str, str]]]):
             return "must be a list of (label, litellm id)"
         if value and value[0][1].endswith("*"):
             return "must begin with a model, which is the default; a pattern can't be it"
+        if wrong := next((model for _, model in value if "*" in model[:-1]), None):
+            return f"may have `*` only at the end of an id, as in openai/*, and not as {wrong!r} has it"
         for names in zip(*value, strict=True):
             if twice := next((name for name in names if names.count(name) > 1), None):
                 return f"names {twice!r} twice"
