@@ -243,6 +243,18 @@ class MessageAdmin(ReadOnly):
         return message.content[:80]
 
 
+class UnfinishedStatus(admin.SimpleListFilter):
+    """The statuses that an unfinished answer can have, and no others."""
+
+    title = parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(status.value, str(status.label)) for status in UNFINISHED]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[UnfinishedAnswer]) -> QuerySet[UnfinishedAnswer]:
+        return queryset.filter(status=self.value()) if self.value() else queryset
+
+
 @admin.register(UnfinishedAnswer)
 class UnfinishedAnswerAdmin(ReadOnly):
     """Every answer that has not ended, why it is thought stuck if it is, and what can be done about it."""
@@ -259,7 +271,7 @@ class UnfinishedAnswerAdmin(ReadOnly):
         "last_piece",
         "state",
     ]
-    list_filter = ["status"]
+    list_filter = [UnfinishedStatus]
     list_select_related = ["session", "worker"]
     ordering = ["id"]
     actions = ["recover", "requeue", "fail", "stop"]

@@ -124,6 +124,16 @@ def test_unfinished_answers_are_shown_with_all_that_tells_whether_they_live(admi
     assert str(answer.pk) not in text_of(admin_client.get(UNFINISHED))
 
 
+def test_unfinished_answers_are_filtered_by_the_statuses_that_they_can_have(admin_client, session, alice, worker):
+    running = answer_of(ask(session, alice))
+    claimed(running, worker)
+    page = admin_client.get(UNFINISHED)
+    [status] = page.context["cl"].filter_specs
+    assert [choice["display"] for choice in status.choices(page.context["cl"])] == ["All", "Pending", "Processing"]
+    assert str(running.pk) in text_of(admin_client.get(UNFINISHED, {"status": "processing"}))
+    assert str(running.pk) not in text_of(admin_client.get(UNFINISHED, {"status": "pending"}))
+
+
 def test_what_people_wrote_is_text_in_these_pages_too(admin_client, session, alice):
     ask(session, alice, "<script>alert(1)</script>")
     for url in ("/admin/assistant/message/", f"/admin/assistant/message/{session.messages.first().pk}/change/"):
