@@ -119,6 +119,25 @@ def test_the_place_of_a_moved_message_is_said_right_before_its_frames_are_there(
     provider.release(model)
 
 
+def test_the_menu_of_sending_goes_with_its_button(
+    windows: tuple[Window, Window], provider: ProviderProcess, alice: Person, bob: Person
+) -> None:
+    model = tagged("words-n9-hold=4")
+    session = alice.new_session(model)
+    alice.invite(session, bob)
+    one, _ = opened(windows, session)
+    one.ask("First")
+    one.expect_answer(expected_text("words-n4"))
+    mode = one.page.get_by_role("button", name=re.compile("Sending now"))
+    mode.click()
+    steer = one.page.get_by_role("menuitemradio", name="Steer")
+    expect(steer).to_be_visible()
+    provider.release(model)
+    one.expect_answer(expected_text("words-n9"))
+    expect(mode).to_be_hidden()
+    expect(steer).to_be_hidden()
+
+
 def test_an_interrupting_message_stops_the_answer_for_everyone(
     windows: tuple[Window, Window], provider: ProviderProcess, alice: Person, bob: Person
 ) -> None:

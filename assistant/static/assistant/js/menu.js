@@ -6,6 +6,17 @@ const wired = new WeakSet();
 /** @type {WeakMap<HTMLElement, HTMLElement>} */
 const openers = new WeakMap(); // menu -> the button that gets the focus back
 
+/** A menu goes with its button: what it would do is done, or no longer anybody's to do. */
+const gone = new ResizeObserver((changes) => {
+  for (const { target } of changes) {
+    if (target.checkVisibility()) continue;
+    gone.unobserve(target);
+    for (const menu of document.querySelectorAll(".menu:popover-open")) {
+      if (menu instanceof HTMLElement && openers.get(menu) === target) menu.hidePopover();
+    }
+  }
+});
+
 /**
  * Opens `menu` beside `button`. Arrows, Home and End move in it, Esc and Tab leave it.
  * @param {HTMLElement} menu with `popover`
@@ -15,6 +26,7 @@ export function openMenu(menu, button) {
   if (!wired.has(menu)) wire(menu);
   wired.add(menu);
   openers.set(menu, button);
+  gone.observe(button);
   button.setAttribute("aria-expanded", "true");
   menu.showPopover();
   const { left, right, bottom, top } = button.getBoundingClientRect();
@@ -48,6 +60,7 @@ function wire(menu) {
   menu.addEventListener("beforetoggle", (event) => {
     if (event.newState !== "closed") return;
     const opener = openers.get(menu);
+    if (opener) gone.unobserve(opener);
     opener?.setAttribute("aria-expanded", "false");
     // Not where the focus went elsewhere by itself: into a sheet, or to what was clicked.
     if (menu.contains(document.activeElement)) opener?.focus({ preventScroll: true });
