@@ -65,6 +65,7 @@ async def _opened(question: Question) -> Any:
 
 
 async def _asked(question: Question, fields: dict[str, Any]) -> Any:
+    litellm_internals.look_at_redirects()
     return await library().acompletion(
         **fields,
         model=question.model,

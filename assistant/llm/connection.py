@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from assistant.llm.credentials import WrongSetting, check_address
+from assistant.llm.credentials import WrongSetting, check_address, check_redirect
 from assistant.llm.provider_error import ProviderError
 from assistant.llm.reader import Reader
 
@@ -47,6 +47,7 @@ async def ask(request: Request, silence_seconds: float) -> aiohttp.ClientRespons
             return response
         onward = url.join(URL(response.headers["Location"]))
         response.close()
+        check_redirect(str(url), str(onward))
         if onward.origin() != url.origin() and not _is_same_host_encrypted(url, onward):
             headers = {name: value for name, value in headers.items() if name.lower() in _FOR_ANYBODY}
         url = onward
@@ -61,7 +62,7 @@ def _dumped(body: Mapping[str, Any]) -> bytes:
         return json.dumps(body).encode()
 
 
-# What a host may be told that nobody has configured; a key isn't among it.
+# What may be told to a port that nobody has configured; a key isn't among it.
 _FOR_ANYBODY = ("content-type", "accept-encoding", "accept", "user-agent")
 
 

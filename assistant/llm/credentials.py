@@ -14,6 +14,14 @@ class WrongSetting(Exception):
         self.code = code  # of `assistant.failures`
 
 
+def check_redirect(asked: str, onward: str) -> None:
+    """Raises WrongSetting where a provider sends a question on to another host, or in the clear: nobody here chose that."""
+    before, after = urlsplit(asked), urlsplit(onward)
+    if after.hostname != before.hostname or (before.scheme, after.scheme) == ("https", "http"):
+        where, to = (f"{url.scheme}://{url.hostname}" for url in (before, after))
+        raise WrongSetting(f"The provider at {where} redirects to {to}, and a question isn't sent on to there.")
+
+
 def check_key(key: str | None, usual_name: str) -> None:
     """Raises WrongSetting for a key that no header may hold, or that was copied with something beside it."""
     if not key:

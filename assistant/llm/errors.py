@@ -34,8 +34,8 @@ def translated(error: Exception) -> ModelError:
     inner = getattr(error, "original_exception", None) or error
     chain = [one for one in (error, inner, inner.__context__, inner.__cause__) if one is not None]
     raw = f"{type(error).__name__}: {error}"
-    if isinstance(error, WrongSetting):
-        return ModelError(error.code, str(error), WRONG_SETTING)
+    if wrong := next((one for one in _causes(error) if isinstance(one, WrongSetting)), None):
+        return ModelError(wrong.code, str(wrong), WRONG_SETTING)
     if any(isinstance(one, _WRONG_SETTINGS) for one in chain):
         return ModelError("provider_error", f"No request can be made with these settings. {raw}", WRONG_SETTING)
     said, status = _said_by(chain)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from assistant.llm.credentials import check_redirect
 from assistant.llm.library import library
 from assistant.llm.tokens import Tokens
 
@@ -274,6 +275,35 @@ def cost_of(model: str, tokens: Tokens) -> float:
         completion_tokens_details=CompletionTokensDetailsWrapper(reasoning_tokens=tokens.thought),
     )
     return float(sum(library().cost_per_token(model=model, usage_object=usage)))
+
+
+@functools.cache
+def look_at_redirects() -> None:
+    """Each client that litellm makes from now on refuses what `check_redirect` refuses; by itself it follows anybody.
+
+    An event hook is called before httpx follows. litellm makes its clients in two places, and one at its import.
+    """
+    from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
+    from litellm.llms.openai.common_utils import BaseOpenAILLM
+
+    async def look(response: Any) -> None:
+        if response.has_redirect_location:
+            check_redirect(str(response.url), str(response.url.join(response.headers["location"])))
+
+    def looking(make: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(make)
+        def made(*args: Any, **kwargs: Any) -> Any:
+            client = make(*args, **kwargs)
+            if client is not None:
+                client.event_hooks["response"].append(look)
+            return client
+
+        return made
+
+    library().module_level_aclient.client.event_hooks["response"].append(look)
+
+    AsyncHTTPHandler.create_client = looking(AsyncHTTPHandler.create_client)
+    BaseOpenAILLM._get_async_http_client = staticmethod(looking(BaseOpenAILLM._get_async_http_client))
 
 
 def watch_chunks(response: Any, note: Callable[[Any], None]) -> None:

@@ -77,7 +77,8 @@ class Player:
     async def _write(self, writer: asyncio.StreamWriter, answer: Answer) -> None:
         connection = writer.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        writer.write(answer.head().replace(b"{url}", self.url.encode()))
+        elsewhere = self.url.replace("127.0.0.1", "localhost")
+        writer.write(answer.head().replace(b"{url}", self.url.encode()).replace(b"{elsewhere}", elsewhere.encode()))
         is_chunked = answer.end in ("chunked", "unchunked")
         for piece in answer.pieces():
             writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)

@@ -96,6 +96,25 @@ def test_what_a_server_sends_is_read_as_what_was_meant(case, lane, loop, player)
     assert len(player.requests) == case.requests
 
 
+@pytest.mark.parametrize("model", ["anthropic/claude-sonnet-4-5", "cohere_chat/command-r"])
+def test_no_provider_sends_a_question_on_to_another_host(model, lane, loop, player, monkeypatch):
+    """test_settings.py has OpenAI's; litellm asks others by a client of another make."""
+    for name in ("ANTHROPIC", "COHERE"):
+        monkeypatch.setenv(f"{name}_API_BASE", player.url)
+        monkeypatch.setenv(f"{name}_API_KEY", "sk-very-secret-key")
+    player.load(Answer(b"Moved", 307, "text/plain", (("Location", "{elsewhere}/v1/messages"),), end="length"))
+
+    async def scenario() -> None:
+        async with aclosing(llm.stream(model, QUESTION)) as pieces:
+            async for _ in pieces:
+                pass
+
+    with pytest.raises(llm.ModelError) as refused:
+        loop.run(asyncio.wait_for(scenario(), LONGEST_SECONDS))
+    assert "redirects to http://localhost" in refused.value.raw and not refused.value.is_transient
+    assert "set up wrongly" in refused.value.detail and len(player.requests) == 1
+
+
 def test_half_a_character_in_a_request_goes_out_as_it_came(lane, loop, player):
     """In a tool's description, or in what a provider wants back."""
     if lane == "litellm":
