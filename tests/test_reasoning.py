@@ -112,7 +112,7 @@ def test_what_is_beyond_the_bound_is_left_out(claim, worker, loop, frames, monke
 
 
 def test_its_seconds_end_with_the_first_word(claim, loop, frames, monkeypatch):
-    moments = iter([10.0, 13.0, 14.5, 100.0, 102.0])
+    moments = iter([10.0, 13.0, 14.5, 14.5, 100.0, 102.0])
     monkeypatch.setattr(answers, "time", SimpleNamespace(monotonic=lambda: next(moments)))
 
     async def act(fresh):

@@ -154,7 +154,7 @@ def test_prices_that_are_none_are_an_error(settings, value):
 @pytest.mark.parametrize("model", ["openai/gpt-*-mini", "*/gpt-5", "openai/**"])
 def test_a_pattern_that_the_page_would_offer_and_a_send_refuse_is_an_error(settings, model):
     settings.ASSISTANT_MODELS = [("One", "openai/gpt-5"), ("Some", "openai/gpt-*"), ("Others", model)]
-    [found] = our_checks.settings_are_right(None)
+    [found] = setting_values.settings_are_right(None)
     assert (
         found.id == "assistant.E006"
         and f"only at the end of an id, as in openai/*, and not as {model!r}" in found.msg

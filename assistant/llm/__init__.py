@@ -18,7 +18,19 @@ from assistant.llm.cleaning import Cleaning
 from assistant.llm.errors import translated
 from assistant.llm.facts import count, keys_of, learn, limit, note_output_limit, output_limit, sees
 from assistant.llm.money import cost, extended, is_priced
-from assistant.llm.pieces import Finish, Kept, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall, Usage
+from assistant.llm.pieces import (
+    Finish,
+    Kept,
+    ModelError,
+    Picture,
+    Piece,
+    Reasoning,
+    Source,
+    Text,
+    ToolCall,
+    Usage,
+    WasThought,
+)
 from assistant.llm.question import Question
 from assistant.llm.reader import Raw
 from assistant.llm.tokens import BYTES_PER_TOKEN, weight
@@ -26,7 +38,7 @@ from assistant.llm.warming import preload
 
 __all__ = [
     "BYTES_PER_TOKEN", "COMPLETE", "Finish", "Kept", "ModelError", "Picture", "Piece", "Reasoning", "Source", "Text",
-    "ToolCall", "Usage", "close", "cost", "count", "extended", "is_priced", "keys_of", "learn", "limit",
+    "ToolCall", "Usage", "WasThought", "close", "cost", "count", "extended", "is_priced", "keys_of", "learn", "limit",
     "note_output_limit", "output_limit", "preload", "sees", "stream", "weight",
 ]  # fmt: skip
 

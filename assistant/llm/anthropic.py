@@ -22,7 +22,7 @@ class MessagesReader:
         self._ending: str | None = None
         self._usage: dict[str, Any] = {}
         self._calls = Fragments()
-        self._tags = ThinkTagSplitter()
+        self._tags = ThinkTagSplitter(is_told_apart=True)
         self._thinking: dict[Any, dict[str, Any]] = {}  # blocks by index, as they have to come back
         self._thoughts: dict[Any, list[str]] = {}  # what their deltas have brought
         self._sources: dict[str, Source] = {}

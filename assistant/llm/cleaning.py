@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from assistant.llm.finish_reasons import CONTEXT_LENGTH, ERROR
-from assistant.llm.pieces import Finish, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall
+from assistant.llm.pieces import Finish, ModelError, Picture, Piece, Reasoning, Source, Text, ToolCall, WasThought
 from assistant.text.storable import clean, storable
 
 
@@ -34,6 +34,9 @@ class Cleaning:
                 elif whole:
                     yield kind(whole)
                 return
+            case WasThought():
+                yield from self.rest()
+                self.has_said = False
             case ToolCall(id_, name, arguments, extra):
                 self.has_said = True
                 piece = ToolCall(clean(id_), clean(name), clean(arguments), extra)

@@ -26,7 +26,7 @@ class GeminiReader:
         self._ending: str | None = None
         self._said: Any = None
         self._calls = Fragments()
-        self._tags = ThinkTagSplitter()
+        self._tags = ThinkTagSplitter(is_told_apart=True)
         self._signatures: list[str] = []  # of parts that are no calls
         self._sources: dict[str, Source] = {}
 

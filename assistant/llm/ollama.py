@@ -37,6 +37,7 @@ class OllamaReader:
         message = message if isinstance(message, Mapping) else value
         if isinstance(thinking := message.get("thinking"), str) and thinking:
             self._thoughts.append(thinking)
+            self._tags.tell_apart()
             yield Reasoning(thinking)
         if isinstance(content := message.get("content") or message.get("response"), str) and content:
             yield from self._tags.split(content)

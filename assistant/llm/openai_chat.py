@@ -135,6 +135,7 @@ class ChatReader:
             text = "".join(map(_words, details))
         if text:
             self._thoughts.append(text)
+            self._tags.tell_apart()
             yield Reasoning(text)
 
     def _content(self, content: Any) -> Iterator[Raw]:
@@ -155,6 +156,7 @@ class ChatReader:
         if kind.startswith(("thinking", "reasoning")):
             if text := _words(part):
                 self._thoughts.append(text)
+                self._tags.tell_apart()
                 yield Reasoning(text)
         elif kind in ("image_url", "image", "output_image"):
             yield from self._image(part)

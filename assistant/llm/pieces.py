@@ -23,6 +23,11 @@ class Reasoning:
 
 
 @dataclass(frozen=True, slots=True)
+class WasThought:
+    """All text of this request until here was thought: its template had opened the thoughts, so no tag began them."""
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
     """One call that the model asks for, whole: yielded once, after its last fragment and before `Finish`."""
 
@@ -72,7 +77,7 @@ class Finish:
     reason: str  # the provider's word, in OpenAI's terms: stop, length, content_filter, tool_calls, refusal
 
 
-Piece = Text | Reasoning | ToolCall | Kept | Source | Picture | Usage | Finish
+Piece = Text | Reasoning | WasThought | ToolCall | Kept | Source | Picture | Usage | Finish
 
 
 class ModelError(Exception):

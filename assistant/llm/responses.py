@@ -27,7 +27,7 @@ class ResponsesReader:
         self._is_streamed = False
         self._summary: Any = None  # the part of the thoughts that is being read
         self._calls = Fragments()
-        self._tags = ThinkTagSplitter()
+        self._tags = ThinkTagSplitter(is_told_apart=True)
         self._items: list[dict[str, Any]] = []
         self._sources: dict[str, Source] = {}
 

@@ -44,6 +44,11 @@ class RoundBlocks:
         self._owed = len(self._before) + len(self._live.html)
         return start, html
 
+    def begin_round_anew(self) -> None:
+        """What this round has said is no longer there."""
+        self._live = LiveBlocks()
+        self._owed = len(self._before)
+
     def end_round(self) -> None:
         """What is appended from now on begins a block of its own."""
         before = len(self._before)

@@ -13,7 +13,7 @@ from typing import Any
 from assistant import conf, llm
 from assistant.database import Database
 from assistant.lifecycle import compacting
-from assistant.llm.pieces import ModelError, Text
+from assistant.llm.pieces import ModelError, Text, WasThought
 from assistant.models.message import Claim
 from assistant.prompt.history import shortened
 from assistant.prompt.window import NEAR
@@ -100,6 +100,8 @@ class _Scribe:
             async for piece in pieces:
                 if isinstance(piece, Text):
                     said.append(piece.text)
+                elif isinstance(piece, WasThought):
+                    said.clear()
         if is_blank(content := clean("".join(said)).strip()):
             raise ModelError("empty_response", "the summary is empty")
         return content

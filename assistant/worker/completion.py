@@ -10,7 +10,7 @@ from typing import Any
 from assistant import llm
 from assistant.database import Database
 from assistant.lifecycle.answering import Asked
-from assistant.llm.pieces import ModelError, Picture, Piece, Text, ToolCall
+from assistant.llm.pieces import ModelError, Picture, Piece, Text, ToolCall, WasThought
 from assistant.models.message import Claim
 from assistant.models.user_id import UserId
 from assistant.ops.report import redacted
@@ -75,6 +75,7 @@ class Completion:
                 async with aclosing(self._request(prompt, functions, is_last=is_last)) as pieces:
                     async for piece in pieces:
                         has_begun = has_begun or isinstance(piece, Text | ToolCall | Picture)
+                        has_begun = has_begun and not isinstance(piece, WasThought)
                         yield piece
                 return
             except ModelError as error:

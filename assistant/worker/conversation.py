@@ -118,6 +118,8 @@ class Conversation:
                         self._answer.write(text)
                     case llm.Reasoning(text):
                         self._answer.reason(text)
+                    case llm.WasThought():
+                        await self._answer.take_as_thought()
                     case llm.ToolCall():
                         said.calls.append(piece)
                     case llm.Source():

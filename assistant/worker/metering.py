@@ -81,6 +81,8 @@ class _Meter:
             case llm.Reasoning(text):
                 self._written += llm.weight(text)
                 self._thought += llm.weight(text)
+            case llm.WasThought():
+                self._thought = self._written
             case llm.ToolCall(name=name, arguments=arguments):
                 self._written += llm.weight(name) + llm.weight(arguments)
             case llm.Usage(figures):

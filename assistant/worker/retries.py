@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from assistant import conf, llm
-from assistant.llm.pieces import Finish, Kept, ModelError, Picture, Piece, Text, ToolCall, Usage
+from assistant.llm.pieces import Finish, Kept, ModelError, Picture, Piece, Text, ToolCall, Usage, WasThought
 from assistant.text.blank import is_blank
 
 STALLED = "stalled"  # an empty answer after the results of tools
@@ -170,6 +170,8 @@ class _Request:
                             continue
                         case Text(text) if not is_blank(text):
                             self._has_begun = True
+                        case WasThought():
+                            self._has_begun = False
                         case ToolCall() | Picture():
                             self._has_begun = True
                     yield piece

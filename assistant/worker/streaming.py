@@ -48,6 +48,8 @@ class Answer:
         self._reasoning = _Growing(before.content, is_later_round=bool(claim.ends), longest=LONGEST_REASONING)
         self._thinking = _Stopwatch(before.seconds)
         self._ends = claim.ends  # where rounds of tool calls stand in the text
+        self._round_start = len(claim.kept)  # in the text, in characters
+        self._spoke_at: float | None = None  # when this round's text began
         self._is_closed = False
         self._news = asyncio.Event()
         self._sending = asyncio.Lock()
@@ -59,6 +61,8 @@ class Answer:
         """Takes the next piece of the model's text."""
         if not self._is_closed:
             self._thinking.stop()
+            if self._spoke_at is None:
+                self._spoke_at = time.monotonic()
             self._take(self._text, piece)
 
     def reason(self, piece: str) -> None:
@@ -67,14 +71,48 @@ class Answer:
             self._thinking.go_on()
             self._take(self._reasoning, piece)
 
+    async def take_as_thought(self) -> None:
+        """What this round has said was thought: it becomes reasoning, and the text goes on where the round began.
+
+        Frames only add. So one delta of the text is counted that nobody is sent, and an empty one follows it: whoever was
+        shown the text misses one, and asks for a snapshot, which is of the text as it is now.
+        """
+        if self._is_closed:
+            return
+        async with self._sending:  # no delta is on its way
+            said, was_shown = self._text.unsay(self._round_start)
+            if self._spoke_at is not None:
+                self._thinking.seconds += time.monotonic() - self._spoke_at
+                self._spoke_at = None
+            thought = self._reasoning.add(said.strip()) if not is_blank(said) else False
+            if was_shown:
+                self._blocks.begin_round_anew()
+                await self._tell_taken_back(self._reasoning.next_delta() if thought else "")
+        if thought and not was_shown:
+            self._wake()
+
+    async def _tell_taken_back(self, thought: str) -> None:
+        """Tells viewers, once both texts stand so in Valkey. Where they can't, the next delta's append sets them."""
+        try:
+            await self._writer.replace(self._whole())
+        except (live_text.Superseded, *valkey.Unavailable):
+            return
+        if thought:
+            seconds = round(self._thinking.seconds, 2)
+            await self._tell("message.reasoning_delta", self._reasoning.seq, thought, seconds=seconds)
+        start, html = self._blocks.append("")
+        await self._tell("message.delta", self._text.seq, "", blocks={"from": start, "html": html})
+
     def break_off(self) -> None:
         """Whoever was thinking does so no more. What is thought when a model is asked again stands apart from it."""
         self._thinking.break_off()
         self._reasoning.begin_round()
 
     def _take(self, text: _Growing, piece: str) -> None:
-        if not text.add(piece):
-            return
+        if text.add(piece):
+            self._wake()
+
+    def _wake(self) -> None:
         self._news.set()
         if self._sender is None:
             self._sender = asyncio.create_task(self._send_forever(), name=f"deltas {self._claim.message_id}")
@@ -109,6 +147,7 @@ class Answer:
         self._blocks.end_round()
         self._ends += (len(self._text.shown),)
         self._text.begin_round()
+        self._round_start, self._spoke_at = len(self._text.shown), None
         self.break_off()
         return self.written
 
@@ -245,6 +284,15 @@ class _Growing:
         self._shown.append(piece)
         self.seq += 1
         return piece
+
+    def unsay(self, start: int) -> tuple[str, bool]:
+        """Takes back all from `start` on, and returns it, and whether any delta has carried it: then two are counted."""
+        shown = self.shown
+        said, was_shown = shown[start:] + "".join(self._waiting), len(shown) > start
+        self._shown, self._waiting, self._half = [shown[:start]] if start else [], [], ""
+        self.is_round_blank = True
+        self.seq += 2 if was_shown else 0
+        return said, was_shown
 
     def take_back(self, piece: str) -> None:
         """The last delta was not: it waits again, before what came meanwhile."""

@@ -80,7 +80,9 @@ class Titles:
         reply = ""
         async with aclosing(metered(stream, claim, talk.model, messages, self._database, talk.user_id)) as pieces:
             async for piece in pieces:
-                if isinstance(piece, llm.Text):
+                if isinstance(piece, llm.WasThought):
+                    reply = ""
+                elif isinstance(piece, llm.Text):
                     reply += piece.text
                     if len(reply) > LONGEST_REPLY:
                         break

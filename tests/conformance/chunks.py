@@ -206,6 +206,17 @@ CASES: list[Case] = [
         litellm_reads_otherwise=TYPED,
     ),
     case(
+        "thoughts that no tag opens", sse(said("Hm.\n</th"), said("ink>\n\nOne two"), END), **TWO, reasoning="Hm.\n"
+    ),
+    case("thoughts that are none", sse(said("</think>"), said("\n\nOne two"), END), **TWO),
+    case(
+        "a closing tag where thoughts have a field of their own",
+        sse(delta(reasoning_content="Hm."), said("One </think> two"), END),
+        text="One </think> two",
+        finish="stop",
+        reasoning="Hm.",
+    ),
+    case(
         "an image among the parts",
         sse(said([{"type": "text", "text": "One two"}, {"type": "image_url", "image_url": {"url": PIXEL}}]), END),
         **TWO,

@@ -66,6 +66,8 @@ def what_comes(loop: asyncio.Runner, player: Player, case: Case) -> Came:
                     came.text += text
                 case llm.Reasoning(text):
                     came.reasoning += text
+                case llm.WasThought():
+                    came.reasoning, came.text = came.reasoning + came.text, ""
                 case llm.ToolCall(name=name, arguments=arguments):
                     came.calls += ((name, arguments),)
                 case llm.Usage(figures):

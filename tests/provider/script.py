@@ -24,6 +24,7 @@ and of it
                        it signs. Its rules about what must come back hold then
     hidden *           the reasoning comes encrypted only
     inline             the reasoning stands in the text, as `<think>...</think>`
+    unopened           with `inline`: no tag opens it, for the model's template has written that one
     cite=K *           K sources of the text
     picture *          an image after the text
 When
@@ -112,6 +113,7 @@ class Script:
     thought: str = ""  # what is thought, in so many tokens
     hidden: bool = False
     inline: bool = False
+    unopened: bool = False
     cite: int = 0
     picture: bool = False
 
@@ -193,6 +195,7 @@ _FLAGS = {
     "nodone",
     "hidden",
     "inline",
+    "unopened",
     "picture",
     "stops",
     "nousage",
@@ -275,7 +278,7 @@ def thoughts(script: Script) -> list[str]:
     if script.thought:
         tokens = texts.split_like_a_model(script.thought)
     if script.inline and tokens:
-        tokens[0] = f"<think>{tokens[0]}"
+        tokens[0] = tokens[0] if script.unopened else f"<think>{tokens[0]}"
         tokens[-1] += "</think>\n\n"
     return tokens
 
