@@ -72,7 +72,7 @@ def verbs() -> Iterator[dict[str, Callable[[], Any]]]:
         yield {
             "send": send,
             "claim": claim,
-            "prompt": lambda: context.quick_prompt_for(known["claim"]),
+            "prompt": lambda: context.prompt_for(known["claim"]),
             "succeed": lambda: answering.succeed(known["claim"], Written("Fine.", 1), {"total_tokens": 3}),
         }
 

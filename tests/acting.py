@@ -14,7 +14,7 @@ from django_q.models import OrmQ
 from assistant.delivery import live_text, valkey
 from assistant.lifecycle import answering, asking
 from assistant.lifecycle.answering import Failure, Written
-from assistant.models import ChatSession, Message, WorkerProcess
+from assistant.models import ChatSession, Message, Participant, WorkerProcess
 from assistant.models.message import Claim, Status
 from assistant.text.reasoned import Reasoned
 
@@ -51,12 +51,17 @@ def revive(worker: WorkerProcess) -> None:
     WorkerProcess.objects.filter(pk=worker.pk).update(heartbeat_at=Now(), stopped_at=None)
 
 
+def a_room(owner: Any) -> ChatSession:
+    """A session of this person alone."""
+    session = ChatSession.objects.create()
+    Participant.objects.create(session=session, user=owner, role="owner")
+    return session
+
+
 def claimed(answer: Message, worker: WorkerProcess) -> Claim:
-    """The worker has taken the answer, and its job is acknowledged."""
-    job = now(answer).job
+    """The worker has taken the answer."""
     claim = answering.claim(answer.pk, worker)
     assert claim is not None
-    OrmQ.objects.filter(pk=job).delete()
     return claim
 
 

@@ -64,7 +64,7 @@ def _settle() -> None:
     layer: dict[str, Any] = settings.CHANNEL_LAYERS["default"]["CONFIG"]  # type: ignore[assignment]
     layer |= {"prefix": PREFIX, "hosts": [{"address": settings.REDIS_URL, "socket_connect_timeout": 3}]}
     valkey.PREFIX = PREFIX
-    queue.BELL = f"{PREFIX}:doorbell"
+    queue.BELL, queue.JOBS_BELL = f"{PREFIX}:doorbell:answers", f"{PREFIX}:doorbell"
     database = connections.settings["default"]
     database["CONN_MAX_AGE"] = 0  # threads of pools would keep connections to a database that is to be dropped
     is_sqlite = database["ENGINE"].endswith("sqlite3")

@@ -6,7 +6,6 @@ import asyncio
 import sys
 import types
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any
 
 from django.db import connections
@@ -15,7 +14,6 @@ from assistant.database import Database
 from assistant.delivery import valkey
 from assistant.models import Message, ToolCall
 from assistant.models.message import Claim
-from assistant.prompt.context import Prompt
 from assistant.tools import Service
 from assistant.worker.turn import Stop, Turn
 from tests.acting import claimed, now
@@ -35,17 +33,12 @@ def offer(settings: Any, monkeypatch: Any, *services: Service) -> None:
     registry._services.cache_clear()
 
 
-def run_turn(
-    loop: asyncio.Runner,
-    claim: Claim,
-    meanwhile: Callable[[Turn], Any] | None = None,
-    prompt: Future[Prompt | None] | None = None,
-) -> None:
-    """Runs the claim's turn to its end. `meanwhile(turn)` is awaited beside it; `prompt` is its first one."""
+def run_turn(loop: asyncio.Runner, claim: Claim, meanwhile: Callable[[Turn], Any] | None = None) -> None:
+    """Runs the claim's turn to its end. `meanwhile(turn)` is awaited beside it."""
 
     async def scenario() -> None:
         client, database = valkey.async_client(), Database("test")
-        turn = Turn(claim, database, client, on_doubt=lambda: None, on_sick=lambda: None, prompt=prompt)
+        turn = Turn(claim, database, client, on_doubt=lambda: None, on_sick=lambda: None)
         running = asyncio.create_task(turn.run())
         try:
             if meanwhile:

@@ -1,14 +1,13 @@
 """A worker takes a pending answer: one of many wins, and a duplicate delivery changes nothing."""
 
-import threading
-
 import pytest
-from django.db import connection
+from django_q.models import OrmQ
 
 from assistant.lifecycle import answering, asking
+from assistant.lifecycle.answering import Written
 from assistant.models import Message
 from assistant.models.message import Status
-from tests.acting import a_worker, answer_of, ask, claimed, fail, finish, now
+from tests.acting import a_room, a_worker, answer_of, ask, claimed, fail, finish, now
 from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -17,6 +16,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def answer(session, alice):
     return answer_of(ask(session, alice))
+
+
+@pytest.fixture
+def rooms(alice):
+    return lambda count: [a_room(alice) for _ in range(count)]
 
 
 def test_a_claim_names_worker_and_attempt(answer, worker):
@@ -71,24 +75,49 @@ def test_of_workers_that_claim_at_once_one_wins(session, alice):
         assert finish(won)
 
 
-def test_of_two_workers_that_both_saw_it_pending_one_wins(answer, monkeypatch):
-    """Both have read the row before either writes: the UPDATE decides, not the read.
-
-    On SQLite the second can't read before the first has committed; there only the outcome is looked at.
-    """
-    both_have_read = threading.Barrier(2)
-    real = answering.next_version
-
-    def meet():
-        if connection.vendor != "sqlite":
-            both_have_read.wait(30)
-        return real()
-
-    monkeypatch.setattr(answering, "next_version", meet)
+def test_of_two_workers_that_both_saw_it_pending_one_wins(rooms, alice):
+    """Both have looked at what waits before either claims it, and claim all of it at once."""
     first, second = a_worker("first"), a_worker("second")
-    claims = at_once(lambda: answering.claim(answer.pk, first), lambda: answering.claim(answer.pk, second))
-    assert not any(isinstance(claim, BaseException) for claim in claims), claims
-    assert sum(claim is not None for claim in claims) == 1 and now(answer).attempt == 1
+    for _ in range(5):
+        answers = [answer_of(ask(room, alice)) for room in rooms(4)]
+        seen = answering.waiting()
+        assert seen == [answer.pk for answer in answers]
+        claims = at_once(
+            lambda ids=seen: answering.claim_any(ids, first), lambda ids=seen: answering.claim_any(ids, second)
+        )
+        assert not any(isinstance(claim, BaseException) for claim in claims), claims
+        assert sorted(claim.message_id for of in claims for claim in of) == sorted(seen)
+        for claim in [*claims[0], *claims[1]]:
+            assert (now(answers[seen.index(claim.message_id)]).worker_id, claim.attempt) == (claim.worker_id, 1)
+            assert finish(claim)
+
+
+def test_any_number_is_claimed_in_three_statements(rooms, alice, worker, django_assert_num_queries):
+    for count in (1, 2, answering.BATCH):
+        answers = [answer_of(ask(room, alice)) for room in rooms(count)]
+        with django_assert_num_queries(5):  # BEGIN and COMMIT among them
+            claims = answering.claim_any([answer.pk for answer in answers], worker)
+        assert [claim.message_id for claim in sorted(claims, key=lambda claim: claim.job)] == [a.pk for a in answers]
+        assert not OrmQ.objects.exists()
+        for answer in answers:
+            held = now(answer)
+            assert (held.status, held.worker, held.attempt, held.job) == (Status.PROCESSING, worker, 1, None)
+
+
+def test_among_many_a_resumed_one_goes_on_and_one_that_has_ended_is_left(rooms, alice, worker):
+    fresh, resumed, ended = [answer_of(ask(room, alice)) for room in rooms(3)]
+    assert answering.hand_over(claimed(resumed, worker), Written("As far", 2))
+    asking.cancel(ended, alice)
+    claims = answering.claim_any([fresh.pk, resumed.pk, ended.pk], worker)
+    assert {claim.message_id: claim.attempt for claim in claims} == {fresh.pk: 1, resumed.pk: 2}
+    assert (now(resumed).content, now(resumed).salvage) == ("", "As far")
+    assert now(ended).status == Status.CANCELLED and not OrmQ.objects.exists()
+
+
+def test_a_parked_answer_is_not_fetched(session, alice, worker):
+    answer = answer_of(ask(session, alice))
+    Message.objects.filter(pk=answer.pk).update(job=None, is_parked=True)
+    assert answering.waiting() == [] and answering.claim_any([answer.pk], worker) == []
 
 
 def test_a_stop_and_a_claim_at_once_end_stopped(session, alice, worker):

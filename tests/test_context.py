@@ -167,5 +167,3 @@ def test_a_prompt_takes_as_few_queries_whatever_was_said(session, alice, bob, wo
     claim = claimed(answer_of(ask(session, alice, "And?")), worker)
     with django_assert_num_queries(2):
         assert len(context.prompt_for(claim).messages) == 12  # and the system's
-    with django_assert_num_queries(2):
-        assert context.quick_prompt_for(claim)

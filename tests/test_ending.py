@@ -8,7 +8,6 @@ from assistant.lifecycle import answering, asking, recovery
 from assistant.lifecycle.answering import Failure, Written
 from assistant.lifecycle.refusal import Refused
 from assistant.models import Message
-from assistant.models.message import Status
 from tests.acting import (
     FAILURE,
     a_worker,
@@ -306,18 +305,6 @@ def test_a_hand_over_is_pending_with_a_fresh_job_and_doesn_t_count_as_a_death(an
     waiting = now(answer)
     assert (waiting.status, waiting.worker, waiting.recoveries, waiting.content) == ("pending", None, 0, "As far as")
     assert waiting.is_alive() and jobs()[-1] == str(answer.pk)
-
-
-def test_a_put_back_gives_a_waiting_answer_a_job_and_no_other(answer, alice, worker):
-    from django_q.models import OrmQ
-
-    OrmQ.objects.all().delete()
-    answering.put_back(answer.pk)
-    assert now(answer).is_alive() and jobs() == [str(answer.pk)]
-    finish(claimed(answer, worker))
-    before = jobs()
-    answering.put_back(answer.pk)
-    assert jobs() == before and now(answer).status == Status.SUCCESS
 
 
 # --- at once ---

@@ -8,7 +8,6 @@ import pytest
 from django.db import InterfaceError, OperationalError
 from django.db.models.functions import Now
 from django.utils import timezone
-from django_q.conf import Conf
 from django_q.models import OrmQ
 
 from assistant.delivery import queue
@@ -370,69 +369,73 @@ def test_all_stuck_answers_are_read_in_batches(alice, worker, monkeypatch):
     assert list(recovery.all_stuck_answers()) == answers
 
 
-# --- jobs that a worker took ---
+# --- jobs ---
 
 
-def took(answer, seconds_ago):
-    lock = timezone.now() + timedelta(seconds=Conf.RETRY - seconds_ago)
-    OrmQ.objects.filter(pk=answer.job).update(lock=lock)
-    return OrmQ.objects.get(pk=answer.job)
+def held_no_more(answer):
+    """The second in which the workers have an answer's job for themselves is over."""
+    OrmQ.objects.filter(pk=answer.job).update(lock=timezone.now())
 
 
-def test_a_job_that_was_taken_and_not_brought_to_a_claim_is_delivered_again(answer):
-    took(answer, seconds_ago=4)
-    assert recovery.redeliver_lost_jobs() == 1
-    assert OrmQ.objects.get(pk=answer.job).lock <= timezone.now()
+def test_the_job_of_an_answer_is_the_workers_own_for_a_second(answer):
+    assert queue.DoorbellBroker()._take() is None and answering.waiting() == [answer.pk]
+    held_no_more(answer)
+    [(job, _)] = queue.DoorbellBroker()._take()
+    assert job == answer.job
 
 
-def test_a_job_that_was_just_taken_is_left_to_its_taker(answer):
-    before = took(answer, seconds_ago=2)
-    assert recovery.redeliver_lost_jobs() == 0 and OrmQ.objects.get(pk=answer.job).lock == before.lock
+def test_a_job_is_taken_by_one_of_many_pushers(answer):
+    held_no_more(answer)
 
-
-def test_a_job_that_waits_is_not_touched(answer):
-    before = OrmQ.objects.get(pk=answer.job).lock
-    assert recovery.redeliver_lost_jobs() == 0 and OrmQ.objects.get(pk=answer.job).lock == before
-
-
-def test_a_job_is_taken_by_one_of_many(answer):
     def take():
         return queue.DoorbellBroker()._take()
 
     taken = at_once(take, take, take)
     assert [bool(one) for one in taken].count(True) == 1, taken
-    assert recovery.redeliver_lost_jobs() == 0
 
 
-def test_a_taken_job_counts_as_life(answer):
+def test_a_taken_job_counts_as_life_and_keeps_no_worker_from_its_answer(answer, worker):
+    """Its taker may be dead, may stand still, or be full: nobody waits for it."""
+    held_no_more(answer)
     queue.DoorbellBroker()._take()
     assert now(answer).is_alive() and recovery.sweep() == {}
+    [claim] = answering.claim_any(answering.waiting(), worker)
+    assert claim.message_id == answer.pk and not OrmQ.objects.exists()
 
 
-def test_freeing_a_job_rings_the_bell(answer):
-    from assistant.delivery import valkey
-
-    took(answer, seconds_ago=11)
-    valkey.client().delete(queue.BELL)
-    assert queue.free([answer.job]) == 1 and valkey.client().llen(queue.BELL) == 1
-    assert queue.free([answer.job]) == 0
-
-
-def test_the_bell_rings_when_the_job_commits_and_holds_few_rings(session, alice, worker):
+def test_the_bell_rings_with_the_answer_when_its_job_commits(session, alice):
     from assistant.delivery import valkey
 
     valkey.client().delete(queue.BELL)
-    finish(claimed(answer_of(ask(session, alice)), worker))
-    assert valkey.client().llen(queue.BELL) == 1
-    for _ in range(100):
-        queue.ring()
-    assert valkey.client().llen(queue.BELL) == 64
+    answer = answer_of(ask(session, alice))
+    assert valkey.client().lrange(queue.BELL, 0, -1) == [str(answer.pk).encode()]
+
+
+def test_the_bell_holds_few_rings(monkeypatch):
+    from assistant.delivery import valkey
+
+    monkeypatch.setattr(queue, "_BELL_LENGTH", 3)
+    valkey.client().delete(queue.BELL)
+    for number in range(5):
+        queue.ring(queue.BELL, str(number))
+    assert valkey.client().lrange(queue.BELL, 0, -1) == [b"2", b"3", b"4"]
+
+
+def test_other_jobs_ring_for_the_pushers_at_once(transactional_db):
+    from django_q.tasks import async_task
+
+    from assistant.delivery import valkey
+
+    valkey.client().delete(queue.BELL, queue.JOBS_BELL)
+    async_task("math.floor", 1.5)
+    assert (valkey.client().llen(queue.BELL), valkey.client().llen(queue.JOBS_BELL)) == (0, 1)
+    assert queue.DoorbellBroker()._take()
 
 
 def test_a_bell_that_can_t_ring_loses_no_job(session, alice, settings):
     settings.REDIS_URL = "unix:///nowhere/at.all"
     answer = answer_of(ask(session, alice))
-    assert now(answer).is_alive() and queue.DoorbellBroker()._take()
+    assert now(answer).is_alive() and answering.waiting() == [answer.pk]
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
@@ -446,6 +449,7 @@ def test_the_queue_s_processes_outlive_the_database(answer, monkeypatch, error):
         return OrmQ.objects.all()
 
     monkeypatch.setattr(queue, "AWAY_SECONDS", 0)
+    held_no_more(answer)
     broker = queue.DoorbellBroker()
     with monkeypatch.context() as patch:
         patch.setattr(queue.DoorbellBroker, "get_connection", staticmethod(away))

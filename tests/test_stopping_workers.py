@@ -7,63 +7,22 @@ import contextlib
 import os
 import threading
 from typing import Any
-from unittest.mock import Mock
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from django.db import OperationalError
+from django_q.models import OrmQ
+from django_q.tasks import async_task
 
 from assistant.delivery import queue, valkey
-from assistant.lifecycle import answering, recovery
-from assistant.models.message import Claim
-from assistant.models.worker import WorkerProcess
+from assistant.lifecycle import recovery
 from assistant.presentation import events
 from assistant.processes.slot import Slot
 from assistant.processes.supervisor import OneWorkerCluster
 from assistant.worker import runner as runner_module
-from assistant.worker.admission import Admission
-from assistant.worker.draining import Draining
-from assistant.worker.held_turns import HeldTurns
 from assistant.worker.lease import Lease
 from assistant.worker.runner import Runner
 from tests.threads import LONG_SECONDS
-
-
-def test_a_claim_on_its_way_to_the_loop_is_waited_for_by_the_drain(
-    loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, settings: Any
-) -> None:
-    settings.ASSISTANT_GRACE = 0
-    claiming, go_on = threading.Event(), threading.Event()
-    claim = Claim(UUID(int=1), UUID(int=2), UUID(int=3), 1)
-
-    def slow_claim(message_id: UUID, worker: object) -> Claim:
-        claiming.set()
-        assert go_on.wait(LONG_SECONDS)
-        return claim
-
-    monkeypatch.setattr(answering, "claim", slow_claim)
-    turns, begun = HeldTurns(2), []
-
-    def begin(claim: Claim, prompt: object) -> None:
-        begun.append(claim)
-        turns.room.release()  # the turn is handed over at once
-
-    admission = Admission(WorkerProcess(), turns.room, begin)
-    admission.open()
-
-    async def scenario() -> None:
-        admitting = asyncio.create_task(asyncio.to_thread(admission.admit, claim.message_id))
-        await asyncio.to_thread(claiming.wait, LONG_SECONDS)
-        admission.close()
-        handing_over = asyncio.create_task(Draining(turns).hand_over())
-        await asyncio.wait({handing_over}, timeout=0.2)
-        assert not handing_over.done(), "the process would end, and the claimed answer with it"
-        go_on.set()
-        await handing_over
-        assert begun == [claim]
-        assert await admitting
-
-    loop.run(scenario())
 
 
 def test_a_stopped_worker_s_pusher_takes_nothing_until_a_new_cluster_begins() -> None:
@@ -100,19 +59,18 @@ def test_a_cluster_whose_worker_died_takes_no_job_and_passes_the_bell_on(
     def dies(seconds: float) -> bool:
         """In the wait for the bell, which rings because of it."""
         slot.occupy(2**22 + 1 if what == "dead" else os.getppid(), capacity=10)
-        enqueued.append(queue.enqueue(uuid4()))
-        return bool(valkey.client().blpop([queue.BELL], timeout=LONG_SECONDS))
+        async_task("math.floor", 1.5)
+        return bool(valkey.client().blpop([queue.JOBS_BELL], timeout=LONG_SECONDS))
 
-    enqueued: list[int] = []
-    valkey.client().delete(queue.BELL)
+    valkey.client().delete(queue.JOBS_BELL)
     monkeypatch.setattr(queue, "_wait_for_ring", dies)
     assert broker.dequeue() is None
-    assert valkey.client().llen(queue.BELL) == 1, "another one is to hear it"
-    assert broker.dequeue() is None and len(enqueued) == 1, "it does not even wait any more"
+    assert valkey.client().llen(queue.JOBS_BELL) == 1, "another one is to hear it"
+    assert broker.dequeue() is None and OrmQ.objects.count() == 1, "it does not even wait any more"
     slot.vacate()
     slot.occupy(os.getpid(), capacity=10)
     taken = broker.dequeue()
-    assert taken and taken[0][0] == enqueued[0]
+    assert taken and taken[0][0] == OrmQ.objects.get().pk
 
 
 def test_a_cluster_whose_worker_has_ended_is_not_waited_for() -> None:
@@ -127,75 +85,6 @@ def test_a_cluster_whose_worker_has_ended_is_not_waited_for() -> None:
     assert not cluster.is_stopped
     cluster._worker_pid = 2**22 + 1  # no process has it: Linux's largest pid is 2**22
     assert cluster.is_stopped
-
-
-def set_up() -> Runner:
-    """A runner on this loop that admits, without a database, and without what runs beside the turns."""
-    runner = Runner()
-    runner._loop = asyncio.get_running_loop()
-    runner._database = runner._client = None  # type: ignore[assignment]
-    runner._titles, runner._lease = Mock(), Mock()
-    runner._admission.open()
-    return runner
-
-
-def test_a_turn_that_can_t_be_begun_takes_up_no_room(
-    loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, settings: Any
-) -> None:
-    """A worker that never gets it back is full too early, and never done with stopping."""
-    settings.ASSISTANT_CONCURRENCY = 1
-
-    class Broken:
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            raise ValueError("a bug")
-
-    monkeypatch.setattr("assistant.worker.runner.Turn", Broken)
-    monkeypatch.setattr(answering, "claim", lambda message_id, worker: Claim(message_id, message_id, message_id, 1))
-
-    async def scenario() -> None:
-        runner = set_up()
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda loop, context: raised.append(context["exception"]))
-        assert await asyncio.to_thread(runner.admit, UUID(int=1))
-        while not raised:
-            await asyncio.sleep(0.001)
-        loop.set_exception_handler(None)
-        assert runner.turns.room.acquire(blocking=False)
-
-    raised: list[BaseException] = []
-    loop.run(scenario())
-    assert [type(error) for error in raised] == [ValueError], "and it is in the log"
-
-
-def test_a_turn_that_is_stopped_while_its_first_prompt_is_made_harms_no_admission(
-    loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    claim = Claim(UUID(int=1), UUID(int=2), UUID(int=3), 1)
-    stopped = threading.Event()
-
-    class Stopped:
-        """A turn that waits for its prompt, and is stopped."""
-
-        def __init__(self, claim: Claim, database: object, client: object, doubt: object, sick: object, prompt: Any):
-            self._prompt, self.seconds, self.outcome = prompt, 0.0, "stopped"
-
-        async def run(self) -> None:
-            waiting = asyncio.ensure_future(asyncio.wrap_future(self._prompt))
-            waiting.cancel()
-            await asyncio.wait({waiting})
-            stopped.set()
-
-    def slow(claim: Claim) -> None:
-        assert stopped.wait(LONG_SECONDS)
-
-    monkeypatch.setattr(answering, "claim", lambda message_id, worker: claim)
-    monkeypatch.setattr("assistant.worker.runner.Turn", Stopped)
-    monkeypatch.setattr("assistant.worker.admission.first_prompt", slow)
-
-    async def scenario() -> None:
-        assert await asyncio.to_thread(set_up().admit, claim.message_id)
-
-    loop.run(scenario())
 
 
 @pytest.mark.django_db(transaction=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
-from concurrent.futures import Future
+import threading
 
 import pytest
 
@@ -18,14 +17,15 @@ from assistant.lifecycle.joining import snapshot
 from assistant.models.ids import new_id
 from assistant.models.message import Claim
 from assistant.ops import report
+from assistant.prompt import context
 from assistant.text.storable import storable
 from assistant.worker import conversation, turn
-from assistant.worker.admission import first_prompt
 from assistant.worker.outcomes import HandedOver, Lost
 from assistant.worker.streaming import Answer
 from assistant.worker.turn import Stop, Turn
 from tests.acting import answer_of, ask, claimed, kill, now
 from tests.rounds import run_turn
+from tests.threads import LONG_SECONDS
 
 
 @pytest.fixture
@@ -146,8 +146,9 @@ def test_a_turn_that_does_not_obey_its_deadline_ends_anyhow_and_makes_its_worker
 @pytest.mark.parametrize(
     ("why", "outcome", "status"), [(Stop.HAND_OVER, HandedOver(), "pending"), (Stop.LOST, Lost(), "processing")]
 )
-def test_a_turn_that_is_stopped_before_it_begins_asks_nobody(answer, claim, loop, prompts, why, outcome, status):
-    turns = []
+def test_a_turn_that_is_stopped_before_it_begins_asks_nobody(answer, claim, loop, monkeypatch, why, outcome, status):
+    turns, prompts = [], []
+    monkeypatch.setattr(context, "prompt_for", lambda *args: prompts.append(args))
 
     async def stopped_at_once(turn):
         turns.append(turn)
@@ -155,7 +156,7 @@ def test_a_turn_that_is_stopped_before_it_begins_asks_nobody(answer, claim, loop
 
     run_turn(loop, claim, stopped_at_once)
     assert turns[0].outcome == outcome and now(answer).status == status
-    assert prompts["prompt_for"] == 0
+    assert not prompts
 
 
 async def raises(error):
@@ -244,74 +245,18 @@ def test_a_join_after_an_outage_of_the_database_takes_nobody_s_answer_over(
     assert now(answer).status == "pending"
 
 
-@pytest.fixture
-def prompts(monkeypatch):
-    """The claims for which prompts were made: with the claim, and by the turn."""
-    from assistant.prompt import context
-
-    made = {"quick_prompt_for": 0, "prompt_for": 0}
-
-    def counted(name):
-        real = getattr(context, name)
-
-        def call(*arguments):
-            made[name] += 1
-            return real(*arguments)
-
-        return call
-
-    for name in made:
-        monkeypatch.setattr(context, name, counted(name))
-
-    async def answers(model, messages, **options):
-        yield llm.Text("Hello")
-        yield llm.Finish("stop")
-
-    monkeypatch.setattr(llm, "stream", answers)
-    return made
-
-
 @pytest.mark.django_db(transaction=True)
-def test_the_first_prompt_is_made_with_the_claim_and_used_once(answer, claim, loop, prompts):
-    prompt = Future()
-    prompt.set_result(first_prompt(claim))
-    run_turn(loop, claim, prompt=prompt)
-    assert now(answer).status == "success"
-    assert prompts == {"quick_prompt_for": 1, "prompt_for": 0}
-
-
-@pytest.mark.django_db(transaction=True)
-def test_where_the_claim_made_none_the_turn_makes_it(answer, claim, loop, prompts):
-    prompt = Future()
-    prompt.set_result(None)
-    run_turn(loop, claim, prompt=prompt)
-    assert now(answer).status == "success"
-    assert prompts["prompt_for"] == 1
-
-
-def test_no_slow_prompt_is_made_with_a_claim(claim, monkeypatch, settings):
-    """The thread that claims has the next job to claim: it asks no project, reads no files, and tells no failure."""
-    from assistant.prompt import context
-
-    assert first_prompt(claim) == context.prompt_for(claim)
-    assert first_prompt(dataclasses.replace(claim, ends=(3,))) is None, "what was said meanwhile joins first"
-    settings.ASSISTANT_USER_CONTEXT = "tests.calling.nothing"
-    assert first_prompt(claim) is None
-    settings.ASSISTANT_USER_CONTEXT = ""
-    monkeypatch.setattr(context, "quick_prompt_for", lambda claim: 1 / 0)
-    assert first_prompt(claim) is None
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_turn_is_there_to_be_stopped_while_its_first_prompt_is_made(answer, claim, loop):
+def test_a_turn_is_there_to_be_stopped_while_its_first_prompt_is_made(answer, claim, loop, monkeypatch):
     """Else a Stop would be heard by nobody, and a slow prompt would look like a row that nobody writes."""
-    prompt = Future()
+    made = threading.Event()
+    monkeypatch.setattr(context, "prompt_for", lambda *args: made.wait(LONG_SECONDS))
 
     async def stopped_meanwhile(turn):
         await asyncio.sleep(0)
         turn.stop(Stop.LOST)
-        await asyncio.wait({turn._talk}, timeout=60)
+        await asyncio.wait({turn._talk}, timeout=LONG_SECONDS)
         assert turn._talk.cancelled()
+        made.set()
 
-    run_turn(loop, claim, stopped_meanwhile, prompt=prompt)
+    run_turn(loop, claim, stopped_meanwhile)
     assert now(answer).status == "processing"  # the row decides, as always

@@ -1,16 +1,21 @@
-"""django-q2's queue in the database, with a doorbell in Valkey so that nobody has to poll fast.
+"""django-q2's queue in the database, with doorbells in Valkey so that nobody has to poll fast.
 
-The job is a row that commits with its message; the bell is only a hint. A lost ring costs one slow poll, nothing else.
+The job is a row that commits with its message; the bell is only a hint. An answer's bell is heard by the workers
+themselves, which claim it and take its job in one transaction; its job is held back from django-q2 for a second, which then
+delivers what nobody has claimed. All other jobs have a bell of their own, which wakes django-q2's pushers.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import redis.asyncio
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 from django_q.brokers.orm import ORM
@@ -23,20 +28,21 @@ from assistant.processes import slot
 
 logger = logging.getLogger(__name__)
 
-BELL = f"{valkey.PREFIX}:doorbell"
+BELL = f"{valkey.PREFIX}:doorbell:answers"  # their ids
+JOBS_BELL = f"{valkey.PREFIX}:doorbell"
+POLL_SECONDS = 1.0  # so long a worker waits for a ring before it looks for itself
+HELD_BACK = timedelta(seconds=1)
 AWAY_SECONDS = 0.5  # between tries
-_BELL_LENGTH = 64  # more rings than this wake nobody who would not wake anyway
+_BELL_LENGTH = 1000  # more rings than this ring for what workers find by themselves once they have room
 
 
 class DoorbellBroker(ORM):
     """The ORM broker, woken by the bell. `enqueue` works inside the caller's transaction and rings once it commits."""
 
-    last_enqueued: int
-
-    def enqueue(self, task: Any) -> int:
-        self.last_enqueued = super().enqueue(task)
-        transaction.on_commit(ring, using=Conf.ORM)
-        return self.last_enqueued
+    def enqueue(self, task: Any) -> Any:
+        job = super().enqueue(task)
+        transaction.on_commit(lambda: ring(JOBS_BELL), using=Conf.ORM)
+        return job
 
     def dequeue(self) -> list[tuple[int, str]] | None:
         """At most one job, waiting for the bell or a slow poll. None: nothing yet, the pusher calls again."""
@@ -54,7 +60,7 @@ class DoorbellBroker(ORM):
         has_rung = _wait_for_ring(Conf.POLL)
         if slot.is_full():  # while this one waited, its worker filled up or died
             if has_rung:
-                ring()  # for another one
+                ring(JOBS_BELL)  # for another one
             return None
         return self._take()
 
@@ -64,10 +70,19 @@ class DoorbellBroker(ORM):
         for pk, lock, payload in waiting.values_list("pk", "lock", "payload")[:8]:
             # Conditional on the lock that was read: of several pushers one wins each job.
             if jobs.filter(pk=pk, lock=lock).update(lock=self.timeout(None)):
-                if slot.current:
-                    slot.current.took(pk)
                 return [(pk, payload)]
         return None
+
+
+class _AnswersBroker(ORM):
+    """Puts the jobs of answers: held back from the pushers, for the workers themselves fetch what they ring for."""
+
+    job: int
+
+    def enqueue(self, task: Any) -> int:
+        held_until = timezone.now() + HELD_BACK
+        self.job = self.get_connection().create(key=self.list_key, payload=task, lock=held_until).pk
+        return self.job
 
 
 def enqueue(message_id: UUID) -> int:
@@ -75,9 +90,10 @@ def enqueue(message_id: UUID) -> int:
 
     The job carries timeout -1 (none): a turn's clocks are its own, in asyncio.
     """
-    broker = DoorbellBroker()
+    broker = _AnswersBroker()
     async_task("assistant.tasks.admit", str(message_id), broker=broker, timeout=-1, task_name=str(message_id))
-    return broker.last_enqueued
+    transaction.on_commit(lambda: ring(BELL, str(message_id)), using=Conf.ORM)
+    return broker.job
 
 
 def job_exists(job: int | None) -> bool:
@@ -91,22 +107,24 @@ def withdraw(job: int | None) -> None:
         OrmQ.objects.filter(pk=job).delete()
 
 
-def free(jobs: list[int]) -> int:
-    """Delivers jobs again at once that were taken and not acknowledged; returns how many. The claim makes it harmless."""
-    freed = OrmQ.objects.filter(pk__in=jobs, lock__gt=timezone.now()).update(lock=timezone.now())
-    if freed:
-        ring()
-    return freed
-
-
-def ring() -> None:
+def ring(bell: str, *what: str) -> None:
     try:
         with valkey.client().pipeline(transaction=False) as pipe:
-            pipe.lpush(BELL, 1)
-            pipe.ltrim(BELL, 0, _BELL_LENGTH - 1)
+            pipe.rpush(bell, *(what or ("",)))
+            pipe.ltrim(bell, -_BELL_LENGTH, -1)
             pipe.execute()
     except valkey.Unavailable as error:
         logger.warning("The doorbell did not ring (%s); the job waits for the next poll.", error)
+
+
+async def rung(client: redis.asyncio.Redis, most: int) -> list[UUID]:
+    """Waits for the bell; up to `most` of the answers that it rings for. None when it has not rung for POLL_SECONDS."""
+    try:
+        found: Any = await client.blmpop(POLL_SECONDS, 1, BELL, direction="LEFT", count=most)
+    except valkey.Unavailable:
+        await asyncio.sleep(POLL_SECONDS)
+        return []
+    return [UUID(name.decode()) for name in found[1]] if found else []
 
 
 def _while_away(work: Callable[[], Any]) -> Any:
@@ -128,7 +146,7 @@ def _while_away(work: Callable[[], Any]) -> Any:
 def _wait_for_ring(seconds: float) -> bool:
     """Whether it rang within that time."""
     try:
-        return valkey.client().blpop([BELL], timeout=seconds) is not None
+        return valkey.client().blpop([JOBS_BELL], timeout=seconds) is not None
     except valkey.Unavailable:
         time.sleep(seconds)
         return False

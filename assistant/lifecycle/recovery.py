@@ -17,7 +17,6 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from assistant import conf
-from assistant.delivery import queue
 from assistant.lifecycle import endings, ledger
 from assistant.lifecycle.endings import Failure, take_live_text
 from assistant.lifecycle.session_changes import session_changed
@@ -32,7 +31,6 @@ from assistant.processes.host_processes import boot_id, is_process
 logger = logging.getLogger(__name__)
 
 BATCH = 100
-TAKEN_SECONDS = 3.0  # from a job's taking to its claim it is milliseconds, unless the taker died or stands still
 
 
 def recover(seen: Message, *, may_retry: bool = True) -> str | None:
@@ -216,7 +214,6 @@ def sweep() -> dict[str, int]:
             wake_queue(session_id)
         except Exception:
             logger.exception("The queue of session %s could not be resumed; the sweep goes on.", session_id)
-    redeliver_lost_jobs()
     return outcomes
 
 
@@ -242,19 +239,6 @@ def wake_queue(session_id: UUID) -> None:
             session.save(update_fields=["queue_paused_until"])
         if promote_next(session):
             session_changed(session)
-
-
-def redeliver_lost_jobs() -> int:
-    """Frees jobs that a worker took and has not brought to a claim in TAKEN_SECONDS: it died, stands still, or is full.
-
-    A job whose taker is only slow is delivered twice, which the claim makes harmless.
-    """
-    from django_q.conf import Conf
-
-    taken_before = timezone.now() + timedelta(seconds=Conf.RETRY - TAKEN_SECONDS)
-    waiting = Message.objects.running().filter(status=Status.PENDING, job__isnull=False).values("job")
-    lost = OrmQ.objects.filter(pk__in=waiting, lock__gt=timezone.now(), lock__lt=taken_before)
-    return queue.free(list(lost.values_list("pk", flat=True)[:BATCH]))
 
 
 def bury(workers: list[WorkerProcess]) -> int:

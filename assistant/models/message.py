@@ -68,7 +68,7 @@ class Claim:
     session_id: UUID
     worker_id: UUID
     attempt: int
-    job: int | None = field(default=None, compare=False)  # the django-q2 job that delivered it, for the log
+    job: int | None = field(default=None, compare=False)  # the django-q2 job that was to deliver it, for the log
     kept: str = field(default="", compare=False, repr=False)  # the text of the rounds that earlier attempts completed
     ends: tuple[int, ...] = field(default=(), compare=False)  # where in it each of them ends, in characters
     reasoned: Reasoned | None = field(default=None, compare=False, repr=False)  # what was thought in those rounds
@@ -249,6 +249,9 @@ class Message(models.Model):
             models.Index(
                 fields=["status", "id"], condition=Q(status__in=UNFINISHED), name="message_unfinished"
             ),  # sweep, admin, metrics
+            models.Index(
+                fields=["job"], condition=Q(job__isnull=False), name="message_waiting"
+            ),  # what a worker fetches
             models.Index(fields=["worker"], condition=Q(status=Status.PROCESSING), name="message_of_worker"),
             models.Index(
                 fields=["superseded_by"], condition=Q(superseded_by__isnull=False), name="message_superseded"

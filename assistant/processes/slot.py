@@ -1,8 +1,7 @@
 """One worker's place in the cluster: a few shared numbers, made before the fork.
 
-The worker and its pusher write them; the supervisor (is it alive, does its loop turn?), the pusher (is it full?) and the
-worker's successor (which jobs had it taken?) read them. They need no database and no lock: each cell is one aligned
-8-byte value with one writer.
+The worker writes them; the supervisor (is it alive, does its loop turn?) and the pusher (is it full?) read them. They need
+no database and no lock: each cell is one aligned 8-byte value with one writer.
 """
 
 from __future__ import annotations
@@ -12,16 +11,14 @@ from multiprocessing.sharedctypes import RawArray
 
 from assistant.processes.host_processes import is_process
 
-_PID, _BEAT_MS, _LOAD, _CAPACITY, _DRAINING, _SUPERVISOR, _TAKEN_COUNT, _FIRST_PID = range(8)
+_PID, _BEAT_MS, _LOAD, _CAPACITY, _DRAINING, _SUPERVISOR, _FIRST_PID = range(7)
 STILL_SECONDS = 1.0  # without a beat; a beat is due every 0.2 s
-_TAKEN_ROOM = 8  # the pusher's one, the queue's one, the worker's one, and some to spare
 
 
 class Slot:
     def __init__(self, index: int, supervisor_pid: int) -> None:
         self.index = index
-        self._cells = RawArray("q", 8)
-        self._taken = RawArray("q", _TAKEN_ROOM)
+        self._cells = RawArray("q", 7)
         self._cells[_SUPERVISOR] = supervisor_pid
 
     def occupy(self, pid: int, capacity: int) -> None:
@@ -45,16 +42,6 @@ class Slot:
 
     def drain(self) -> None:
         self._cells[_DRAINING] = 1
-
-    def took(self, job: int) -> None:
-        """The pusher has taken a job off the queue; if this cluster dies, its successor frees it."""
-        self._taken[self._cells[_TAKEN_COUNT] % _TAKEN_ROOM] = job
-        self._cells[_TAKEN_COUNT] += 1
-
-    @property
-    def taken(self) -> list[int]:
-        """The jobs taken last; most of them are long done."""
-        return [job for job in self._taken if job]
 
     @property
     def pid(self) -> int:

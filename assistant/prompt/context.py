@@ -77,18 +77,6 @@ _ANSWER = Select(
 )
 
 
-def quick_prompt_for(claim: Claim) -> Prompt | None:
-    """As `prompt_for`, or None where it takes more than a few queries: files, a long history, the project is asked."""
-    if conf.settings.user_context:
-        return None
-    answer = _answer_of(claim)
-    if answer is None or answer.has_files:
-        return None
-    reading = _reading(answer)
-    window = reading.quick_window()
-    return None if window is None else _prompt(answer, reading, window)
-
-
 def prompt_for(claim: Claim, longest_result: int | None = None) -> Prompt | None:
     """The prompt for the answer that `claim` holds, or None if the message is gone.
 
@@ -102,17 +90,13 @@ def prompt_for(claim: Claim, longest_result: int | None = None) -> Prompt | None
     answer = _answer_of(claim)
     if answer is None:
         return None
-    reading = _reading(answer, longest_result)
+    summary = Summary.before(answer.session, answer.reply_to.position) if answer.has_summary else None
+    reading = Reading(answer, summary, answer.has_files, longest_result)
     return _prompt(answer, reading, reading.window())
 
 
 def _answer_of(claim: Claim) -> Any:
     return _ANSWER.one(id=claim.message_id)
-
-
-def _reading(answer: Any, longest_result: int | None = None) -> Reading:
-    summary = Summary.before(answer.session, answer.reply_to.position) if answer.has_summary else None
-    return Reading(answer, summary, answer.has_files, longest_result)
 
 
 def _prompt(answer: Any, reading: Reading, window: Window) -> Prompt:

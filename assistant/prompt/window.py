@@ -61,15 +61,6 @@ class Reading:
         A question that went back to its author isn't there: no model has heard it, and its author may ask it anew. Where
         not everything is read, it begins with a question, and the present one is always there.
         """
-        found = self._read(is_quick=False)
-        assert found is not None
-        return found
-
-    def quick_window(self) -> Window | None:
-        """The same if it takes one page and nobody has to be asked about the model; else None."""
-        return self._read(is_quick=True)
-
-    def _read(self, *, is_quick: bool) -> Window | None:
         said, most, last = _Said(self), SURE, None
         pages = (*PAGES, *(sum(PAGES) for _ in range(self.times - 1)))
         for size in pages:
@@ -77,15 +68,11 @@ class Reading:
             for message in self._with_all(page, is_first=last is None):
                 said.take(message)
                 if said.letters > most and said.has_question:
-                    if is_quick:
-                        return None
                     most = max(SURE, room_of(self.answer.model)) * self.times
                     if said.letters > most:
                         return said.window(without=message)
             if not has_more:
                 return said.window()
-            if is_quick:
-                return None
             last = page[-1]
         return said.window(is_cut=True)
 

@@ -10,8 +10,9 @@ What a statement says must not depend on a value's being None or empty: `field =
 with the plain ORM by the tests (`declared`, `plainly`).
 """
 
+from assistant.statements.delete import Delete
 from assistant.statements.select import Select, Values
 from assistant.statements.statement import Value, declared
 from assistant.statements.update import Update, store
 
-__all__ = ["Select", "Update", "Value", "Values", "declared", "store"]
+__all__ = ["Delete", "Select", "Update", "Value", "Values", "declared", "store"]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,20 +39,14 @@ class _Said:
 
 
 class Conversation:
-    """Of one attempt at one answer. `hold` may be cancelled at any time; what was written until then is in `answer`.
+    """Of one attempt at one answer. `hold` may be cancelled at any time; what was written until then is in `answer`."""
 
-    `prompt`: its first one, if it is made elsewhere.
-    """
-
-    def __init__(
-        self, claim: Claim, answer: Answer, database: Database, prompt: Future[context.Prompt | None] | None = None
-    ) -> None:
+    def __init__(self, claim: Claim, answer: Answer, database: Database) -> None:
         self.usage: dict[str, Any] | None = None  # of the last request; the ledger has all
         self.prompt: context.Prompt | None = None  # the last one
         self.began = time.monotonic()
         self.completion = Completion(claim, database, self._show)
         self._claim, self._answer, self._database = claim, answer, database
-        self._first_prompt = prompt
         self._rounds = len(claim.ends)  # rounds of tool calls that are stored
         self._side_outputs = SideOutputs(claim, database)
         self._offer = NOTHING
@@ -89,10 +81,7 @@ class Conversation:
         """What the model is sent now. What people said meanwhile joins behind the results of the last round."""
         if self._rounds:
             await self._database.call(steering.take, self._claim, self._rounds)
-        coming, self._first_prompt = self._first_prompt, None
-        prompt = await asyncio.wrap_future(coming) if coming is not None and not self._rounds else None
-        if prompt is None:
-            prompt = await self._database.call(context.prompt_for, self._claim, self.completion.longest_result)
+        prompt = await self._database.call(context.prompt_for, self._claim, self.completion.longest_result)
         if prompt is not None and prompt.unread:
             await file_contents.prepare(prompt.unread, self._database)
             prompt = await self._database.call(context.prompt_for, self._claim, self.completion.longest_result)

@@ -18,16 +18,9 @@ class Draining:
         self._turns = turns
 
     async def hand_over(self) -> None:
-        """Returns when there is no turn and, admission having been closed, can't be one any more.
-
-        Whoever holds all the room knows that no claim is on its way from admission to the loop either.
-        """
+        """Returns when there is no turn and, the intake having been closed, can't be one any more."""
         deadline = time.monotonic() + conf.settings.grace
-        taken = 0
-        while taken < self._turns.concurrency:
-            if self._turns.room.acquire(blocking=False):
-                taken += 1
-                continue
+        while not self._turns.is_empty:
             if time.monotonic() >= deadline and not self.is_handing_over:
                 self.is_handing_over = True
                 self._turns.stop_all(Stop.HAND_OVER)

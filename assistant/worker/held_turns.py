@@ -1,8 +1,8 @@
-"""The turns that this process runs, and its room for more."""
+"""The turns that this process runs, and its room for more. The table is the loop's alone."""
 
 from __future__ import annotations
 
-import threading
+import asyncio
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -11,12 +11,11 @@ from assistant.worker.turn import Stop, Turn
 
 
 class HeldTurns:
-    """The table is the loop's alone. The `room`, one for each turn, is taken by whoever admits, in another thread."""
-
     def __init__(self, concurrency: int) -> None:
         self.concurrency = concurrency
-        self.room = threading.BoundedSemaphore(concurrency)
         self._turns: dict[Claim, Turn] = {}
+        self._reserved = 0  # for claims that are on their way
+        self._changed = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._turns)
@@ -27,14 +26,40 @@ class HeldTurns:
     def __iter__(self) -> Iterator[tuple[Claim, Turn]]:
         return iter(list(self._turns.items()))
 
+    @property
+    def room(self) -> int:
+        return max(0, self.concurrency - len(self._turns) - self._reserved)
+
+    @property
+    def is_empty(self) -> bool:
+        """There is no turn, and no claim is on its way."""
+        return not self._turns and not self._reserved
+
+    async def wait_for_room(self) -> None:
+        """Returns when there may be some, or when it is woken."""
+        if not self.room:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def wake(self) -> None:
+        self._changed.set()
+
+    def reserve(self, most: int) -> int:
+        """Keeps room for up to `most` claims; returns for how many. Whoever does it releases it."""
+        got = min(most, self.room)
+        self._reserved += got
+        return got
+
+    def release(self, count: int) -> None:
+        self._reserved -= count
+        self.wake()
+
     def add(self, claim: Claim, turn: Turn) -> None:
-        """Its room has been taken before."""
         self._turns[claim] = turn
 
     def remove(self, claim: Claim) -> Turn:
-        """Gives its room back."""
         turn = self._turns.pop(claim)
-        self.room.release()
+        self.wake()
         return turn
 
     def get(self, claim: Claim) -> Turn | None:

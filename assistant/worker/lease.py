@@ -13,11 +13,9 @@ from django.db.models.functions import Now
 
 from assistant import conf
 from assistant.database import Database
-from assistant.delivery import queue
 from assistant.lifecycle import answering, recovery
 from assistant.models.message import Claim
 from assistant.models.worker import WorkerProcess
-from assistant.processes import slot
 from assistant.worker.held_turns import HeldTurns
 from assistant.worker.turn import Stop
 
@@ -131,8 +129,6 @@ class Lease:
     def register(self) -> None:
         WorkerProcess.objects.filter(pk=self.worker.pk).delete()
         self.worker.save(force_insert=True)
-        if slot.current:
-            queue.free(slot.current.taken)  # what this place's last worker had taken and not begun
         recovery.forget_old_workers()
 
     def renew(self, load: int) -> bool:
@@ -141,5 +137,3 @@ class Lease:
 
     def unregister(self) -> None:
         WorkerProcess.objects.filter(pk=self.worker.pk).update(stopped_at=Now(), load=0)
-        if slot.current:
-            queue.free(slot.current.taken)  # what was taken for this process and not begun is for the others

@@ -15,6 +15,7 @@ import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Future
 from functools import partial
 from uuid import UUID
 
@@ -32,11 +33,11 @@ from assistant.presentation import events
 from assistant.processes import slot
 from assistant.processes.host_processes import boot_id
 from assistant.worker import sweeping
-from assistant.worker.admission import Admission, FirstPrompt
 from assistant.worker.checkpoints import checkpoint
 from assistant.worker.draining import Draining
 from assistant.worker.errands import Errands
 from assistant.worker.held_turns import HeldTurns
+from assistant.worker.intake import Intake
 from assistant.worker.lease import Lease
 from assistant.worker.succession import Succession
 from assistant.worker.titles import Titles
@@ -60,7 +61,8 @@ class Runner:
         )
         self.turns = HeldTurns(self.worker.concurrency)
         self._draining = Draining(self.turns)
-        self._admission = Admission(self.worker, self.turns.room, self._begin_on_loop)
+        self._is_ready: Future[None] = Future()
+        self._intake: Intake
         self._loop: asyncio.AbstractEventLoop
         self._drain_asked: asyncio.Event
         # Not a daemon: the process does not exit under turns that are being handed over.
@@ -72,21 +74,24 @@ class Runner:
         self._thread.start()
 
     def admit(self, message_id: UUID) -> bool:
-        """See `Admission.admit`."""
-        return self._admission.admit(message_id)
+        """Has the loop claim this answer, which nobody has fetched. See `Intake.admit`.
+
+        In a process that is stopping the job stays where it is until the end: others find the answer by themselves.
+        """
+        self._is_ready.result()
+        if self._intake.is_closed:
+            self._thread.join()
+            return False
+        return asyncio.run_coroutine_threadsafe(self._intake.admit(message_id), self._loop).result()
 
     def drain(self) -> None:
-        """Stops admission, gives the turns ASSISTANT_GRACE, hands over the rest, and ends the loop. Callable repeatedly."""
-        self._admission.close()
+        """Closes the intake, gives turns ASSISTANT_GRACE, hands over the rest, and ends the loop. Callable repeatedly."""
         if slot.current:
             slot.current.drain()
-        self._admission.once_open(lambda: self._loop.call_soon_threadsafe(self._drain_asked.set))
+        self._is_ready.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._drain_asked.set))
 
     def join(self) -> None:
         self._thread.join()
-
-    def _begin_on_loop(self, claim: Claim, prompt: FirstPrompt) -> None:
-        self._loop.call_soon_threadsafe(self._begin, claim, prompt)
 
     # --- on the loop ---
 
@@ -98,8 +103,9 @@ class Runner:
         await self._set_up()
         await self._lease.take()
         side = [named(name, work, self.worker) for name, work in self._side_tasks().items()]
-        self._admission.open()
+        self._is_ready.set_result(None)
         await self._drain_asked.wait()
+        self._intake.close()
         await self._draining.hand_over()
         await self._errands.close()
         await connections.close()
@@ -118,6 +124,8 @@ class Runner:
         self._succession = Succession(self.worker, self._own_database)
         self._titles = Titles(self._database)
         self._errands = Errands(self._database, self._client)
+        self._intake_database = Database("intake", threads=1)  # a claim must not queue behind endings
+        self._intake = Intake(self.worker, self.turns, self._intake_database, self._client, self._begin)
         events.send_from(self._loop)
 
     async def _close(self) -> None:
@@ -125,12 +133,13 @@ class Runner:
         events.send_from(None)
         await self._client.aclose()
         await llm.close()
-        self._database.close()
-        self._own_database.close()
+        for database in (self._database, self._own_database, self._intake_database):
+            database.close()
 
     def _side_tasks(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """What runs beside the turns, each again and again."""
         return {
+            "intake": self._intake.fetch,
             "pulse": self._pulse,
             "heartbeat": self._lease.heartbeat,
             "checkpoints": partial(checkpoint, self.turns, self._database),
@@ -140,12 +149,8 @@ class Runner:
             "successors": self._look_for_successors,
         }
 
-    def _begin(self, claim: Claim, prompt: FirstPrompt) -> None:
-        try:
-            turn = Turn(claim, self._database, self._client, self._lease.doubt.set, self._sicken, prompt)
-        except Exception:
-            self.turns.room.release()
-            raise  # to the loop's log; the heartbeats put the row back
+    def _begin(self, claim: Claim) -> None:
+        turn = Turn(claim, self._database, self._client, self._lease.doubt.set, self._sicken)
         self.turns.add(claim, turn)
         task = asyncio.create_task(turn.run(), name=f"run {claim.message_id}")
         task.add_done_callback(lambda _: self._forget(claim))
@@ -175,7 +180,7 @@ class Runner:
         await asyncio.sleep(PULSE_SECONDS)
 
     async def _look_for_successors(self) -> None:
-        if self._admission.is_closed:
+        if self._intake.is_closed:
             await asyncio.sleep(PULSE_SECONDS)  # it is stopping already
         else:
             await self._succession.wait_for_successors()

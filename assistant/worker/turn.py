@@ -7,7 +7,6 @@ import enum
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 
 import redis.asyncio
 
@@ -17,7 +16,6 @@ from assistant.lifecycle import answering
 from assistant.lifecycle.endings import Failure
 from assistant.models.message import Claim
 from assistant.ops import report
-from assistant.prompt import context
 from assistant.worker.conversation import Conversation
 from assistant.worker.outcomes import Continued, Failed, HandedOver, Lost, Outcome, Parked, Succeeded
 from assistant.worker.streaming import Answer
@@ -42,14 +40,13 @@ class Turn:
         client: redis.asyncio.Redis,
         on_doubt: Callable[[], None],
         on_sick: Callable[[], None],
-        prompt: Future[context.Prompt | None] | None = None,
     ) -> None:
         self.claim = claim
         self.answer = Answer(claim, client, on_doubt)
         self.stored_seqs = (0, 0)  # what the last checkpoint stored
         self.is_ending = False
         self.outcome: Outcome | None = None  # None: it has not ended, or could not be
-        self._conversation = Conversation(claim, self.answer, database, prompt)
+        self._conversation = Conversation(claim, self.answer, database)
         self._database, self._on_sick = database, on_sick
         self._stop: Stop | None = None
         self._talk: asyncio.Task[Outcome] | None = None  # once it runs

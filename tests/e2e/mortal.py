@@ -23,7 +23,7 @@ MORTAL = (
     "assistant.prompt.file_contents:_keep",
     "assistant.prompt.context:prompt_for",
     "assistant.presentation.events:turn_status",
-    "assistant.lifecycle.answering:claim",
+    "assistant.lifecycle.answering:_claimed",
     "assistant.lifecycle.answering:fail",
     "assistant.lifecycle.answering:succeed",
     "assistant.lifecycle.approving:decide",
@@ -42,6 +42,7 @@ MORTAL = (
     "assistant.lifecycle.ledger:record",
     "assistant.llm:stream",
     "assistant.worker.metering:_Meter.see",
+    "assistant.worker.runner:Runner._begin",
     "assistant.worker.tool_execution:CallRunner.result_of",
     "tests.e2e.counting_tools:_note",
 )

@@ -377,8 +377,8 @@ def test_a_story_ends_well(stage: Stage, story: Story) -> None:
 DEATHS: list[tuple[Story, str, int, tuple[int, ...]]] = [
     (three_tools_in_two_rounds, "before asking.send", 1, (0,)),  # the web server
     (three_tools_in_two_rounds, "after asking.send", 1, (0,)),
-    (three_tools_in_two_rounds, "before answering.claim", 1, (0,)),
-    (three_tools_in_two_rounds, "after answering.claim", 1, (0,)),
+    (three_tools_in_two_rounds, "before answering._claimed", 1, (0,)),
+    (three_tools_in_two_rounds, "before Runner._begin", 1, (0,)),
     (three_tools_in_two_rounds, "before context.prompt_for", 1, (0,)),
     (three_tools_in_two_rounds, "before llm.stream", 1, (0,)),
     (three_tools_in_two_rounds, "after _Meter.see", 1, (0,)),  # in the text before the calls
@@ -406,8 +406,8 @@ DEATHS: list[tuple[Story, str, int, tuple[int, ...]]] = [
     (more_rounds_than_one_job_has, "before rounds.continue_later", 1, (0,)),
     (more_rounds_than_one_job_has, "before endings.give_back", 1, (0,)),  # in the transaction, with the job in it
     (more_rounds_than_one_job_has, "after rounds.continue_later", 1, (0,)),
-    (more_rounds_than_one_job_has, "before answering.claim", 2, (0,)),
-    (more_rounds_than_one_job_has, "after answering.claim", 2, (0,)),
+    (more_rounds_than_one_job_has, "before answering._claimed", 2, (0,)),
+    (more_rounds_than_one_job_has, "before Runner._begin", 2, (0,)),
     (more_rounds_than_one_job_has, "after rounds.open_round", 4, (0,)),
     (a_loop_that_never_ends, "after rounds.continue_later", 2, (0,)),
     (tools_of_an_mcp_server, "before rounds.begin_calls", 1, (0,)),
@@ -417,7 +417,7 @@ DEATHS: list[tuple[Story, str, int, tuple[int, ...]]] = [
     (an_approval, "after rounds.park", 1, (0,)),
     (an_approval, "before approving.decide", 1, (0,)),  # the web server
     (an_approval, "after approving.decide", 1, (0,)),
-    (an_approval, "after answering.claim", 2, (0,)),
+    (an_approval, "before Runner._begin", 2, (0,)),
     (a_stall_after_the_tools, "after events.turn_status", 1, (0,)),
     (a_busy_provider, "before events.turn_status", 1, (0,)),
     (a_busy_provider, "after events.turn_status", 1, (0,)),  # while it waits to ask again
