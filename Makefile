@@ -7,7 +7,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 PYTEST_ARGS ?=
 
-.PHONY: run install test test-long test-install bench chaos check settings lock clean
+.PHONY: run install test test-long test-install bench bench-peers chaos check settings lock clean
 
 run: install
 	@exec $(BIN)/python manage.py serve --host $(HOST) --port $(PORT)
@@ -45,6 +45,10 @@ test-long: test-install
 
 bench: test-install
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+# Chainlit comes from PyPI, into .bench-peers/.
+bench-peers: test-install
+	$(BIN)/python -m bench.peers $(BENCH_ARGS)
 
 chaos: test-install
 	$(BIN)/python -m chaos $(CHAOS_ARGS)

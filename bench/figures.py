@@ -45,6 +45,7 @@ class Letters:
 class Figures:
     delays: Delays = field(default_factory=Delays)
     letters: Letters = field(default_factory=Letters)
+    frames: int = 0  # in which the tokens came
     client_cpu: float = 0.0
     seconds: float = 0.0
 
@@ -56,6 +57,7 @@ class Figures:
         self.delays.client += run.lags
         for stream in run.streams:
             self._count(stream, expected)
+            self.frames += len(stream.arrivals)
             if stream.answered_at:
                 self.delays.posts.append(stream.answered_at - stream.asked_at)
             if record := last.get(stream.question):

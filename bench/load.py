@@ -16,30 +16,38 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import aiohttp
 import orjson
 import uvloop
 
-from bench.viewer import Viewer
+if TYPE_CHECKING:
+    from bench.people import Person
 
 LAG_PERIOD_SECONDS = 0.01
-SESSIONS_AT_ONCE = 4
 LEAD_SECONDS = 0.3  # between the opening and the first question
+
+
+Kind = Literal["product", "chainlit", "openai", "bare"]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`url` is the product's address (`kind` product) or the provider's base URL (`kind` bare)."""
+    """`url` is the address of the product or of Chainlit, or the provider's base URL (`kind` openai and bare).
 
-    kind: Literal["product", "bare"]
+    There is a person for each offset. Who asks several questions asks one when the one before is answered: the first
+    person the questions 0, n, 2n, ... of n people.
+    """
+
+    kind: Kind
     url: str
     token: str
     model: str  # as litellm names it, `openai/...`
     questions: list[str]
-    offsets: list[float]  # seconds from the common start, one for each question
-    patience_seconds: float  # a stream that isn't done by then counts as unfinished
+    offsets: list[float]  # seconds from the common start
+    patience_seconds: float  # a stream that isn't done so long after the last person began counts as unfinished
+    pause_seconds: float = 0.0  # between an answer and the same person's next question
 
 
 @dataclass(slots=True)
@@ -49,6 +57,7 @@ class Stream:
     question: str
     asked_at: float = 0.0  # the POST begins
     answered_at: float = 0.0  # its response is here
+    ended_at: float = 0.0
     arrivals: list[tuple[float, str]] = field(default_factory=list)
     final: str | None = None  # the stored text, as the ending told it
     status: str = "unfinished"
@@ -91,12 +100,14 @@ def run(plan: Plan, on_begin: Callable[[], None], on_end: Callable[[], None]) ->
 
 
 async def _measure(plan: Plan) -> Run:
+    from bench.people import enter  # only this process needs what they speak with
+
     streams = [Stream(question) for question in plan.questions]
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=30)
-    headers = {"Authorization": f"Bearer {plan.token}"}
+    headers = {"Authorization": f"Bearer {plan.token}"} if plan.token else {}
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as client:
-        viewers = await _viewers(client, plan, streams) if plan.kind == "product" else []
+        people = await enter(client, plan)
         try:
             gc.collect()
             gc.disable()
@@ -105,14 +116,10 @@ async def _measure(plan: Plan) -> Run:
             print("begin", flush=True)
             cpu, began = time.process_time(), time.monotonic()
             start = began + LEAD_SECONDS
-            work = [
-                _ask(client, plan, viewer, start + offset)
-                for viewer, offset in zip(viewers, plan.offsets, strict=True)
-            ] if viewers else [
-                _read(client, plan, stream, start + offset)
-                for stream, offset in zip(streams, plan.offsets, strict=True)
-            ]  # fmt: skip
-            tasks = [asyncio.create_task(one) for one in work]
+            tasks = [
+                asyncio.create_task(_ask(person, streams[place :: len(people)], start + offset, plan.pause_seconds))
+                for place, (person, offset) in enumerate(zip(people, plan.offsets, strict=True))
+            ]
             await asyncio.wait(tasks, timeout=max(plan.offsets) + plan.patience_seconds)
             seconds, cpu = time.monotonic() - began, time.process_time() - cpu
             print("end", flush=True)
@@ -123,72 +130,17 @@ async def _measure(plan: Plan) -> Run:
                 if isinstance(failure, Exception):
                     print(f"load client: {type(failure).__name__}: {failure}", file=sys.stderr)
         finally:
-            await asyncio.gather(*(viewer.close() for viewer in viewers))
+            await asyncio.gather(*(person.close() for person in people))
     return Run(streams, lags, cpu, seconds)
 
 
-# --- the product ---
-
-
-async def _viewers(client: aiohttp.ClientSession, plan: Plan, streams: list[Stream]) -> list[Viewer]:
-    """A new session for each stream, and a viewer in it that has its snapshot."""
-    room = asyncio.Semaphore(SESSIONS_AT_ONCE)
-
-    async def enter(stream: Stream) -> Viewer:
-        async with room:
-            async with client.post(f"{plan.url}/api/sessions", json={"title": "bench"}) as response:
-                response.raise_for_status()
-                session = str((await response.json())["id"])
-            return await Viewer.enter(client, plan.url, session, stream)
-
-    return await asyncio.gather(*map(enter, streams))
-
-
-async def _ask(client: aiohttp.ClientSession, plan: Plan, viewer: Viewer, moment: float) -> None:
-    reading = asyncio.create_task(viewer.read())
-    try:
-        stream = viewer.stream
-        body = {"client_id": stream.question, "content": stream.question, "model": plan.model}
-        await _sleep_until(moment)
-        stream.asked_at = time.monotonic()
-        async with client.post(f"{plan.url}/api/sessions/{viewer.session}/messages", json=body) as response:
-            await response.read()
-            stream.answered_at = time.monotonic()
-            response.raise_for_status()
-        await reading
-    finally:
-        reading.cancel()
-
-
-# --- the bare client ---
-
-
-async def _read(client: aiohttp.ClientSession, plan: Plan, stream: Stream, moment: float) -> None:
-    body = {
-        "model": plan.model.removeprefix("openai/"),
-        "stream": True,
-        "messages": [{"role": "user", "content": stream.question}],
-    }
-    await _sleep_until(moment)
-    stream.asked_at = time.monotonic()
-    async with client.post(f"{plan.url}/chat/completions", json=body) as response:
-        stream.answered_at = time.monotonic()
-        response.raise_for_status()
-        async for line in response.content:
-            if not line.startswith(b"data: {"):
-                continue
-            arrived = time.monotonic()
-            for choice in orjson.loads(line[6:])["choices"]:
-                if text := choice["delta"].get("content"):
-                    stream.arrivals.append((arrived, text))
-    stream.status, stream.final = "success", "".join(text for _, text in stream.arrivals)
-
-
-# --- clocks ---
-
-
-async def _sleep_until(moment: float) -> None:
+async def _ask(person: Person, streams: list[Stream], moment: float, pause: float) -> None:
     await asyncio.sleep(max(0.0, moment - time.monotonic()))
+    for place, stream in enumerate(streams):
+        if place:
+            await asyncio.sleep(pause)
+        await person.ask(stream)
+        stream.ended_at = time.monotonic()
 
 
 async def _watch_lag(lags: list[float]) -> None:

@@ -6,17 +6,21 @@ import contextlib
 import os
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bench import load
 from bench.figures import Figures
-from bench.product import Memory, cpu_seconds, environment, memory
+from bench.product import Memory, add, cpu_seconds, environment, memory
 from tests.product import ProductProcess
 from tests.provider import ProviderProcess, expected_tokens
 
 BURST_TOKENS = 10
+TURN_MODEL, TURN_TOKENS, TURNS = (
+    "openai/words-n=5",
+    5,
+    30,
+)  # one person, one after the other, as fast as they are answered
 IDLE_SECONDS = 3.0
 QUIET_SECONDS = 10.0
 PATIENCE_SECONDS = 20.0
@@ -68,7 +72,7 @@ class Level:
     bare: Figures = field(default_factory=Figures)
     product_burst: Figures = field(default_factory=Figures)
     bare_burst: Figures = field(default_factory=Figures)
-    cpu: Counter[str] = field(default_factory=Counter)  # seconds by kind of process, over `product`
+    cpu: dict[str, float] = field(default_factory=dict)  # seconds by kind of process, over `product`
     memory: dict[str, Memory] = field(default_factory=dict)
     load_average: float = 0.0  # of one minute, the highest that was seen
 
@@ -79,6 +83,7 @@ class Result:
     levels: list[Level]
     first_ready_seconds: float  # with a new, empty data dir
     ready_seconds: float
+    turn_cpu: dict[str, float]  # seconds of one turn of TURN_TOKENS, by kind of process
     idle_cpu: float  # share of one core
     idle_memory: dict[str, Memory]
     load_average: float  # when it began
@@ -88,7 +93,8 @@ class Result:
 def measure(options: Options, say: Callable[[str], None]) -> Result:
     began, load_average = time.monotonic(), os.getloadavg()[0]
     with ProviderProcess() as provider:
-        settings = environment(provider, [options.model, options.burst_model], options.postgres, options.redis)
+        models = [options.model, options.burst_model, TURN_MODEL]
+        settings = environment(provider, models, options.postgres, options.redis)
         before = time.monotonic()
         with ProductProcess(settings) as product:
             first_ready = time.monotonic() - before
@@ -99,12 +105,15 @@ def measure(options: Options, say: Callable[[str], None]) -> Result:
             bench = _Bench(options, provider, product, token)
             bench.warm_up()
             idle_memory, idle_cpu = memory(product), _idle_cpu(product)
+            turn_cpu = bench.cpu_of_a_turn()
             levels = []
             for place, streams in enumerate(options.streams):
                 say(f"{streams} streams ...")
                 reserve = LEVEL_SECONDS * (len(options.streams) - place - 1)
                 levels.append(bench.level(streams, began + BUDGET_SECONDS - reserve))
-    return Result(options, levels, first_ready, ready, idle_cpu, idle_memory, load_average, time.monotonic() - began)
+    return Result(
+        options, levels, first_ready, ready, turn_cpu, idle_cpu, idle_memory, load_average, time.monotonic() - began
+    )
 
 
 class _Bench:
@@ -116,6 +125,11 @@ class _Bench:
         offsets = self.options.burst_offsets(8)
         for kind in ("product", "product", "bare"):
             self._run(kind, self.options.burst_model, offsets, Figures(), BURST_TOKENS)
+
+    def cpu_of_a_turn(self) -> dict[str, float]:
+        spent: dict[str, float] = {}
+        self._run("product", TURN_MODEL, [0.0], Figures(), TURN_TOKENS, spent, turns=TURNS)
+        return {kind: seconds / TURNS for kind, seconds in spent.items()}
 
     def level(self, streams: int, until: float) -> Level:
         """Every round at least once, again until it has its number or it is `until` (unless --repeat asks for it)."""
@@ -144,30 +158,31 @@ class _Bench:
         offsets: list[float],
         figures: Figures,
         tokens: int,
-        cpu: Counter[str] | None = None,
+        cpu: dict[str, float] | None = None,
+        turns: int = 1,
     ) -> None:
-        cost: Counter[str] = Counter()
+        cost: dict[str, float] = {}
         mark = uuid.uuid4().hex[:8]
         plan = load.Plan(
             kind="product" if kind == "product" else "bare",
             url=self.product.url if kind == "product" else self.provider.base_url,
             token=self.token,
             model=model,
-            questions=[f"{mark} {place}" for place in range(len(offsets))],
+            questions=[f"{mark} {place}" for place in range(len(offsets) * turns)],
             offsets=offsets,
             patience_seconds=tokens / self.options.rate + PATIENCE_SECONDS,
         )
         self.provider.reset()
         run = load.run(
             plan,
-            on_begin=lambda: cost.subtract(cpu_seconds(self.product)),
-            on_end=lambda: cost.update(cpu_seconds(self.product)),
+            on_begin=lambda: add(cost, cpu_seconds(self.product), -1),
+            on_end=lambda: add(cost, cpu_seconds(self.product)),
         )
         with contextlib.suppress(TimeoutError):
             self.provider.wait_for(lambda provider: provider.active() == 0, QUIET_SECONDS)
         figures.add(run, self.provider.requests(times=True), expected_tokens(model))
         if cpu is not None:
-            cpu.update(cost)
+            add(cpu, cost)
 
 
 def _idle_cpu(product: ProductProcess) -> float:

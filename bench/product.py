@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import psutil
 
-from tests.product import ProductProcess
 from tests.provider import ProviderProcess
 
-KINDS = ("web", "worker", "valkey", "supervisor")
+KINDS = ("web", "worker", "queue", "valkey", "supervisors")
 MEGABYTE = 1024 * 1024
+
+
+class Running(Protocol):
+    """What is measured: a tests.product.ProductProcess, or another program that is started like one."""
+
+    def start(self) -> float: ...
+
+    def stop(self) -> object: ...
+
+    def processes(self) -> list[psutil.Process]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +45,19 @@ def environment(provider: ProviderProcess, models: list[str], postgres: str, red
 
 
 def kind_of(process: psutil.Process) -> str:
-    """One of KINDS. The worker's supervisor and all that it forked are `worker`; `serve` itself is `supervisor`."""
+    """One of KINDS. `serve` and the worker command are supervisors; who shares a worker's cluster is of the queue."""
     words = process.cmdline()
     if "assistant.web" in words:
         return "web"
-    if "worker" in words:
-        return "worker"
-    return "valkey" if words and "valkey" in words[0] else "supervisor"
+    if words and "valkey" in words[0]:
+        return "valkey"
+    parent = process.parent()
+    if "worker" not in words or parent is None or "worker" not in parent.cmdline():
+        return "supervisors"
+    return "worker" if process.num_threads() > 1 else "queue"  # only a worker proper has an event loop in a thread
 
 
-def cpu_seconds(product: ProductProcess) -> dict[str, float]:
+def cpu_seconds(product: Running) -> dict[str, float]:
     """User and system seconds so far, by kind."""
     spent = dict.fromkeys(KINDS, 0.0)
     for process in product.processes():
@@ -53,7 +67,12 @@ def cpu_seconds(product: ProductProcess) -> dict[str, float]:
     return spent
 
 
-def memory(product: ProductProcess) -> dict[str, Memory]:
+def add(spent: dict[str, float], seconds: Mapping[str, float], times: float = 1.0) -> None:
+    for kind, value in seconds.items():
+        spent[kind] = spent.get(kind, 0.0) + value * times
+
+
+def memory(product: Running) -> dict[str, Memory]:
     found: dict[str, list[tuple[int, int]]] = {kind: [] for kind in KINDS}
     for process in product.processes():
         with contextlib.suppress(psutil.NoSuchProcess):

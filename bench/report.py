@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from bench.figures import Figures, percentile
-from bench.measure import PATIENCE_SECONDS, Level, Result
+from bench.measure import PATIENCE_SECONDS, TURN_TOKENS, Level, Result
 from bench.product import KINDS, Memory
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
@@ -51,6 +51,8 @@ def markdown(result: Result, image: str) -> str:
             ["streams", "rounds", *KINDS, "together", "load client", "provider late", "load client late", "load average"],
             (_costs(level) for level in result.levels),
         ),
+        "### CPU by process (ms)",
+        _table(["of", *KINDS, "together"], _cpu_by_process(result)),
         "### Memory (MB): PSS, and USS in brackets",
         _table(
             ["after", *KINDS, "together"],
@@ -137,6 +139,18 @@ def _costs(level: Level) -> list[str]:
         *late,
         f"{level.load_average:.1f}",
     ]
+
+
+def _cpu_by_process(result: Result) -> Iterable[list[str]]:
+    yield [f"a turn of {TURN_TOKENS} tokens", *_milliseconds(result.turn_cpu, 1)]
+    for level in result.levels:
+        name = "stream" if level.streams == 1 else "streams"
+        yield [f"a frame at {level.streams} {name}", *_milliseconds(level.cpu, level.product.frames)]
+
+
+def _milliseconds(cpu: dict[str, float], count: int) -> list[str]:
+    costs = [cpu.get(kind, 0.0) / (count or math.nan) * 1000 for kind in KINDS]
+    return [f"{cost:.2f}" for cost in [*costs, sum(costs)]]
 
 
 def _sizes(found: dict[str, Memory]) -> list[str]:

@@ -23,11 +23,22 @@ def table(head: list[str], rows: Iterable[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
+def read(document: Path, name: str) -> str:
+    """The text between `<!-- NAME:begin -->` and `<!-- NAME:end -->`, which must be there."""
+    return _parts(document, name)[1]
+
+
 def write(document: Path, name: str, text: str) -> None:
-    """Puts the text between `<!-- NAME:begin -->` and `<!-- NAME:end -->`, which must be there."""
+    """Puts the text between the markers, which must be there."""
+    before, _, after = _parts(document, name)
+    document.write_text(f"{before}\n{text.strip()}\n{after}")
+
+
+def _parts(document: Path, name: str) -> tuple[str, str, str]:
+    """What stands before, between and after the markers; these are with what is around."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     before, found, rest = document.read_text().partition(begin)
-    _, closed, after = rest.partition(end)
+    between, closed, after = rest.partition(end)
     if not found or not closed:
         raise SystemExit(f"{document} has no {begin} ... {end}.")
-    document.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}")
+    return before + begin, between, end + after

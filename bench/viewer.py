@@ -20,7 +20,7 @@ _DELTA = '{"type":"message.delta"'
 
 
 class Viewer:
-    """Reads the one answer of its session into `stream`. A delta costs one parse, so that a client can hold many."""
+    """Reads its session's answer into `stream`, one after the other. A delta costs one parse: a client can hold many."""
 
     def __init__(self, client: aiohttp.ClientSession, url: str, session: str, stream: Stream) -> None:
         self.session, self.stream = session, stream
@@ -29,6 +29,7 @@ class Viewer:
         self._socket: aiohttp.ClientWebSocketResponse
         self._attempt = self._seq = 0
         self._is_syncing = False
+        self._ended: set[str] = set()  # answers of earlier streams
 
     @classmethod
     async def enter(cls, client: aiohttp.ClientSession, url: str, session: str, stream: Stream) -> Viewer:
@@ -40,6 +41,11 @@ class Viewer:
             raise RuntimeError(f"The first frame was {frame['type']}, not a snapshot.")
         viewer._ends(frame, time.monotonic())  # an answer that is being written already
         return viewer
+
+    def turn_to(self, stream: Stream) -> None:
+        """The next answer is read into `stream`."""
+        self.stream = stream
+        self._attempt = self._seq = 0
 
     async def _connect(self) -> None:
         self._socket = await self._client.ws_connect(self._address, max_msg_size=0)
@@ -94,11 +100,12 @@ class Viewer:
             self._begin(frame["attempt"])
         elif frame["type"] == "session.snapshot":
             answers = [message for message in frame["messages"] if message["role"] == "assistant"]
-            if answers:
+            if answers and answers[-1]["id"] not in self._ended:
                 return self._take(answers[-1], arrived)
         elif frame["type"] == "message.updated":
             message = frame["message"]
-            return message["role"] == "assistant" and message["status"] in FINISHED and self._take(message, arrived)
+            is_end = message["role"] == "assistant" and message["status"] in FINISHED
+            return is_end and message["id"] not in self._ended and self._take(message, arrived)
         return False
 
     def _take(self, message: dict[str, Any], arrived: float) -> bool:
@@ -111,6 +118,7 @@ class Viewer:
             self.stream.arrivals.append((arrived, message["content"][len(held) :]))
         self._seq = max(self._seq, message["seq"])
         if message["status"] in FINISHED:
+            self._ended.add(message["id"])
             self.stream.status, self.stream.final = message["status"], message["content"]
             return True
         return False
