@@ -4,37 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import secrets
+import shutil
 import signal
 import sqlite3
 import subprocess
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psutil
-import redis
 
 from tests.product import ProductProcess
 from tests.provider import ProviderProcess
 
 from .people import Person
-
-_MAKE_PEOPLE = """
-import json
-from django.contrib.auth import get_user_model
-from assistant.models import ApiToken
-users = get_user_model().objects
-print(json.dumps([ApiToken.issue(users.create_user(name, password="correct horse")) for name in {names!r}]))
-"""
+from .storage import MAKE_PEOPLE, SQLITE, Storage, storage
 
 
 class Product(ProductProcess):
     """A running product that remembers all that it said, and knows its own processes by name."""
 
-    def __init__(self, environment: dict[str, str], **options: Any) -> None:
-        super().__init__(environment, **options)
+    def __init__(self, environment: dict[str, str], stored: Storage | None = None, **options: Any) -> None:
+        stored = stored or Storage()
+        super().__init__(stored.environment | environment, **options)
+        self._tokens = dict(stored.tokens)
+        if stored.file:
+            shutil.copyfile(stored.file, self.data_dir / SQLITE)
         self.said: list[str] = []  # every line of the log, also of earlier starts
 
     def _read_log(self, process: subprocess.Popen[str]) -> None:
@@ -45,9 +39,11 @@ class Product(ProductProcess):
                 self.said.append(line)
 
     def people(self, *names: str) -> list[Person]:
-        """Makes users; the caller closes them."""
-        tokens = json.loads(self.manage("shell", "--no-imports", "-c", _MAKE_PEOPLE.format(names=names)))
-        return [Person(self.url, name, token) for name, token in zip(names, tokens, strict=True)]
+        """Of the cast, or users made now; the caller closes them."""
+        if new := [name for name in names if name not in self._tokens]:
+            said = self.manage("shell", "--no-imports", "-c", MAKE_PEOPLE.format(names=new))
+            self._tokens |= zip(new, json.loads(said), strict=True)
+        return [Person(self.url, name, self._tokens[name]) for name in names]
 
     @property
     def is_started(self) -> bool:
@@ -84,7 +80,7 @@ class Product(ProductProcess):
 
             with psycopg.connect(url) as postgres:
                 return postgres.execute(query).fetchall()
-        with contextlib.closing(sqlite3.connect(self.data_dir / "parley.sqlite3", timeout=30)) as file:
+        with contextlib.closing(sqlite3.connect(self.data_dir / SQLITE, timeout=30)) as file:
             return file.execute(query).fetchall()
 
     @contextlib.contextmanager
@@ -107,54 +103,16 @@ class Product(ProductProcess):
 
 
 @contextlib.contextmanager
-def storage() -> Iterator[dict[str, str]]:
-    """DATABASE_URL and REDIS_URL for one product: its own database and Redis number on the servers that the
-    environment names, nothing (SQLite and the embedded Valkey) where it names none."""
-    with contextlib.ExitStack() as stack:
-        found: dict[str, str] = {}
-        if url := os.environ.get("DATABASE_URL", "").strip():
-            found["DATABASE_URL"] = stack.enter_context(_own_database(url))
-        if url := os.environ.get("REDIS_URL", "").strip():
-            found["REDIS_URL"] = stack.enter_context(_own_redis(url))
-        yield found
+def running(
+    provider: ProviderProcess | None = None, *, is_new: bool = False, **environment: str
+) -> Iterator[Product]:
+    """A started product that asks `provider`; `environment` is added to what that needs.
 
-
-@contextlib.contextmanager
-def running(provider: ProviderProcess | None = None, **environment: str) -> Iterator[Product]:
-    """A started product that asks `provider`; `environment` is added to what that needs."""
+    All tables and the cast are there when it starts, but not if it `is_new` or brings a database of its own.
+    """
     models = {"ASSISTANT_MODELS": "openai/words,openai/*", "OPENAI_API_KEY": "x"}
     if provider is not None:
         models["OPENAI_API_BASE"] = provider.base_url
-    with storage() as stored, Product(models | stored | environment) as product:
+    is_new = is_new or "DATABASE_URL" in environment
+    with storage(is_new=is_new) as stored, Product(models | environment, stored) as product:
         yield product
-
-
-@contextlib.contextmanager
-def _own_database(url: str) -> Iterator[str]:
-    import psycopg
-
-    name = f"parley_e2e_{secrets.token_hex(6)}"
-    with psycopg.connect(url, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
-        try:
-            yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-        finally:
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@contextlib.contextmanager
-def _own_redis(url: str) -> Iterator[str]:
-    """A database number that no other product of the tests uses, if the server has one to spare."""
-    for number in range(1, 16):
-        own = urlunsplit(urlsplit(url)._replace(path=f"/{number}"))
-        client = redis.Redis.from_url(own)
-        try:
-            if client.set("parley-e2e-taken", "1", nx=True, ex=3600):
-                try:
-                    yield own
-                finally:
-                    client.flushdb()
-                return
-        finally:
-            client.close()
-    yield url

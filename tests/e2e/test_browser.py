@@ -21,7 +21,7 @@ FIRST = "openai/words-n30-hold=10-tag=first"  # the default model: the first que
 
 @pytest.fixture(scope="module")
 def product(provider: ProviderProcess, browser: Browser) -> Iterator[Product]:
-    with running(provider, ASSISTANT_MODELS=f"{FIRST},openai/*") as process:
+    with running(provider, is_new=True, ASSISTANT_MODELS=f"{FIRST},openai/*") as process:
         yield process
 
 

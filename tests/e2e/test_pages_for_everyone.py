@@ -31,7 +31,7 @@ LOOKS: list[tuple[Literal["light", "dark"], ViewportSize]] = [("light", WIDE), (
 
 @pytest.fixture(scope="module")
 def product(provider: ProviderProcess, browser: Browser) -> Iterator[Product]:
-    with running(provider, ASSISTANT_SIGNUP="open") as process:
+    with running(provider, is_new=True, ASSISTANT_SIGNUP="open") as process:
         yield process
 
 

@@ -23,7 +23,7 @@ from .running import Product, running
 
 @pytest.fixture(scope="module")
 def product(provider: ProviderProcess) -> Iterator[Product]:
-    with running(provider) as process:
+    with running(provider, is_new=True) as process:
         yield process
 
 
