@@ -1,4 +1,4 @@
-"""The races of other systems (docs/decisions.md names them), each with the test here that holds it.
+"""The races of other systems, each with the test here that holds it.
 
 Where a test needs real processes or a browser it stands in tests/e2e. Where our design makes a race impossible, the test
 says why in its name or its docstring.
