@@ -18,22 +18,18 @@ def markdown(verdict: Verdict, heading: str, circumstances: str) -> str:
 
 def _counts(verdict: Verdict) -> str:
     failed = ", ".join(f"{count} {code}" for code, count in verdict.failed.most_common())
-    rows = [
-        ("questions asked", verdict.asked),
-        ("answers whole", verdict.succeeded),
-        ("of these interrupted and recovered", verdict.recovered),
-        ("failed with a sentence", f"{verdict.failed.total()}{f' ({failed})' if failed else ''}"),
-        ("tool calls", verdict.calls.total() - verdict.calls["again"]),
-        ("of these interrupted, and not run again", verdict.calls["interrupted"]),
-        ("harmless ones that were run again", verdict.calls["again"]),
-        ("**lost**", len(verdict.lost)),
-        ("**doubled**", len(verdict.doubled)),
-        ("**stuck**", len(verdict.stuck)),
-        ("shown wrongly to a viewer", len(verdict.wrong)),
-        ("taken over from a dead worker", verdict.takeovers - len(verdict.false_recoveries)),
-        ("taken over from a living worker", len(verdict.false_recoveries)),
-    ]
-    return "| | |\n| --- | ---: |\n" + "\n".join(f"| {name} | {value} |" for name, value in rows)
+    calls, again = verdict.calls.total() - verdict.calls["again"], verdict.calls["again"]
+    living = len(verdict.false_recoveries)
+    lines = (
+        f"{verdict.asked} questions: {verdict.succeeded} answers whole, {verdict.recovered} of them interrupted and "
+        f"recovered; {verdict.failed.total()} failed with a sentence{f' ({failed})' if failed else ''}.",
+        f"{calls} calls of tools: {verdict.calls['interrupted']} interrupted and not run again, {again} harmless ones run "
+        "again.",
+        f"**Lost: {len(verdict.lost)}. Doubled: {len(verdict.doubled)}. Stuck: {len(verdict.stuck)}.** "
+        f"Shown wrongly to a viewer: {len(verdict.wrong)}.",
+        f"Taken over from a dead worker: {verdict.takeovers - living}, from a living one: {living}.",
+    )
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _times(verdict: Verdict) -> str:
