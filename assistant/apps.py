@@ -1,6 +1,7 @@
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.models.signals import post_migrate
 
@@ -11,11 +12,9 @@ class AssistantConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from django.apps import apps
-        from django.core.exceptions import ImproperlyConfigured
-
         if not apps.is_installed("django_q"):  # its models are ours to use; without it nothing further can be loaded
             raise ImproperlyConfigured("The assistant needs django_q in INSTALLED_APPS. See docs/embedding.md.")
+        # Not above: all of it builds on models, which are loaded after this module.
         from assistant import tasks  # noqa: F401  registers the worker's start after the fork
         from assistant.checks import configuration, embedding, needed_extras, setting_values  # noqa: F401  registers the checks
 
@@ -24,7 +23,7 @@ class AssistantConfig(AppConfig):
 
 def _install_search(using: str, **kwargs: Any) -> None:
     """SQLite loses triggers where Django alters a table; see `assistant.search.sqlite`."""
-    from assistant.search import sqlite
+    from assistant.search import sqlite  # as in `ready`
 
     connection = connections[using]
     if connection.vendor == "sqlite" and "assistant_message" in connection.introspection.table_names():

@@ -15,7 +15,7 @@ def seal(text: str) -> str:
 
 def unseal(sealed: str) -> str | None:
     """The text; None if it was sealed with another key (SECRET_KEY was changed since), or is no sealed text."""
-    from cryptography.fernet import InvalidToken
+    from cryptography.fernet import InvalidToken  # of the extra `mcp`, and only who seals pays for it
 
     try:
         return str(_box().decrypt(sealed.encode()).decode())
@@ -24,7 +24,7 @@ def unseal(sealed: str) -> str | None:
 
 
 def _box() -> Any:
-    from cryptography.fernet import Fernet, MultiFernet  # only who seals pays for it
+    from cryptography.fernet import Fernet, MultiFernet  # as above
 
     secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     return MultiFernet([Fernet(_key(str(secret))) for secret in secrets])

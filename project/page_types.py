@@ -17,6 +17,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import django
+
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "assistant" / "templates" / "assistant"
 MADE = ROOT / "types" / "made"
@@ -186,11 +188,9 @@ def _elements(about: str, name: str, found: Mapping[str, set[str]]) -> Iterator[
 
 
 def main() -> None:
-    import django
-
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
     django.setup()
-    from assistant.api import api
+    from assistant.api import api  # builds on models, which there are now
 
     MADE.mkdir(parents=True, exist_ok=True)
     (MADE / "api.d.ts").write_text(api_types(api.get_openapi_schema()))

@@ -75,6 +75,21 @@ def test_no_two_modules_import_each_other_when_they_are_loaded():
         visit(module, [])
 
 
+def test_an_import_inside_of_a_function_says_why():
+    """A circle, something heavy, or what only an extra brings. Of litellm `llm/library` says it for all."""
+    found = []
+    for module, path in MODULES.items():
+        lines = path.read_text().splitlines()
+        for function in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            imports = [node for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)]
+            imports = [node for node in imports if not ast.unparse(node).split()[1].startswith("litellm")]
+            if imports and not any("# " in line for line in lines[imports[0].lineno - 2 : imports[-1].end_lineno]):
+                found.append(f"{module}.{function.name}")
+    assert found == []
+
+
 def test_only_events_sends_to_the_channel_layer():
     senders = {
         module

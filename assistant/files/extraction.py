@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import resource
 import sys
 from typing import Any
@@ -39,9 +40,7 @@ def main() -> None:
 
 
 def pdf(content: bytes, limit: int) -> tuple[dict[str, Any], bytes]:
-    import logging
-
-    from pypdf import PdfReader
+    from pypdf import PdfReader  # within the limits of `main`, and only for a PDF
 
     logging.disable()
     try:
@@ -77,7 +76,7 @@ def _text_of(reader: Any, limit: int) -> str:
 
 
 def image(content: bytes, limit: int) -> tuple[dict[str, Any], bytes]:
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps  # within the limits of `main`, and only for an image
 
     Image.MAX_IMAGE_PIXELS = None  # its size was looked at before it was stored
     try:

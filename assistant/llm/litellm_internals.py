@@ -1,6 +1,7 @@
 """What is used of litellm beyond its documented functions, in one place: an upgrade that moves it fails here, and loudly.
 
-tests/test_litellm_internals.py holds each of them to what it is used for.
+tests/test_litellm_internals.py holds each of them to what it is used for. Each function imports what it needs of it itself:
+litellm is loaded on first use (`library`), and a provider's code when somebody asks that provider.
 """
 
 from __future__ import annotations

@@ -170,7 +170,7 @@ def _class_of(kind: object) -> str:
 
 @lru_cache(maxsize=1)
 def _aliases() -> dict[str, str]:
-    from pygments.lexers import get_all_lexers
+    from pygments.lexers import get_all_lexers  # heavy: a process without code to show never loads it; see `warm`
 
     # Without plugins: looking for those reads every installed package's metadata, on each unknown language.
     return {alias.lower(): alias for _, aliases, _, _ in get_all_lexers(plugins=False) for alias in aliases}
@@ -178,7 +178,7 @@ def _aliases() -> dict[str, str]:
 
 @lru_cache(maxsize=128)
 def _lexer(language: str) -> Lexer | None:
-    from pygments.lexers import get_lexer_by_name
+    from pygments.lexers import get_lexer_by_name  # as above
 
     alias = _aliases().get(language)
     return get_lexer_by_name(alias, stripnl=False, ensurenl=False) if alias else None

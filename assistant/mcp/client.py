@@ -77,7 +77,7 @@ async def client_of(
 ) -> AsyncIterator[Any]:
     """A connected `mcp.Client`. `hear` is awaited with each notification of the server's, `elicit` with its questions."""
     with extra("mcp"):
-        import mcp
+        import mcp  # heavy, and who has no server need not have it
 
     async with _transport(configured, words, auth) as transport:
         client = mcp.Client(
@@ -89,6 +89,7 @@ async def client_of(
 
 @asynccontextmanager
 async def _transport(configured: Configured, words: Words, auth: Any) -> AsyncIterator[Any]:
+    # As above: of the extra `mcp`, which `client_of` has looked for.
     import httpx2
     import mcp
     from mcp.client.stdio import stdio_client
@@ -115,6 +116,6 @@ async def _transport(configured: Configured, words: Words, auth: Any) -> AsyncIt
 
 
 def _who_we_are() -> Any:
-    from mcp_types import Implementation
+    from mcp_types import Implementation  # as above
 
     return Implementation(name="parley", title="Parley", version="1")

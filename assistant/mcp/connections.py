@@ -257,7 +257,7 @@ class _Connection:
     def _new_bearer(self) -> Any:
         if self.configured.grant_id is None:
             return None
-        from assistant.mcp.bearer import Bearer
+        from assistant.mcp.bearer import Bearer  # of the extra `mcp`: who has no server need not have it
 
         return Bearer(self.configured.grant_id, self.database)
 

@@ -44,7 +44,7 @@ class Callers:
 
     async def elicit(self, context: Any, params: Any) -> Any:
         """For `mcp.Client`: an ElicitResult, or ErrorData for what can't be asked."""
-        import mcp_types
+        import mcp_types  # of the extra `mcp`, which whoever asks has brought
 
         caller = self._whose()
         if caller is None:

@@ -32,7 +32,7 @@ def connect(request: HttpRequest, server_id: int) -> HttpResponse:
     address = problem = ""
     if request.method == "POST":
         try:
-            from assistant.mcp import oauth
+            from assistant.mcp import oauth  # raises MissingExtra without the extra `mcp`
 
             address, begun = async_to_sync(oauth.begin)(server.url, _back_to(request), grants.known_client(server))
         except MissingExtra as error:
@@ -68,7 +68,7 @@ def callback(request: HttpRequest) -> HttpResponse:
 
 def _connected(request: HttpRequest, server: McpServer, state: str) -> str:
     """Changes what was brought for tokens; returns what is wrong, or nothing."""
-    from assistant.mcp import oauth
+    from assistant.mcp import oauth  # of the extra `mcp`: the page is there without it too
 
     kept: dict[str, Any] | None = grants.pending(server)
     if kept is None or kept["state"] != state:

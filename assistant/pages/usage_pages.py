@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet, Sum
@@ -99,8 +100,6 @@ def of_everyone(request: HttpRequest) -> HttpResponse:
 
 def _rows(records: QuerySet[UsageRecord], field: str) -> list[dict[str, Any]]:
     """The `MOST_ROWS` with the most tokens."""
-    from django.contrib.auth import get_user_model
-
     found = list(
         records.order_by().values(field).annotate(
             calls=Count("id"), failed=Count("id", filter=~Q(error_code__in=("", "stopped"))),

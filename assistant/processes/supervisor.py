@@ -163,7 +163,7 @@ class Supervisor:
 
 def _run_sentinel(own: slot.Slot, stop_event: Any) -> None:
     """The body of a cluster's first process. A session of its own: the terminal's Ctrl-C is the supervisor's alone."""
-    from django_q.cluster import Sentinel
+    from django_q.cluster import Sentinel  # only this process has a use for it
 
     os.setsid()
     slot.current = own

@@ -13,6 +13,8 @@ import time
 from typing import Any
 
 import uvloop
+from channels.routing import ProtocolTypeRouter
+from django.core.handlers.asgi import ASGIHandler
 
 from assistant.processes import host_processes
 
@@ -27,7 +29,8 @@ def main() -> None:
     if served_by := os.environ.get("PARLEY_SERVED_BY"):
         threading.Thread(target=_end_with, args=(int(served_by),), name="parent watch", daemon=True).start()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    from daphne.cli import CommandLineInterface  # imports Twisted, which then takes uvloop's loop
+    # Not before: these import Twisted, which then takes uvloop's loop.
+    from daphne.cli import CommandLineInterface
 
     from assistant.web import backpressure, bodies
 
@@ -49,9 +52,6 @@ def require_sockets(application: Any, name: str) -> None:
 
     What is wrapped in something else is taken at its word.
     """
-    from channels.routing import ProtocolTypeRouter
-    from django.core.handlers.asgi import ASGIHandler
-
     if isinstance(application, ProtocolTypeRouter):
         lacks = "websocket" not in application.application_mapping
     else:

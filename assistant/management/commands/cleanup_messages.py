@@ -80,7 +80,7 @@ def _bar() -> Any:
     """On the terminal's stderr; silent under cron, in a pipe, and for the few rows of a usual day."""
     total = recovery.count_stuck_answers() if sys.stderr.isatty() else 0
     try:
-        from tqdm import tqdm
-    except ModuleNotFoundError:  # parley[progress] brings it; without it there is no bar
+        from tqdm import tqdm  # parley[progress] brings it; without it there is no bar
+    except ModuleNotFoundError:
         return nullcontext(SimpleNamespace(update=lambda: None, clear=lambda: None))
     return tqdm(total=total, unit="answer", file=sys.stderr, disable=total < MANY, leave=False)
