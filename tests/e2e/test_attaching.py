@@ -15,7 +15,7 @@ from tests import files
 from tests.provider import ProviderProcess, expected_text
 
 from .people import Person, tagged
-from .running import Product, running
+from .running import Product
 from .windows import Window
 
 pytestmark = pytest.mark.browser
@@ -38,32 +38,18 @@ _GIVE = """([target, kind, files]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def product(provider: ProviderProcess) -> Iterator[Product]:
-    with running(provider, ASSISTANT_ATTACHMENT_MAX_MB="1", ASSISTANT_ATTACHMENT_MAX_COUNT="4") as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
-def api(product: Product) -> Iterator[Person]:
-    (alice,) = product.people("alice")
-    with alice:
-        yield alice
+@pytest.fixture
+def api(people: tuple[Person, Person]) -> Person:
+    """Alice's other way in."""
+    return people[0]
 
 
 @pytest.fixture
-def alice(product: Product, api: Person, browser: Browser) -> Iterator[Window]:
-    context = browser.new_context(viewport={"width": 1100, "height": 760})
-    window = Window(context, product.url)
-    window.open("/login/")
-    window.page.get_by_label("Name").fill("alice")
-    window.page.get_by_label("Password").fill("correct horse")
-    window.page.get_by_role("button", name="Sign in").click()
-    expect(window.page).not_to_have_url(re.compile("/login/"))
-    window.complaints.clear()
-    yield window
-    assert window.complaints == []
-    context.close()
+def alice(product: Product, browser: Browser) -> Iterator[Window]:
+    with Window.opened(browser, product.url, "alice", viewport={"width": 1100, "height": 760}) as window:
+        window.complaints.clear()
+        yield window
+        assert window.complaints == []
 
 
 def give(page: Page, kind: str, *given: tuple[str, str, bytes]) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import psutil
@@ -17,10 +16,10 @@ from websockets.sync.client import connect
 
 from assistant.web.backpressure import MOST_FRAMES_A_SECOND, TOO_MANY_FRAMES
 from tests.product import ProductProcess
-from tests.provider import ProviderProcess, expected_text
+from tests.provider import expected_text
 
 from .people import Person, tagged
-from .running import Product, running
+from .running import Product
 from .viewer import View
 
 HUGE = "big=1M-pieces=2000"
@@ -29,19 +28,6 @@ MB = 1_000_000
 MOST_GROWTH_MB = (
     45  # of the web server; each answer is 2 MB and more on its way to each viewer, to all deaf ones 40 MB
 )
-
-
-@pytest.fixture(scope="module")
-def product(provider: ProviderProcess) -> Iterator[Product]:
-    with running(provider) as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
-def alice(product: Product) -> Iterator[Person]:
-    (person,) = product.people("alice")
-    with person:
-        yield person
 
 
 class DeafViewer:
