@@ -103,16 +103,24 @@ class Product(ProductProcess):
 
 
 @contextlib.contextmanager
-def running(
-    provider: ProviderProcess | None = None, *, is_new: bool = False, **environment: str
-) -> Iterator[Product]:
+def running(provider: ProviderProcess | None = None, **environment: str) -> Iterator[Product]:
     """A started product that asks `provider`; `environment` is added to what that needs.
 
-    All tables and the cast are there when it starts, but not if it `is_new` or brings a database of its own.
+    All tables and the cast are there when it starts, if it does not bring a database of its own.
     """
+    with storage(is_new="DATABASE_URL" in environment) as stored, _product(provider, stored, environment) as product:
+        yield product
+
+
+@contextlib.contextmanager
+def newly_installed(provider: ProviderProcess, **environment: str) -> Iterator[Product]:
+    """As `running`, with nothing there when it starts."""
+    with storage(is_new=True) as stored, _product(provider, stored, environment) as product:
+        yield product
+
+
+def _product(provider: ProviderProcess | None, stored: Storage, environment: dict[str, str]) -> Product:
     models = {"ASSISTANT_MODELS": "openai/words,openai/*", "OPENAI_API_KEY": "x"}
     if provider is not None:
         models["OPENAI_API_BASE"] = provider.base_url
-    is_new = is_new or "DATABASE_URL" in environment
-    with storage(is_new=is_new) as stored, Product(models | environment, stored) as product:
-        yield product
+    return Product(models | environment, stored)

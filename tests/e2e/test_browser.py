@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 from tests.provider import ProviderProcess, expected_text
 
 from .people import Person, tagged
-from .running import Product, running
+from .running import Product, newly_installed
 from .windows import Window
 
 pytestmark = pytest.mark.browser
@@ -21,7 +21,7 @@ FIRST = "openai/words-n30-hold=10-tag=first"  # the default model: the first que
 
 @pytest.fixture(scope="module")
 def product(provider: ProviderProcess, browser: Browser) -> Iterator[Product]:
-    with running(provider, is_new=True, ASSISTANT_MODELS=f"{FIRST},openai/*") as process:
+    with newly_installed(provider, ASSISTANT_MODELS=f"{FIRST},openai/*") as process:
         yield process
 
 

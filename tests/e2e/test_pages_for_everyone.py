@@ -14,7 +14,7 @@ from tests.provider import ProviderProcess
 
 from .page_states import SIGNED_OUT, STATES, Stage
 from .people import Person
-from .running import Product, running
+from .running import Product, newly_installed
 from .windows import Window
 
 pytestmark = pytest.mark.browser
@@ -31,7 +31,7 @@ LOOKS: list[tuple[Literal["light", "dark"], ViewportSize]] = [("light", WIDE), (
 
 @pytest.fixture(scope="module")
 def product(provider: ProviderProcess, browser: Browser) -> Iterator[Product]:
-    with running(provider, is_new=True, ASSISTANT_SIGNUP="open") as process:
+    with newly_installed(provider, ASSISTANT_SIGNUP="open") as process:
         yield process
 
 

@@ -18,12 +18,12 @@ import pytest
 from tests.product import ROOT, free_port
 from tests.provider import ProviderProcess
 
-from .running import Product, running
+from .running import Product, newly_installed
 
 
 @pytest.fixture(scope="module")
 def product(provider: ProviderProcess) -> Iterator[Product]:
-    with running(provider, is_new=True) as process:
+    with newly_installed(provider) as process:
         yield process
 
 

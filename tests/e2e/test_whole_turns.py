@@ -195,7 +195,7 @@ def tools_of_an_mcp_server(stage: Stage) -> Counter[str]:
     session = stage.alice.new_session(model)
     assert stage.alice.http.patch(f"/api/sessions/{session}", json={"services": ["depot"]}).status_code == 200
     ended = stage.answer_to(stage.ask(session))
-    assert ended["status"] == "success" and len(stage.told(model)) == 2
+    assert ended["status"] == "success" and len(stage.told(model)) == 2, ended
     stored, added = ended["tool_calls"]
     assert (added["name"], added["status"], added["result"]) == ("depot__add", "success", "5")
     assert stored["status"] == "interrupted" or stored["result"] == "Stored Tea for nobody.", stored
