@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+from channels.layers import get_channel_layer
 from django.db.models.functions import Now
 from django_q.models import OrmQ
 
-from assistant.delivery import live_text, valkey
+from assistant.delivery import channel_groups, live_text, valkey
+from assistant.delivery.live_text import LiveText
+from assistant.delivery.outbox import Outbox
 from assistant.lifecycle import answering, asking
 from assistant.lifecycle.answering import Failure, Written
 from assistant.models import ChatSession, Message, Participant, WorkerProcess
 from assistant.models.message import Claim, Status
+from assistant.presentation import events
 from assistant.text.reasoned import Reasoned
 
 FAILURE = Failure("provider_error", "The model's provider had a problem.")
@@ -122,6 +127,40 @@ def recorder(noted: list[dict[str, Any]]) -> Callable[[Any, str], Any]:
         return nothing()
 
     return note
+
+
+def note_frames(patch: Any, noted: list[dict[str, Any]]) -> None:
+    """Notes each frame as it is sent, by itself or with the delta that it tells."""
+    write = live_text.write
+
+    async def note(outbox: Any, deltas: Any) -> Any:
+        results = await write(outbox, deltas)
+        for delta, result in zip(deltas, results, strict=True):
+            if result == live_text.DONE and delta.publication:
+                noted.append(json.loads(frame_in(delta.publication)))
+        return results
+
+    patch.setattr(events, "send_frame", recorder(noted))
+    patch.setattr(live_text, "write", note)
+
+
+def frame_in(publication: channel_groups.Publication) -> str:
+    layer: Any = get_channel_layer()
+    return str(layer.deserialize(publication[1])["frame"])
+
+
+@asynccontextmanager
+async def an_outbox() -> AsyncIterator[Outbox]:
+    made = Outbox()
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+def first_delta(message_id: uuid.UUID, text: LiveText, **more: Any) -> live_text.Delta:
+    """With which an attempt's live text begins, and is this."""
+    return live_text.Delta(message_id, text.attempt, text.content, (0, 0), lambda: text, **more)
 
 
 def ends(message: Message) -> bool:

@@ -283,10 +283,10 @@ def worker(transactional_db: None) -> WorkerProcess:
 @pytest.fixture
 def frames(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     """The frames that are sent, in the order in which they are, noted at the moment of their commit."""
-    from tests.acting import recorder
+    from tests.acting import note_frames
 
     noted: list[dict[str, Any]] = []
-    monkeypatch.setattr(events, "send_frame", recorder(noted))
+    note_frames(monkeypatch, noted)
     yield noted
 
 

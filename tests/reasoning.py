@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from assistant import llm
-from assistant.delivery import valkey
 from assistant.lifecycle.answering import Written
 from assistant.text.reasoned import Reasoned
+from assistant.worker.flusher import Flusher
 from assistant.worker.streaming import Answer
+from tests.acting import an_outbox
 
 THOUGHTS = [llm.Reasoning("First I look"), llm.Reasoning(" at it.")]
 
@@ -38,13 +39,12 @@ def written_by(loop, claim, act, on_doubt=lambda: None):
     """Acts on a fresh Answer of `claim`, closes it, and returns what it has written."""
 
     async def scenario():
-        client = valkey.async_client()
-        fresh = Answer(claim, client, on_doubt=on_doubt)
-        async with asyncio.timeout(60):
-            await act(fresh)
-        await fresh.close()
-        await client.aclose()
-        return fresh.written
+        async with an_outbox() as outbox:
+            fresh = Answer(claim, Flusher(outbox), on_doubt=on_doubt)
+            async with asyncio.timeout(60):
+                await act(fresh)
+            await fresh.close()
+            return fresh.written
 
     return loop.run(scenario())
 

@@ -11,10 +11,11 @@ from typing import Any
 from django.db import connections
 
 from assistant.database import Database
-from assistant.delivery import valkey
+from assistant.delivery.outbox import Outbox
 from assistant.models import Message, ToolCall
 from assistant.models.message import Claim
 from assistant.tools import Service
+from assistant.worker.flusher import Flusher
 from assistant.worker.turn import Stop, Turn
 from tests.acting import claimed, now
 
@@ -37,8 +38,8 @@ def run_turn(loop: asyncio.Runner, claim: Claim, meanwhile: Callable[[Turn], Any
     """Runs the claim's turn to its end. `meanwhile(turn)` is awaited beside it."""
 
     async def scenario() -> None:
-        client, database = valkey.async_client(), Database("test")
-        turn = Turn(claim, database, client, on_doubt=lambda: None, on_sick=lambda: None)
+        outbox, database = Outbox(), Database("test")
+        turn = Turn(claim, database, Flusher(outbox), on_doubt=lambda: None, on_sick=lambda: None)
         running = asyncio.create_task(turn.run())
         try:
             if meanwhile:
@@ -46,7 +47,7 @@ def run_turn(loop: asyncio.Runner, claim: Claim, meanwhile: Callable[[Turn], Any
             await asyncio.wait_for(running, 60)
         finally:
             running.cancel()  # else the turn of a test that failed goes on in those after it
-            await client.aclose()
+            await outbox.close()
             database.close()
 
     loop.run(scenario())

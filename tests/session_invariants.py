@@ -20,7 +20,7 @@ from assistant.models.tool_call import CallStatus
 from assistant.presentation import events
 from assistant.prompt import context
 from assistant.prompt.history import NO_RESULT
-from tests.acting import recorder
+from tests.acting import note_frames
 from tests.client_state import ClientState
 from tests.emptying import empty_tables
 from tests.provider.valid import check_request
@@ -40,7 +40,7 @@ class SessionThatHolds(RuleBasedStateMachine):
         self.frames: list[dict[str, Any]] = []  # of this step
         self.heard: list[dict[str, Any]] = []  # of those before
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(events, "send_frame", recorder(self.frames))
+        note_frames(self.patch, self.frames)
         self.users = {name: get_user_model().objects.create_user(name) for name in ("alice", "bob", "vera")}
         self.session = ChatSession.objects.create(title="A room")
         for name, role in (("alice", Role.OWNER), ("bob", Role.EDITOR), ("vera", Role.VIEWER)):

@@ -7,10 +7,15 @@ import uuid
 import pytest
 
 from assistant.delivery import live_text, valkey
-from assistant.delivery.live_text import KEEP_SECONDS, LiveText, LiveWriter, Superseded
+from assistant.delivery.live_text import DONE, KEEP_SECONDS, REFUSED, Delta, LiveText
 from assistant.text.reasoned import Reasoned
+from tests.acting import an_outbox, first_delta
 
 pytestmark = pytest.mark.usefixtures("valkey_server")
+
+
+class Refused(Exception):
+    pass
 
 
 @pytest.fixture
@@ -27,17 +32,15 @@ def writing(loop, message_id):
 
     def write(attempt, *pieces, so_far=None):
         async def scenario():
-            client = valkey.async_client()
-            writer = LiveWriter(client, message_id, attempt)
             live_now = so_far or LiveText(attempt, 0, "")
-            try:
+            async with an_outbox() as outbox:
                 for piece in pieces:
                     before = (live_now.seq, live_now.reasoned.seq if live_now.reasoned else 0)
                     live_now = added(live_now, piece)
                     seconds = 1.5 if piece.startswith("[") else None
-                    await writer.append(piece.lstrip("["), before, lambda w=live_now: w, seconds)
-            finally:
-                await client.aclose()
+                    delta = Delta(message_id, attempt, piece.lstrip("["), before, lambda w=live_now: w, seconds)
+                    if await live_text.write(outbox, [delta]) != [DONE]:
+                        raise Refused
             return live_now
 
         return loop.run(scenario())
@@ -54,13 +57,10 @@ def added(text, piece):
 
 def replace(loop, message_id, attempt, whole, seq):
     async def scenario():
-        client = valkey.async_client()
-        try:
-            await LiveWriter(client, message_id, attempt).replace(LiveText(attempt, seq, whole))
-        finally:
-            await client.aclose()
+        async with an_outbox() as outbox:
+            return await live_text.write(outbox, [first_delta(message_id, LiveText(attempt, seq, whole))])
 
-    loop.run(scenario())
+    return loop.run(scenario())
 
 
 def test_pieces_are_appended_and_counted(message_id, writing):
@@ -110,17 +110,16 @@ def test_a_later_attempt_takes_over_with_its_own_text(message_id, writing):
 
 def test_an_earlier_attempt_is_fenced(message_id, writing, loop):
     writing(2, "new")
-    with pytest.raises(Superseded):
+    with pytest.raises(Refused):
         writing(1, "late", so_far=LiveText(1, 1, "so"))
-    with pytest.raises(Superseded):
-        replace(loop, message_id, 1, "late", 9)
+    assert replace(loop, message_id, 1, "late", 9) == [REFUSED]
     assert live_text.read(message_id) == LiveText(2, 1, "new")
 
 
 def test_attempts_are_compared_as_numbers(message_id, writing):
     writing(9, "nine")
     writing(10, "ten")
-    with pytest.raises(Superseded):
+    with pytest.raises(Refused):
         writing(9, "late", so_far=LiveText(9, 1, "so"))
     assert live_text.read(message_id) == LiveText(10, 1, "ten")
 
@@ -128,10 +127,9 @@ def test_attempts_are_compared_as_numbers(message_id, writing):
 def test_a_seal_returns_the_text_and_lets_nothing_more_be_written(message_id, writing, loop):
     text = writing(1, "As far")
     assert live_text.seal(message_id, 1) == LiveText(1, 1, "As far")
-    with pytest.raises(Superseded):
+    with pytest.raises(Refused):
         writing(1, " as", so_far=text)
-    with pytest.raises(Superseded):
-        replace(loop, message_id, 1, "all else", 9)
+    assert replace(loop, message_id, 1, "all else", 9) == [REFUSED]
     assert live_text.read(message_id) == LiveText(1, 1, "As far")
 
 
@@ -188,11 +186,10 @@ def test_a_reader_sees_text_and_seq_of_one_moment(message_id, loop):
     reader.start()
 
     async def scenario():
-        client = valkey.async_client()
-        writer = LiveWriter(client, message_id, 1)
-        for seq in range(400):
-            await writer.append("x", (seq, 0), lambda n=seq + 1: LiveText(1, n, "x" * n))
-        await client.aclose()
+        async with an_outbox() as outbox:
+            for seq in range(400):
+                delta = Delta(message_id, 1, "x", (seq, 0), lambda n=seq + 1: LiveText(1, n, "x" * n))
+                await live_text.write(outbox, [delta])
 
     try:
         loop.run(scenario())
@@ -208,11 +205,8 @@ def test_without_valkey_reading_and_discarding_say_nothing_and_writing_says_so(m
     live_text.discard(message_id)
 
     async def scenario():
-        client = valkey.async_client()
-        try:
-            await LiveWriter(client, message_id, 1).append("x", (0, 0), lambda: LiveText(1, 1, "x"))
-        finally:
-            await client.aclose()
+        async with an_outbox() as outbox:
+            await live_text.write(outbox, [first_delta(message_id, LiveText(1, 1, "x"))])
 
     with pytest.raises(valkey.Unavailable):
         loop.run(scenario())
@@ -221,7 +215,7 @@ def test_without_valkey_reading_and_discarding_say_nothing_and_writing_says_so(m
 def test_a_seal_before_the_first_delta_lets_none_be_written(message_id, writing):
     """Otherwise an answer that was stopped in its first moment would show a word that is not in its text."""
     assert live_text.seal(message_id, 1) is None
-    with pytest.raises(Superseded):
+    with pytest.raises(Refused):
         writing(1, "late")
     assert live_text.read(message_id) is None
     writing(2, "new")
@@ -233,10 +227,9 @@ def test_an_attempt_that_is_over_writes_nothing_even_when_it_brings_the_whole_te
     live_text.seal(message_id, 1)
     live_text.close(message_id, 1)
     assert live_text.read(message_id) is None
-    with pytest.raises(Superseded):
+    with pytest.raises(Refused):
         writing(1, " as", so_far=text)
-    with pytest.raises(Superseded):
-        replace(loop, message_id, 1, "all", 9)
+    assert replace(loop, message_id, 1, "all", 9) == [REFUSED]
     for key in live_text.keys(message_id)[:1]:
         assert 0 < valkey.client().ttl(key) <= KEEP_SECONDS
 
@@ -245,7 +238,7 @@ def test_what_the_model_thinks_is_counted_for_itself_and_read_with_the_text_of_t
     text = writing(1, "[Hm", "[, 👋🏽", "As ", "[ wait", "far")
     assert text == LiveText(1, 2, "As far", Reasoned("Hm, 👋🏽 wait", 3, 1.5))
     assert live_text.read(message_id) == text and live_text.seal(message_id, 1) == text
-    with pytest.raises(Superseded):
+    with pytest.raises(Refused):
         writing(1, "[ late", so_far=text)
     assert live_text.read(message_id) == text
 
@@ -254,7 +247,7 @@ def test_a_later_attempt_takes_thoughts_over_with_its_own(message_id, writing):
     old = writing(1, "[old", "text")
     writing(2, "[new")
     assert live_text.read(message_id) == LiveText(2, 0, "", Reasoned("new", 1, 1.5))
-    with pytest.raises(Superseded):
+    with pytest.raises(Refused):
         writing(1, "[late", so_far=old)
 
 

@@ -21,7 +21,7 @@ from assistant.tools import Context, Service
 from assistant.tools.form import form_of
 from assistant.worker import tool_forms
 from project import page_types
-from tests.acting import answer_of, ask, claimed, recorder
+from tests.acting import answer_of, ask, claimed, note_frames
 from tests.rounds import offer, run_turn
 from tests.sockets import do, joined, opened, reading, token_of
 from tests.test_tool_forms import SCHEMA, filler, once_asked
@@ -38,7 +38,7 @@ def told_while_a_turn_runs(
     """Frames of an answer with thoughts, words and a tool that asks people, and of what else happens in a session."""
     noted: list[dict[str, Any]] = []
     with monkeypatch.context() as patched:
-        patched.setattr(events, "send_frame", recorder(noted))
+        note_frames(patched, noted)
         claim = claimed(answer_of(ask(session, alice, model="openai/results-think=3-tool=book")), worker)
         run_turn(loop, claim, lambda turn: once_asked(filler(alice, content={"seats": 1})))
         answer = Message.objects.get(pk=claim.message_id)

@@ -15,7 +15,21 @@ from assistant.lifecycle import answering, asking, recovery
 from assistant.lifecycle.refusal import Refused
 from assistant.models import Message
 from assistant.models.message import Status
-from tests.acting import a_worker, answer_of, ask, claimed, fail, finish, kill, now, queued, revive, running
+from tests.acting import (
+    a_worker,
+    an_outbox,
+    answer_of,
+    ask,
+    claimed,
+    fail,
+    finish,
+    first_delta,
+    kill,
+    now,
+    queued,
+    revive,
+    running,
+)
 from tests.threads import at_once
 
 TESTS = Path(__file__).parent
@@ -134,7 +148,7 @@ def test_who_ends_a_turn_twice_at_once_promotes_once(session, alice, bob, worker
 @pytest.mark.django_db(transaction=True)
 def test_an_old_run_s_cleanup_stop_and_write_leave_its_successor_alone(session, alice, worker, loop):
     """Race 24: each names its attempt, in the database, in Valkey and in the message to the worker."""
-    from assistant.delivery import live_text, valkey
+    from assistant.delivery import live_text
     from assistant.worker.held_turns import HeldTurns
     from assistant.worker.lease import Lease
 
@@ -146,13 +160,10 @@ def test_an_old_run_s_cleanup_stop_and_write_leave_its_successor_alone(session, 
     new = claimed(answer, worker)
 
     async def scenario():
-        client = valkey.async_client()
-        await live_text.LiveWriter(client, answer.pk, new.attempt).replace(live_text.LiveText(new.attempt, 1, "new"))
-        with pytest.raises(live_text.Superseded):
-            await live_text.LiveWriter(client, answer.pk, old.attempt).replace(
-                live_text.LiveText(old.attempt, 1, "old")
-            )
-        await client.aclose()
+        async with an_outbox() as outbox:
+            texts = (live_text.LiveText(run.attempt, 1, word) for run, word in ((new, "new"), (old, "old")))
+            deltas = [first_delta(answer.pk, text) for text in texts]
+            assert await live_text.write(outbox, deltas) == [live_text.DONE, live_text.REFUSED]
 
     loop.run(scenario())
     assert (

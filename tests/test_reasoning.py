@@ -11,6 +11,7 @@ import pytest
 
 from assistant import llm
 from assistant.delivery import live_text
+from assistant.delivery.outbox import Outbox
 from assistant.lifecycle import answering, asking, forking, people, rounds
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.joining import snapshot
@@ -221,17 +222,17 @@ def test_a_delta_that_may_not_be_sent_waits_and_takes_no_text_along(claim, loop,
     refused = []
 
     async def act(fresh):
-        append = fresh._writer.append
+        run = Outbox.run
 
-        async def sealed_once(piece, *arguments):
+        async def sealed_once(outbox, command):
             assert "One" in fresh.written.content + fresh.written.reasoned.content
-            if piece == " two":
-                refused.append(piece)
+            if b" two" in command.arguments:
+                refused.append(command)
                 if len(refused) in (1, 3):
-                    raise live_text.Superseded
-            await append(piece, *arguments)
+                    return [live_text.REFUSED]
+            return await run(outbox, command)
 
-        monkeypatch.setattr(fresh._writer, "append", sealed_once)
+        monkeypatch.setattr(Outbox, "run", sealed_once)
         for take, type_ in ((fresh.reason, "message.reasoning_delta"), (fresh.write, "message.delta")):
             take("One")
             while not [frame for frame in frames if frame["type"] == type_]:

@@ -7,9 +7,10 @@ import redis.asyncio.connection
 import redis.connection
 
 from assistant.delivery import live_text, rate_limits, valkey
-from assistant.delivery.live_text import LiveText, LiveWriter
+from assistant.delivery.live_text import Delta, LiveText
 from assistant.sockets import presence
 from assistant.sockets.presence import Online
+from tests.acting import an_outbox, first_delta
 
 pytestmark = pytest.mark.usefixtures("valkey_server")
 
@@ -48,16 +49,13 @@ def forget():
 
 def write(loop, message_id, pieces, *, forgets=False):
     async def scenario():
-        client = valkey.async_client()
-        writer = LiveWriter(client, message_id, 1)
-        try:
-            await writer.replace(LiveText(1, 1, "a"))
+        async with an_outbox() as outbox:
+            await live_text.write(outbox, [first_delta(message_id, LiveText(1, 1, "a"))])
             for seq in range(1, pieces + 1):
                 if forgets:
-                    await client.script_flush()
-                await writer.append("b", (seq, 0), lambda: pytest.fail("The text is there."))
-        finally:
-            await client.aclose()
+                    forget()
+                delta = Delta(message_id, 1, "b", (seq, 0), lambda: pytest.fail("The text is there."))
+                assert await live_text.write(outbox, [delta]) == [live_text.DONE]
 
     loop.run(scenario())
     found = live_text.read(message_id)
@@ -104,23 +102,17 @@ def test_in_a_pipeline_too_the_text_is_sent_once(sent):
     assert [presence.look(session) for session in sessions] == [Online([7, 8], 0)] * 10
 
 
-def test_in_a_pipeline_of_a_loop_too(loop, sent):
+def test_in_an_outbox_too(loop, sent):
     doubled = valkey.Script("return redis.call('ECHO', ARGV[1] * 2)")
 
     async def scenario():
-        client = valkey.async_client()
-        try:
+        async with an_outbox() as outbox:
             found = []
             for _ in range(2):
-                await client.script_flush()
+                forget()
                 for _ in range(2):
-                    async with client.pipeline(transaction=False) as pipe:
-                        for number in (1, 2, 3):
-                            await doubled.run_on(pipe, [], [number])
-                        found.append(await pipe.execute())
+                    found.append(await outbox.run(*(doubled.command([], [number]) for number in (1, 2, 3))))
             return found
-        finally:
-            await client.aclose()
 
     assert loop.run(scenario()) == [[b"2", b"4", b"6"]] * 4
     assert texts_in(sent) == 2

@@ -10,7 +10,7 @@ import pytest
 
 from assistant import llm, outage
 from assistant.database import Database
-from assistant.delivery import valkey
+from assistant.delivery.outbox import Outbox
 from assistant.failures import SENTENCES
 from assistant.lifecycle import recovery
 from assistant.lifecycle.joining import snapshot
@@ -19,11 +19,12 @@ from assistant.models.message import Claim
 from assistant.ops import report
 from assistant.prompt import context
 from assistant.text.storable import storable
-from assistant.worker import conversation, turn
+from assistant.worker import conversation, flusher, turn
+from assistant.worker.flusher import Flusher
 from assistant.worker.outcomes import HandedOver, Lost
 from assistant.worker.streaming import Answer
 from assistant.worker.turn import Stop, Turn
-from tests.acting import answer_of, ask, claimed, kill, now
+from tests.acting import an_outbox, answer_of, ask, claimed, kill, now
 from tests.rounds import run_turn
 from tests.threads import LONG_SECONDS
 
@@ -41,24 +42,24 @@ def claim(answer, worker):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("take", "type_"), [("write", "message.delta"), ("reason", "message.reasoning_delta")])
 def test_what_comes_soon_after_a_delta_is_told_with_what_follows(claim, frames, loop, monkeypatch, take, type_):
-    monkeypatch.setattr("assistant.worker.streaming.INTERVAL_SECONDS", 3600)
+    monkeypatch.setattr(flusher, "SHORTEST_SECONDS", 3600)
+    monkeypatch.setattr(flusher, "LONGEST_SECONDS", 3600)
 
     def told():
         return [frame["text"] for frame in frames if frame["type"] == type_]
 
     async def scenario():
-        client = valkey.async_client()
-        answer = Answer(claim, client, on_doubt=lambda: None)
-        getattr(answer, take)("One")
-        while not told():
-            await asyncio.sleep(0.01)
-        for word in (" two", " three", " four"):
-            getattr(answer, take)(word)
-            await asyncio.sleep(0.01)
-        before = told()
-        await answer.close()
-        await client.aclose()
-        return before
+        async with an_outbox() as outbox:
+            answer = Answer(claim, Flusher(outbox), on_doubt=lambda: None)
+            getattr(answer, take)("One")
+            while not told():
+                await asyncio.sleep(0.01)
+            for word in (" two", " three", " four"):
+                getattr(answer, take)(word)
+                await asyncio.sleep(0.01)
+            before = told()
+            await answer.close()
+            return before
 
     assert loop.run(scenario()) == ["One"] and told() == ["One", " two three four"]
 
@@ -125,15 +126,13 @@ def test_a_turn_that_does_not_obey_its_deadline_ends_anyhow_and_makes_its_worker
     monkeypatch.setattr(Turn, "_converse", stubborn)
 
     async def scenario():
-        from assistant.delivery import valkey
-
-        client, database = valkey.async_client(), Database("test", threads=1)
-        told = Turn(claim, database, client, on_doubt=lambda: None, on_sick=lambda: sick.append(True))
+        outbox, database = Outbox(), Database("test", threads=1)
+        told = Turn(claim, database, Flusher(outbox), on_doubt=lambda: None, on_sick=lambda: sick.append(True))
         await asyncio.wait_for(told.run(), 60)
         told.answer.write(" and more")
         release.set()
         await asyncio.wait_for(told._talk, 60)
-        await client.aclose()
+        await outbox.close()
         database.close()
 
     loop.run(scenario())
@@ -212,12 +211,10 @@ def test_a_conversation_that_was_cancelled_by_nobody_is_a_failure_and_no_answer(
     monkeypatch.setattr(Turn, "_converse", cancelled)
 
     async def scenario():
-        from assistant.delivery import valkey
-
-        client, database = valkey.async_client(), Database("test", threads=1)
-        told = Turn(claim, database, client, on_doubt=lambda: None, on_sick=lambda: None)
+        outbox, database = Outbox(), Database("test", threads=1)
+        told = Turn(claim, database, Flusher(outbox), on_doubt=lambda: None, on_sick=lambda: None)
         await asyncio.wait_for(told.run(), 60)
-        await client.aclose()
+        await outbox.close()
         database.close()
 
     loop.run(scenario())

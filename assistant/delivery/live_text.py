@@ -1,20 +1,22 @@
 """An answer while it is being written, in Valkey: what a viewer who joins now has to see of its text and its reasoning.
 
-Three commands, each atomic over both texts. The worker appends before it publishes, so whoever subscribes first and reads
-then misses nothing: each delta is in what was read or comes afterwards with a higher `seq`. `attempt` fences here as it
-does in the database. Everything expires: nothing outlives its message by more than `KEEP_SECONDS`.
+Three commands, each atomic over both texts. A delta's frame is published by the very script that appends the delta, so
+whoever subscribes first and reads then misses nothing: each delta is in what was read or comes afterwards with a higher
+`seq`; and what may not be appended is shown to nobody. `attempt` fences here as it does in the database. Everything
+expires: nothing outlives its message by more than `KEEP_SECONDS`.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-import redis.asyncio
-
 from assistant.delivery import valkey
+from assistant.delivery.channel_groups import Publication
+from assistant.delivery.outbox import Outbox
 from assistant.text.reasoned import Reasoned
 
 KEEP_SECONDS = 15 * 60  # renewed by each delta; a text that is silent for longer is read from the database
@@ -23,26 +25,29 @@ SEAL_MS = 2_000  # a stop that does not come to its end in this time (its proces
 
 # Each answers nothing if a key is missing: under memory pressure the server may have evicted one of them.
 
-# KEYS: meta, the text that grows, the other one. ARGV: attempt, the name of its counter, seq before, piece, keep seconds,
-# and if it is the reasoning its seconds. Returns 1 done, 0 send both texts whole, -1 sealed or a later attempt has taken
-# over.
+DONE, LOST, REFUSED = 1, 0, -1
+
+# KEYS: meta, the text that grows, the other one. ARGV: attempt, keep seconds, the channel to publish to (or nothing) and
+# what, the name of the text's counter, seq before, piece, and if it is the reasoning its seconds. Returns DONE; LOST: send
+# both texts whole; REFUSED: sealed, or a later attempt has taken over.
 _APPEND = valkey.Script("""
-local held = redis.call('HMGET', KEYS[1], 'attempt', ARGV[2], 'sealed')
+local held = redis.call('HMGET', KEYS[1], 'attempt', ARGV[5], 'sealed')
 if held[1] and tonumber(held[1]) > tonumber(ARGV[1]) then return -1 end
 if held[1] == ARGV[1] and held[3] then
   local now = redis.call('TIME')
   if now[1] * 1000 + math.floor(now[2] / 1000) < tonumber(held[3]) then return -1 end
 end
-if held[1] ~= ARGV[1] or held[2] ~= ARGV[3] or redis.call('EXISTS', KEYS[2], KEYS[3]) < 2 then return 0 end
-redis.call('APPEND', KEYS[2], ARGV[4])
-redis.call('HSET', KEYS[1], ARGV[2], tonumber(ARGV[3]) + 1)
-if ARGV[6] then redis.call('HSET', KEYS[1], 'reasoning_seconds', ARGV[6]) end
-for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[5]) end
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[6] or redis.call('EXISTS', KEYS[2], KEYS[3]) < 2 then return 0 end
+redis.call('APPEND', KEYS[2], ARGV[7])
+redis.call('HSET', KEYS[1], ARGV[5], tonumber(ARGV[6]) + 1)
+if ARGV[8] then redis.call('HSET', KEYS[1], 'reasoning_seconds', ARGV[8]) end
+for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[2]) end
+if ARGV[3] ~= '' then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
 return 1
 """)
 
-# KEYS: meta, text, reasoning. ARGV: attempt, seq, text, keep seconds, and of the reasoning: seq, text, seconds. Returns as
-# above.
+# KEYS: meta, text, reasoning. ARGV: attempt, keep seconds, channel and what as above, seq, text, and of the reasoning: seq,
+# text, seconds. Returns as above.
 _REPLACE = valkey.Script("""
 local held = redis.call('HMGET', KEYS[1], 'attempt', 'sealed')
 if held[1] and tonumber(held[1]) > tonumber(ARGV[1]) then return -1 end
@@ -51,10 +56,11 @@ if held[1] == ARGV[1] and held[2] then
   if now[1] * 1000 + math.floor(now[2] / 1000) < tonumber(held[2]) then return -1 end
 end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'attempt', ARGV[1], 'seq', ARGV[2], 'reasoning_seq', ARGV[5], 'reasoning_seconds', ARGV[7])
-redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[4])
-redis.call('SET', KEYS[3], ARGV[6], 'EX', ARGV[4])
-redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('HSET', KEYS[1], 'attempt', ARGV[1], 'seq', ARGV[5], 'reasoning_seq', ARGV[7], 'reasoning_seconds', ARGV[9])
+redis.call('SET', KEYS[2], ARGV[6], 'EX', ARGV[2])
+redis.call('SET', KEYS[3], ARGV[8], 'EX', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+if ARGV[3] ~= '' then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
 return 1
 """)
 
@@ -84,11 +90,8 @@ return {held[1], held[2], text, held[3], reasoning, held[4]}
 """)
 
 
-class Superseded(Exception):
-    """The text is no longer this attempt's to write: somebody stopped it, or a later attempt has begun."""
-
-
 LiveSeqs = tuple[int, int]  # how many deltas of the text, and of the reasoning
+ANEW: LiveSeqs = (0, 0)  # both texts are set, whatever Valkey has
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,46 +152,53 @@ def _ask(script: valkey.Script, message_id: UUID, *arguments: int) -> LiveText |
     return LiveText(int(attempt), int(seq), content.decode(), reasoned)
 
 
-class LiveWriter:
-    """Writes one attempt's live texts, from the runner's loop. The caller holds them; this keeps Valkey's copy."""
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The next piece of an attempt's text, after the deltas `before`; with `seconds` (of all thoughts until then) of its
+    reasoning.
 
-    def __init__(self, client: redis.asyncio.Redis, message_id: UUID, attempt: int) -> None:
-        self._client = client
-        self._meta, self._text, self._reasoning = keys(message_id)
-        self._attempt = attempt
+    `whole()` are both texts with it, asked for if Valkey has no copy. `publication` is told to the viewers if the piece may
+    be appended.
+    """
 
-    async def append(
-        self, piece: str, before: LiveSeqs, whole: Callable[[], LiveText], seconds: float | None = None
-    ) -> None:
-        """Adds `piece` to the text, as its next delta after those `before`; with `seconds` (of all thoughts until then) to
-        the reasoning.
+    message_id: UUID
+    attempt: int
+    piece: str
+    before: LiveSeqs
+    whole: Callable[[], LiveText]
+    seconds: float | None = None
+    publication: Publication | None = None
 
-        `whole()` are both texts with it, asked for if Valkey has no copy. Raises Superseded, or one of
-        `valkey.Unavailable` (then the next append repairs it).
-        """
-        if not any(before):
-            await self.replace(
-                whole()
-            )  # there is nothing of this attempt yet: one round trip less for the first word
-            return
-        texts, counter = (self._text, self._reasoning), ("seq", before[0])
-        more: tuple[float, ...] = ()
-        if seconds is not None:
-            texts, counter, more = texts[::-1], ("reasoning_seq", before[1]), (seconds,)
-        arguments = [self._attempt, *counter, piece.encode(), KEEP_SECONDS, *more]
-        answer = await _APPEND.run_on(self._client, [self._meta, *texts], arguments)
-        if answer == 0:
-            await self.replace(whole())
-        elif answer == -1:
-            raise Superseded
+    def append(self) -> valkey.Command:
+        if self.before == ANEW:
+            return self.replace()  # there is nothing of this attempt yet: one round trip less for the first word
+        meta, *texts = keys(self.message_id)
+        grows: tuple[Any, ...] = ("seq", self.before[0], self.piece.encode())
+        if self.seconds is not None:
+            texts.reverse()
+            grows = ("reasoning_seq", self.before[1], self.piece.encode(), self.seconds)
+        return _APPEND.command([meta, *texts], (*self._head(), *grows))
 
-    async def replace(self, whole: LiveText) -> None:
-        """Sets both texts; raises as `append` does."""
+    def replace(self) -> valkey.Command:
+        whole = self.whole()
         thought = whole.reasoned or Reasoned("", 0, 0.0)
-        answer = await _REPLACE.run_on(
-            self._client, [self._meta, self._text, self._reasoning],
-            [self._attempt, whole.seq, whole.content.encode(), KEEP_SECONDS,
-             thought.seq, thought.content.encode(), thought.seconds],
-        )  # fmt: skip
-        if answer == -1:
-            raise Superseded
+        texts = (whole.seq, whole.content.encode(), thought.seq, thought.content.encode(), thought.seconds)
+        return _REPLACE.command(keys(self.message_id), (*self._head(), *texts))
+
+    def _head(self) -> tuple[Any, ...]:
+        return self.attempt, KEEP_SECONDS, *(self.publication or ("", b""))
+
+
+async def write(outbox: Outbox, deltas: Sequence[Delta]) -> list[Any]:
+    """What became of each: DONE, REFUSED, or the error that the server answered.
+
+    In one pipeline, and another for those whose text Valkey has lost. Raises one of `valkey.Unavailable`; then some may
+    have been written, and the next one of each text repairs what was not.
+    """
+    results = await outbox.run(*(delta.append() for delta in deltas))
+    lost = [index for index, result in enumerate(results) if result == LOST]
+    if lost:
+        again = await outbox.run(*(deltas[index].replace() for index in lost))
+        for index, result in zip(lost, again, strict=True):
+            results[index] = result
+    return results

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -36,23 +38,27 @@ def async_client() -> redis.asyncio.Redis:
 class Script:
     """A Lua script, run by its hash: its text is sent only to a server that doesn't know it, or no more.
 
-    In a pipeline it is looked for, and sent if it is missing, when the pipeline is executed.
+    In a pipeline of `client()` it is looked for, and sent if it is missing, when the pipeline is executed.
     """
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self.text = text
+        self._hash = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()  # as the server names it
         self._sync: Any = None
-        self._async: Any = None
 
     def run(self, keys: Sequence[str], arguments: Iterable[Any] = (), pipe: Any = None) -> Any:
         """What the script returns; with `pipe` nothing, for then it is among what the pipeline returns."""
         target = pipe if pipe is not None else client()
         if self._sync is None:
-            self._sync = client().register_script(self._text)
+            self._sync = client().register_script(self.text)
         return self._sync(keys, arguments, client=target)
 
-    async def run_on(self, target: redis.asyncio.Redis, keys: Sequence[str], arguments: Iterable[Any] = ()) -> Any:
-        """The same for the running loop's client, or a pipeline of it."""
-        if self._async is None:
-            self._async = target.register_script(self._text)
-        return await self._async(keys, arguments, client=target)
+    def command(self, keys: Sequence[str], arguments: Iterable[Any] = ()) -> Command:
+        """The same for an `Outbox`."""
+        return Command(("EVALSHA", self._hash, len(keys), *keys, *arguments), self)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    arguments: tuple[Any, ...]
+    script: Script | None = None  # that it runs

@@ -21,7 +21,9 @@ from channels.layers import get_channel_layer
 from django.db import transaction
 
 from assistant import markup
-from assistant.delivery import valkey
+from assistant.delivery import channel_groups, valkey
+from assistant.delivery.channel_groups import Publication
+from assistant.delivery.outbox import Outbox
 from assistant.models.message import Claim, Message
 from assistant.models.participant import Participant
 from assistant.models.session import ChatSession
@@ -38,6 +40,7 @@ MAKE_UP_SECONDS = 0.5
 MOST_OWED = 10_000
 
 _own_loop: asyncio.AbstractEventLoop | None = None
+_outbox: Outbox | None = None  # of that loop
 _lock = threading.Lock()
 _is_away = False
 _unsent: set[Future[None]] = set()
@@ -45,13 +48,14 @@ _owed: set[str] = set()  # groups that a frame did not reach: their viewers are 
 _making_up: asyncio.Task[None] | None = None
 
 
-def send_from(loop: asyncio.AbstractEventLoop | None) -> None:
-    """Lets this process send through `loop` (a worker's runner), so that frames keep the order of what happened there.
+def send_from(loop: asyncio.AbstractEventLoop | None, outbox: Outbox | None = None) -> None:
+    """Lets this process send through `loop` (a worker's runner) and its outbox, so that frames keep the order of what
+    happened there, and stand in line with the deltas.
 
     Without it a thread with a loop of its own sends: a request is not kept waiting for its frames.
     """
-    global _own_loop
-    _own_loop = loop
+    global _own_loop, _outbox
+    _own_loop, _outbox = loop, outbox
 
 
 def flush(seconds: float = SEND_SECONDS) -> None:
@@ -76,6 +80,15 @@ def group_of_user(user_id: UserId) -> str:
 
 def encode(type_: str, **fields: Any) -> str:
     return orjson.dumps({"type": type_, **fields}).decode()
+
+
+def publication(session_id: UUID | str, frame: str) -> Publication | None:
+    """What tells an encoded frame to everyone who views the session; None: `send_frame` has to."""
+    return channel_groups.publication(group_of(session_id), _relay(frame))
+
+
+def _relay(frame: str) -> dict[str, Any]:
+    return {"type": "relay", "frame": frame}
 
 
 # --- announcing from a transaction ---
@@ -224,7 +237,7 @@ def _tell_lists(participants: list[Participant], *, running: bool) -> None:
 def _to_lists(frames: dict[UserId, str]) -> None:
     async def send() -> None:
         for user_id, frame in frames.items():
-            await _send(group_of_user(user_id), {"type": "relay", "frame": frame})
+            await _send(group_of_user(user_id), _relay(frame))
 
     if frames:
         transaction.on_commit(lambda: _run(send()))
@@ -246,7 +259,7 @@ def errand(group: str, event: dict[str, Any]) -> None:
 
 async def send_frame(session_id: UUID | str, frame: str) -> None:
     """Sends an encoded frame to everyone who views the session. Never raises: viewers resync, work goes on."""
-    await _send(group_of(session_id), {"type": "relay", "frame": frame})
+    await _send(group_of(session_id), _relay(frame))
 
 
 def _on_commit(session_id: UUID, frame: str) -> None:
@@ -283,9 +296,7 @@ async def _publish(group: str, event: dict[str, Any]) -> None:
     A clock alone would also give up on an answer that has long arrived while the loop was kept from reading it. A loop
     that comes late uses up one look, and reads what has arrived before it looks again.
     """
-    layer = get_channel_layer()
-    assert layer is not None
-    sending = asyncio.ensure_future(layer.group_send(group, event))
+    sending = asyncio.ensure_future(_to_group(group, event))
     try:
         for _ in range(LOOKS):
             await asyncio.wait({sending}, timeout=SEND_SECONDS / LOOKS)
@@ -294,6 +305,17 @@ async def _publish(group: str, event: dict[str, Any]) -> None:
         raise TimeoutError
     finally:
         sending.cancel()
+
+
+async def _to_group(group: str, event: dict[str, Any]) -> None:
+    if _outbox is not None and (what := channel_groups.publication(group, event)):
+        [answer] = await _outbox.run(channel_groups.publish(what))
+        if isinstance(answer, Exception):
+            raise answer
+    else:
+        layer = get_channel_layer()
+        assert layer is not None
+        await layer.group_send(group, event)
 
 
 def _owe(group: str) -> None:

@@ -26,6 +26,7 @@ from django.db import InterfaceError, OperationalError
 from assistant import conf, llm
 from assistant.database import Database
 from assistant.delivery import valkey
+from assistant.delivery.outbox import Outbox
 from assistant.mcp import connections
 from assistant.models.message import Claim
 from assistant.models.worker import WorkerProcess
@@ -36,6 +37,7 @@ from assistant.worker import sweeping
 from assistant.worker.checkpoints import checkpoint
 from assistant.worker.draining import Draining
 from assistant.worker.errands import Errands
+from assistant.worker.flusher import Flusher
 from assistant.worker.held_turns import HeldTurns
 from assistant.worker.intake import Intake
 from assistant.worker.lease import Lease
@@ -126,11 +128,14 @@ class Runner:
         self._errands = Errands(self._database, self._client)
         self._intake_database = Database("intake", threads=1)  # a claim must not queue behind endings
         self._intake = Intake(self.worker, self.turns, self._intake_database, self._client, self._begin)
-        events.send_from(self._loop)
+        self._outbox = Outbox()
+        self._flusher = Flusher(self._outbox)
+        events.send_from(self._loop, self._outbox)
 
     async def _close(self) -> None:
         await asyncio.to_thread(events.flush)  # the loop ends, and with it what it has not sent
         events.send_from(None)
+        await self._outbox.close()
         await self._client.aclose()
         await llm.close()
         for database in (self._database, self._own_database, self._intake_database):
@@ -150,7 +155,7 @@ class Runner:
         }
 
     def _begin(self, claim: Claim) -> None:
-        turn = Turn(claim, self._database, self._client, self._lease.doubt.set, self._sicken)
+        turn = Turn(claim, self._database, self._flusher, self._lease.doubt.set, self._sicken)
         self.turns.add(claim, turn)
         task = asyncio.create_task(turn.run(), name=f"run {claim.message_id}")
         task.add_done_callback(lambda _: self._forget(claim))

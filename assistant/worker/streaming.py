@@ -1,31 +1,27 @@
-"""An answer while it is being written: text and reasoning, cut into deltas, drawn, stored live and sent to the viewers.
+"""An answer while it is being written: text and reasoning, cut into deltas, drawn, and handed to the flusher.
 
-The model writes at its own pace and never waits for a viewer. The first piece is sent at once; what comes within
-`INTERVAL_SECONDS` of the last delta is sent together with what follows. Each delta is drawn and encoded once.
+The model writes at its own pace and never waits for a viewer. The first piece of a round is sent at once; what follows is
+sent with what the other answers of the process have to tell. Each delta is drawn and encoded once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
-import redis.asyncio
-
 from assistant import markup
-from assistant.delivery import live_text, valkey
+from assistant.delivery import live_text
+from assistant.delivery.live_text import ANEW, Delta, LiveSeqs
 from assistant.lifecycle.text_columns import Written
 from assistant.models.message import Claim
 from assistant.presentation import events
 from assistant.text.blank import is_blank
 from assistant.text.reasoned import Reasoned
 from assistant.text.storable import storable
+from assistant.worker.flusher import Draft, Flusher
 
-logger = logging.getLogger(__name__)
-
-INTERVAL_SECONDS = 0.03
 SEALED_PAUSE_SECONDS = 0.1
 LONGEST_REASONING = 1_000_000  # characters; more is neither shown nor stored, but for the mark that says so
 CUT = "\n\n[…]"
@@ -38,9 +34,9 @@ class Answer:
     attempt has begun. Whether that is so the database decides; until then the writing pauses and nothing is lost.
     """
 
-    def __init__(self, claim: Claim, client: redis.asyncio.Redis, on_doubt: Callable[[], None]) -> None:
+    def __init__(self, claim: Claim, flusher: Flusher, on_doubt: Callable[[], None]) -> None:
         self._claim = claim
-        self._writer = live_text.LiveWriter(client, claim.message_id, claim.attempt)
+        self._flusher = flusher
         self._on_doubt = on_doubt
         self._blocks = markup.RoundBlocks(claim.kept, claim.ends)
         before = claim.reasoned or Reasoned("", 0, 0.0)
@@ -51,11 +47,7 @@ class Answer:
         self._round_start = len(claim.kept)  # in the text, in characters
         self._spoke_at: float | None = None  # when this round's text began
         self._is_closed = False
-        self._news = asyncio.Event()
-        self._sending = asyncio.Lock()
-        self._valkey_is_away = False
-        self._delta: asyncio.Task[None] | None = None
-        self._sender: asyncio.Task[None] | None = None  # from the first piece on
+        self._refused: list[Draft] = []  # may not be written yet: they go before anything else does
 
     def write(self, piece: str) -> None:
         """Takes the next piece of the model's text."""
@@ -79,29 +71,23 @@ class Answer:
         """
         if self._is_closed:
             return
-        async with self._sending:  # no delta is on its way
-            said, was_shown = self._text.unsay(self._round_start)
-            if self._spoke_at is not None:
-                self._thinking.seconds += time.monotonic() - self._spoke_at
-                self._spoke_at = None
-            thought = self._reasoning.add(said.strip()) if not is_blank(said) else False
-            if was_shown:
-                self._blocks.begin_round_anew()
-                await self._tell_taken_back(self._reasoning.next_delta() if thought else "")
-        if thought and not was_shown:
-            self._wake()
+        await self._flusher.drop(self)  # no delta is on its way
+        self._shown_after_all()
+        said, was_shown = self._text.unsay(self._round_start)
+        if self._spoke_at is not None:
+            self._thinking.seconds += time.monotonic() - self._spoke_at
+            self._spoke_at = None
+        thought = self._reasoning.add(said.strip()) if not is_blank(said) else False
+        if was_shown:
+            self._blocks.begin_round_anew()
+            await self._tell_taken_back(self._reasoning.next_delta() if thought else "")
+        if self._reasoning.waits:
+            self._flusher.note(self, at_once=True)
 
     async def _tell_taken_back(self, thought: str) -> None:
         """Tells viewers, once both texts stand so in Valkey. Where they can't, the next delta's append sets them."""
-        try:
-            await self._writer.replace(self._whole())
-        except (live_text.Superseded, *valkey.Unavailable):
-            return
-        if thought:
-            seconds = round(self._thinking.seconds, 2)
-            await self._tell("message.reasoning_delta", self._reasoning.seq, thought, seconds=seconds)
-        start, html = self._blocks.append("")
-        await self._tell("message.delta", self._text.seq, "", blocks={"from": start, "html": html})
+        told = [(self._reasoning, thought)] if thought else []
+        await self._flusher.send_once([self._draft(text, piece, ANEW) for text, piece in [*told, (self._text, "")]])
 
     def break_off(self) -> None:
         """Whoever was thinking does so no more. What is thought when a model is asked again stands apart from it."""
@@ -109,13 +95,8 @@ class Answer:
         self._reasoning.begin_round()
 
     def _take(self, text: _Growing, piece: str) -> None:
-        if text.add(piece):
-            self._wake()
-
-    def _wake(self) -> None:
-        self._news.set()
-        if self._sender is None:
-            self._sender = asyncio.create_task(self._send_forever(), name=f"deltas {self._claim.message_id}")
+        if text.add(piece) and not self._refused:
+            self._flusher.note(self, at_once=not text.has_begun)
 
     @property
     def is_blank(self) -> bool:
@@ -137,13 +118,8 @@ class Answer:
         While somebody is stopping the answer this waits: either the stop wins and the turn is cancelled, or the writing
         goes on.
         """
-        while True:
-            try:
-                await self._sent_whole()
-                break
-            except live_text.Superseded:
-                self._on_doubt()
-                await asyncio.sleep(SEALED_PAUSE_SECONDS)
+        while not await self._flusher.send(self):
+            await asyncio.sleep(SEALED_PAUSE_SECONDS)
         self._blocks.end_round()
         self._ends += (len(self._text.shown),)
         self._text.begin_round()
@@ -154,76 +130,68 @@ class Answer:
     async def close(self) -> None:
         """Sends what waits and ends the sending. Afterwards `written` is everything the model wrote."""
         await self.discard()
-        try:
-            await self._send()
-        except live_text.Superseded:
+        if not await self._flusher.send(self):
             # The row decides who ends this answer. If it is we, the ending itself carries the last piece.
+            self._shown_after_all()
             for text in (self._reasoning, self._text):
                 if text.waits:
                     text.next_delta()
 
     async def discard(self) -> None:
-        """Ends the sending; a delta that has begun is sent, what waits is not."""
+        """Ends the sending; a delta that is on its way is sent, what waits is not."""
         self._is_closed = True
-        if self._sender is not None:
-            self._sender.cancel()
-        await asyncio.gather(*filter(None, (self._sender, self._delta)), return_exceptions=True)
+        await self._flusher.drop(self)
 
-    async def _send_forever(self) -> None:
-        while True:
-            await self._news.wait()
-            try:
-                await self._sent_whole()
-            except live_text.Superseded:
-                self._on_doubt()
-                await asyncio.sleep(SEALED_PAUSE_SECONDS)
-                self._news.set()
-            else:
-                await asyncio.sleep(INTERVAL_SECONDS)
+    # --- for the flusher ---
 
-    async def _sent_whole(self) -> None:
-        """Sends shielded: a delta is sent as a whole or not begun, so that seq and text always agree."""
-        self._delta = asyncio.create_task(self._send(), name=f"delta {self._claim.message_id}")
-        self._delta.add_done_callback(_look_at)
-        await asyncio.shield(self._delta)
+    def next_drafts(self) -> list[Draft]:
+        """What waits, as the next delta of each text: it counts as shown until it is refused."""
+        drafts = self._shown_after_all()
+        for text in (self._reasoning, self._text):
+            if text.waits:
+                before = (self._text.seq, self._reasoning.seq)
+                drafts.append(self._draft(text, text.next_delta(), before))
+        return drafts
 
-    async def _send(self) -> None:
-        async with self._sending:
-            self._news.clear()
-            if self._reasoning.waits:
-                seconds = round(self._thinking.seconds, 2)
-                piece = await self._store(self._reasoning, seconds)
-                await self._tell("message.reasoning_delta", self._reasoning.seq, piece, seconds=seconds)
-            if self._text.waits:
-                piece = await self._store(self._text)
-                start, html = self._blocks.append(piece)
-                await self._tell("message.delta", self._text.seq, piece, blocks={"from": start, "html": html})
+    def refused(self, drafts: list[Draft]) -> None:
+        """These were shown to nobody. They are tried again after a while, before anything that came meanwhile."""
+        for draft in reversed(drafts):
+            draft.text.take_back(draft.delta.piece)
+        self._refused = drafts
+        self._on_doubt()
+        if not self._is_closed:
+            asyncio.get_running_loop().call_later(SEALED_PAUSE_SECONDS, self._try_again)
 
-    async def _tell(self, type_: str, seq: int, piece: str, **more: Any) -> None:
-        claim = self._claim
+    def _try_again(self) -> None:
+        if not self._is_closed:
+            self._flusher.note(self)
+
+    def _shown_after_all(self) -> list[Draft]:
+        drafts, self._refused = self._refused, []
+        for draft in drafts:
+            draft.text.show(draft.delta.piece)
+        return drafts
+
+    def _draft(self, text: _Growing, piece: str, before: LiveSeqs) -> Draft:
+        claim, seconds = self._claim, None
+        more: dict[str, Any]
+        if text is self._reasoning:
+            seconds = round(self._thinking.seconds, 2)
+            more = {"seconds": seconds}
+        else:
+            start, html = self._blocks.append(piece)
+            more = {"blocks": {"from": start, "html": html}}
         frame = events.encode(
-            type_, message_id=str(claim.message_id), attempt=claim.attempt, seq=seq, text=piece, **more
+            "message.delta" if text is self._text else "message.reasoning_delta",
+            message_id=str(claim.message_id),
+            attempt=claim.attempt,
+            seq=text.seq,
+            text=piece,
+            **more,
         )
-        await events.send_frame(claim.session_id, frame)
-
-    async def _store(self, text: _Growing, seconds: float | None = None) -> str:
-        """Takes the next `seq` and appends to the live text. Without Valkey the database's checkpoints go on alone.
-
-        Raises live_text.Superseded; then the piece waits as before.
-        """
-        before = (self._text.seq, self._reasoning.seq)
-        piece = text.next_delta()
-        try:
-            await self._writer.append(piece, before, self._whole, seconds)
-            self._valkey_is_away = False
-        except valkey.Unavailable as error:
-            if not self._valkey_is_away:
-                logger.warning("Valkey is away (%s); answer %s goes on.", error, self._claim.message_id)
-            self._valkey_is_away = True
-        except live_text.Superseded:
-            text.take_back(piece)
-            raise
-        return piece
+        published = events.publication(claim.session_id, frame)
+        delta = Delta(claim.message_id, claim.attempt, piece, before, self._whole, seconds, published)
+        return Draft(delta, claim.session_id, text, frame)
 
     def _whole(self) -> live_text.LiveText:
         return live_text.LiveText(self._claim.attempt, self._text.seq, self._text.shown, self._reasoned())
@@ -235,6 +203,7 @@ class _Growing:
     def __init__(self, kept: str, *, is_later_round: bool, longest: int | None = None) -> None:
         self.seq = 0
         self.is_round_blank = True
+        self.has_begun = False  # a delta of this round has been made
         self._is_later_round = is_later_round
         self._shown: list[str] = [kept] if kept else []  # beginning with what earlier attempts have written
         self._waiting: list[str] = []
@@ -266,6 +235,7 @@ class _Growing:
 
     def begin_round(self) -> None:
         self._half = ""
+        self.has_begun = False
         self.is_round_blank = self._is_later_round = True
 
     @property
@@ -281,8 +251,8 @@ class _Growing:
     def next_delta(self) -> str:
         """Makes what waits the next delta, and returns it."""
         piece, self._waiting = "".join(self._waiting), []
-        self._shown.append(piece)
-        self.seq += 1
+        self.has_begun = True
+        self.show(piece)
         return piece
 
     def unsay(self, start: int) -> tuple[str, bool]:
@@ -290,15 +260,18 @@ class _Growing:
         shown = self.shown
         said, was_shown = shown[start:] + "".join(self._waiting), len(shown) > start
         self._shown, self._waiting, self._half = [shown[:start]] if start else [], [], ""
-        self.is_round_blank = True
+        self.is_round_blank, self.has_begun = True, False
         self.seq += 2 if was_shown else 0
         return said, was_shown
 
+    def show(self, piece: str) -> None:
+        self._shown.append(piece)
+        self.seq += 1
+
     def take_back(self, piece: str) -> None:
-        """The last delta was not: it waits again, before what came meanwhile."""
+        """The last delta was not."""
         self._shown = [self.shown.removesuffix(piece)]
         self.seq -= 1
-        self._waiting.insert(0, piece)
 
 
 class _Stopwatch:
@@ -321,9 +294,3 @@ class _Stopwatch:
 
     def break_off(self) -> None:
         self._last_thought = None
-
-
-def _look_at(sending: asyncio.Future[None]) -> None:
-    """If nobody waits for it any more, what it raises needs no answer: the attempt is over."""
-    if not sending.cancelled():
-        sending.exception()

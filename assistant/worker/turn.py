@@ -8,8 +8,6 @@ import logging
 import time
 from collections.abc import Callable
 
-import redis.asyncio
-
 from assistant import conf, llm
 from assistant.database import Database
 from assistant.lifecycle import answering
@@ -17,6 +15,7 @@ from assistant.lifecycle.endings import Failure
 from assistant.models.message import Claim
 from assistant.ops import report
 from assistant.worker.conversation import Conversation
+from assistant.worker.flusher import Flusher
 from assistant.worker.outcomes import Continued, Failed, HandedOver, Lost, Outcome, Parked, Succeeded
 from assistant.worker.streaming import Answer
 
@@ -37,12 +36,12 @@ class Turn:
         self,
         claim: Claim,
         database: Database,
-        client: redis.asyncio.Redis,
+        flusher: Flusher,
         on_doubt: Callable[[], None],
         on_sick: Callable[[], None],
     ) -> None:
         self.claim = claim
-        self.answer = Answer(claim, client, on_doubt)
+        self.answer = Answer(claim, flusher, on_doubt)
         self.stored_seqs = (0, 0)  # what the last checkpoint stored
         self.is_ending = False
         self.outcome: Outcome | None = None  # None: it has not ended, or could not be
