@@ -9,7 +9,7 @@ from channels.testing import WebsocketCommunicator
 
 from assistant.database import Database
 from assistant.presentation import events
-from assistant.sockets import consumers, missed_changes, relay, resync, revalidation
+from assistant.sockets import consumers, fan_out, missed_changes, relay, resync, revalidation
 from tests.sockets import SECONDS, Socket, do, tell, token_of
 from tests.threads import LONG_SECONDS
 
@@ -34,7 +34,8 @@ async def nothing_is_left(session):
     """The probe of the interruptions' watch goes with its watch, a moment later."""
     layer = get_channel_layer()
     async with asyncio.timeout(SECONDS):
-        while layer.channels or layer.groups or missed_changes._heard or resync._viewers or revalidation._seats:
+        books = (fan_out._inboxes, fan_out._groups, missed_changes._heard, resync._viewers, revalidation._seats)
+        while layer.channels or layer.groups or any(books):
             await asyncio.sleep(0.01)
 
 
@@ -103,7 +104,7 @@ def test_one_that_ends_with_an_error(session, alice, loop, no_others, monkeypatc
 
 
 def test_one_for_which_frames_came_in_the_moment_of_its_end(session, alice, loop, no_others, held_up):
-    """Channels leaves the queue, and Valkey's subscription, of a channel on which something had just come."""
+    """They are in its inbox, and nobody takes them out."""
     token = token_of(alice)
 
     async def scenario():
@@ -111,10 +112,10 @@ def test_one_for_which_frames_came_in_the_moment_of_its_end(session, alice, loop
         await made.send_input({"type": "websocket.receive", "text": '{"type":"sync"}'})
         while len(held_up.snapshots) < 2:
             await asyncio.sleep(0.005)
-        layer, (channel,) = get_channel_layer(), missed_changes._heard
+        (socket,) = missed_changes._heard
         for _ in range(3):
             await do(tell, session, {"type": "typing"})
-        while layer.channels[channel].qsize() < 2:
+        while fan_out._inboxes[socket].qsize() < 2:
             await asyncio.sleep(0.005)
         await made.send_input({"type": "websocket.disconnect", "code": 1001})
         held_up.set()

@@ -18,7 +18,7 @@ from assistant.models.user_id import UserId, shown_id
 from assistant.presentation import events, public
 from assistant.presentation.sidebar import list_snapshot
 from assistant.presentation.snapshot import session_exists
-from assistant.sockets import missed_changes, presence, revalidation
+from assistant.sockets import fan_out, missed_changes, presence, revalidation
 from assistant.sockets.presence import Online
 from assistant.sockets.relay import NO_SUCH_SESSION, REMOVED, TRY_AGAIN, RelayConsumer
 from assistant.sockets.revalidation import Seat
@@ -207,7 +207,7 @@ class ReaderConsumer(RoomConsumer):
 
     def _sync_late(self) -> None:
         self.late_sync = None
-        self.late = asyncio.create_task(self.channel_layer.send(self.channel_name, {"type": "viewer.resync"}))
+        fan_out.tell(self.channel_name, {"type": "viewer.resync"})
 
     async def share_ended(self, event: dict[str, Any]) -> None:
         await self.end(REMOVED)

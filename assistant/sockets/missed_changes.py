@@ -10,13 +10,12 @@ asks how far the sessions are that its sockets show; what has not arrived by the
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 import orjson
-from channels.layers import get_channel_layer
 from django.db import DatabaseError
 
 from assistant import outage
@@ -24,6 +23,7 @@ from assistant.database import Database
 from assistant.delivery import valkey
 from assistant.models import ChatSession
 from assistant.presentation import events
+from assistant.sockets import fan_out
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,12 @@ def shown(channel: str, session_id: UUID, version: int, database: Database) -> N
 def heard(channel: str, frame: str) -> None:
     """`channel` has been sent this frame."""
     if frame.startswith(_TELLS_ITS_VERSION) and channel in _heard:
-        _heard[channel].add(orjson.loads(frame)["session"]["version"])
+        _heard[channel].add(_version_in(frame))
+
+
+@functools.lru_cache(maxsize=1)  # a frame is relayed to many sockets, one after the other
+def _version_in(frame: str) -> int:
+    return int(orjson.loads(frame)["session"]["version"])
 
 
 def discard(channel: str) -> None:
@@ -87,10 +92,9 @@ async def _look_again_and_again(database: Database) -> None:
 
 async def _make_up(due: dict[UUID, int], database: Database) -> None:
     """Sends what shows the versions `due` to those who have not heard them."""
-    layer: Any = get_channel_layer()
     late = {channel: one for channel, one in _heard.items() if one.version < due.get(one.session_id, 0)}
     for channel, one in late.items():
-        await layer.send(channel, {"type": "viewer.resync"})
+        fan_out.tell(channel, {"type": "viewer.resync"})
         one.version = due[one.session_id]  # asked for once: it is on its way
     if late:
         logger.warning("A change had not reached %d viewers: they are sent a fresh snapshot.", len(late))

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import json
 import logging
+import uuid
 from typing import Any, ClassVar
 
 from channels.consumer import get_handler_name
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 
@@ -16,7 +18,7 @@ from assistant import access, outage
 from assistant.database import Database
 from assistant.delivery import valkey
 from assistant.presentation import events
-from assistant.sockets import missed_changes, resync, revalidation
+from assistant.sockets import fan_out, missed_changes, resync, revalidation
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +78,7 @@ class RelayConsumer(AsyncWebsocketConsumer):
                 return
             # Subscribe first, then read: what changes in between arrives afterwards, and the viewer knows it for old.
             self.is_subscribed = True  # or half: what fails may have begun
-            await self.channel_layer.group_add(self.group(), self.channel_name)
+            await fan_out.join(self.group(), self.channel_name)
             if await self._tell():
                 await self.entered()
                 resync.add(self.channel_name)
@@ -91,38 +93,38 @@ class RelayConsumer(AsyncWebsocketConsumer):
     async def _unsubscribe(self) -> None:
         self.is_subscribed = False
         with contextlib.suppress(*valkey.Unavailable):
-            await self.channel_layer.group_discard(self.group(), self.channel_name)
+            await fan_out.leave(self.group(), self.channel_name)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Channels asks the layer for a channel before `connect` has its say; without Valkey that says 1013 here."""
+        """One thing after the other, from one inbox: what the client sends, and what its group or this socket is told.
+
+        Channels' own loop makes two tasks for each event, and has the layer keep and decode it for each socket.
+        """
+        self.scope, self.base_send = scope, send
+        self.channel_name = uuid.uuid4().hex
+        inbox = fan_out.open_inbox(self.channel_name)
+        reading = asyncio.create_task(_read(receive, inbox), name=f"reading {self.channel_name}")
         try:
-            await super().__call__(scope, receive, send)
-        except valkey.Unavailable:
-            if hasattr(self, "channel_receive"):  # it had begun: not the case that this is for
-                raise
-            await receive()
-            await send({"type": "websocket.accept"})
-            await send({"type": "websocket.close", "code": TRY_AGAIN})
+            with contextlib.suppress(StopConsumer):
+                while True:
+                    event = await inbox.get()
+                    if isinstance(event, Exception):
+                        raise event
+                    await self.dispatch(event)
         finally:
+            reading.cancel()
             await self._forget()
 
     async def _forget(self) -> None:
         """Leaves nothing of this socket behind, in whatever way it ends.
 
         `disconnect` is not called after an error, nor if Daphne cuts short what was still at work when the client went.
-        And channels keeps the queue of a socket for which a frame came in the moment of its end.
         """
-        if (channel := getattr(self, "channel_name", None)) is None:
-            return
+        fan_out.close_inbox(self.channel_name)
         for book in (missed_changes, resync, revalidation):
-            book.discard(channel)
+            book.discard(self.channel_name)
         if self.is_subscribed:
             await self._unsubscribe()
-        while channel in getattr(self.channel_layer, "channels", ()):
-            receiving = asyncio.ensure_future(self.channel_layer.receive(channel))
-            await asyncio.sleep(0)
-            receiving.cancel()
-            await asyncio.gather(receiving, return_exceptions=True)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if not self.is_told:  # refused; what was sent before that was heard is not answered
@@ -192,3 +194,11 @@ class RelayConsumer(AsyncWebsocketConsumer):
             outage.note()
         logger.warning("A viewer of %s was sent away for now: %s", self.scope["path"], str(error).strip())
         await self.close(TRY_AGAIN)
+
+
+async def _read(receive: Any, inbox: fan_out.Inbox) -> None:
+    try:
+        while True:
+            inbox.put_nowait(await receive())
+    except Exception as error:
+        inbox.put_nowait(error)

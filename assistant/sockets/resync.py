@@ -15,6 +15,7 @@ from typing import Any
 from channels.layers import get_channel_layer
 
 from assistant.delivery import valkey
+from assistant.sockets import fan_out
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class _Watch:
                 else:
                     if interrupted:
                         interrupted = False
-                        await self._resync_all(layer)
+                        self._resync_all()
                 await asyncio.sleep(PROBE_SECONDS)
         finally:
             self.is_over = True  # from here on a new viewer starts a new watch
@@ -91,8 +92,8 @@ class _Watch:
         before, self._run_id = self._run_id, info.get("run_id")
         return before not in (None, self._run_id)
 
-    async def _resync_all(self, layer: Any) -> None:
+    def _resync_all(self) -> None:
         viewers = list(_viewers)
         logger.warning("Valkey is back: %d viewers are sent a fresh snapshot.", len(viewers))
         for viewer in viewers:
-            await layer.send(viewer, {"type": "viewer.resync"})
+            fan_out.tell(viewer, {"type": "viewer.resync"})

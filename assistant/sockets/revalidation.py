@@ -14,7 +14,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 from uuid import UUID
 
-from channels.layers import get_channel_layer
 from django.db import DatabaseError
 
 from assistant import access
@@ -22,7 +21,7 @@ from assistant.database import Database
 from assistant.delivery import valkey
 from assistant.models.user_id import UserId
 from assistant.presentation import events
-from assistant.sockets import presence
+from assistant.sockets import fan_out, presence
 
 logger = logging.getLogger(__name__)
 
@@ -95,11 +94,9 @@ async def _renew(database: Database) -> None:
 async def _look(database: Database) -> None:
     called = dict(_seats)
     wrong = await database.call_once(_wrong, called)
-    layer = get_channel_layer()
-    assert layer is not None
     for channel, event in wrong.items():
         if _seats.get(channel) == called[channel]:  # and not changed meanwhile
-            await layer.send(channel, {"type": event})
+            fan_out.tell(channel, {"type": event})
 
 
 def _wrong(called: dict[str, Seat]) -> dict[str, str]:

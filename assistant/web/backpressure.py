@@ -11,6 +11,7 @@ socket with is what the client is told.
 from __future__ import annotations
 
 import logging
+import struct
 import time
 from collections import deque
 from typing import Any
@@ -25,6 +26,7 @@ BUFFER_BYTES = 512 * 1024
 LONGEST_INCOMING_BYTES = 64 * 1024
 MOST_FRAMES_A_SECOND = 30  # the page sends one in a few seconds
 TOO_MANY_FRAMES = 4429
+TEXT = 0x81  # a frame that is the last of its message, and text
 
 
 @implementer(IPushProducer)
@@ -87,12 +89,34 @@ class BoundedSocket(WebSocketProtocol):
         if self.is_congested:
             self.dropped += 1
             return
+        if not binary and not self.websocket_extensions_in_use:
+            self.transport.write(_framed(content))
+            return
         # Autobahn holds what is sent to the same limit as what is received; a snapshot may well be longer.
         self.maxMessagePayloadSize = self.maxFramePayloadSize = 0
         try:
             super().serverSend(content, binary)
         finally:
             self.maxMessagePayloadSize = self.maxFramePayloadSize = LONGEST_INCOMING_BYTES
+
+
+_last: tuple[str | None, bytes] = (None, b"")
+
+
+def _framed(text: str) -> bytes:
+    """A text as a server's WebSocket frame, whole and unmasked (RFC 6455, 5.2): made once for all who are sent it."""
+    global _last
+    if _last[0] is not text:
+        payload = text.encode()
+        size = len(payload)
+        if size < 126:
+            head = struct.pack("!BB", TEXT, size)
+        elif size < 1 << 16:
+            head = struct.pack("!BBH", TEXT, 126, size)
+        else:
+            head = struct.pack("!BBQ", TEXT, 127, size)
+        _last = text, head + payload
+    return _last[1]
 
 
 def install() -> None:
