@@ -10,6 +10,7 @@ from assistant.lifecycle import answering, asking, rounds
 from assistant.lifecycle.answering import Written
 from assistant.models import ChatSession, ToolCall
 from assistant.presentation.wire import message_json
+from assistant.text.reasoned import Reasoned
 from assistant.tools import Context, Result, Service, ToolError
 from assistant.worker.completion import WITHOUT_TOOLS
 from tests.acting import answer_of, ask, claimed, kill, now
@@ -464,6 +465,22 @@ def test_a_call_that_was_running_is_run_again_if_that_is_harmless(asked, worker,
     rounds.begin_calls(claim, rounds.open_calls(claim))
     assert answering.hand_over(claim, Written("", 0))
     assert run_to_the_end(loop, answer, worker).content == "Sunny in A" and ran == [("weather", "A", 1)]
+
+
+def test_what_goes_on_from_where_it_stood_is_not_stored_twice(asked, worker):
+    answer = asked("openai/words")
+    claim = claimed(answer, worker)
+    thought = Reasoned("Pay first.", 1, 0.5)
+    written = Written("Let me look.", 2, (12,), thought)
+    assert rounds.open_round(claim, written, 1, [rounds.NewCall("c", "pay", "{}", "Pay")])
+    assert rounds.continue_later(claim, written)
+    second = claimed(answer, worker)
+    assert (now(answer).content, now(answer).reasoning) == ("Let me look.", "Pay first.")
+    assert (now(answer).salvage, now(answer).reasoning_salvage) == ("", None)
+    assert answering.hand_over(second, Written("Let me look. It seems", 3, (12,), Reasoned("Pay first. Hm", 2, 1.5)))
+    claimed(answer, worker)
+    assert (now(answer).content, now(answer).salvage) == ("Let me look.", "Let me look. It seems")
+    assert now(answer).reasoning_salvage == {"content": "Pay first. Hm", "seconds": 1.5}
 
 
 def test_a_late_worker_neither_stores_a_round_nor_settles_a_call(asked, worker):

@@ -428,7 +428,12 @@ def test_a_waiting_question_whose_author_has_nothing_left_ends_without_a_model(
     assert (refusal.status, refusal.error_code, refusal.job) == (Status.ERROR, "over_quota", None)
     assert now(mine).status == Status.SUCCESS and queued(session) == []
     assert session.messages.running().get().reply_to == theirs
-    assert str(refusal.pk) in {frame["message"]["id"] for frame in frames if frame["type"] == "message.created"}
+    told = [
+        (frame["type"], frame["message"]["status"])
+        for frame in frames
+        if frame.get("message", {}).get("id") == str(refusal.pk)
+    ]
+    assert told == [("message.created", "pending"), ("message.updated", "error")], "as of any other answer"
 
 
 def test_a_failure_still_rests_the_queue(session, alice, worker):

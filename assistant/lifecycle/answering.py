@@ -158,13 +158,10 @@ def _first_claims(messages: list[Message], worker: WorkerProcess) -> list[Claim]
 def _next_claim(message: Message, worker: WorkerProcess) -> Claim:
     job, ends = message.job, call_endings.ends_of(message)
     text, reasoned = message.content[: ends[-1]] if ends else "", call_endings.reasoned_before(message)
-    taken = text_columns.held(message) | {
+    taken = text_columns.begun(message, text, reasoned) | {
         "status": Status.PROCESSING,
         "worker_id": worker.pk,
         "attempt": message.attempt + 1,
-        "content": text,
-        "seq": 0,
-        **text_columns.reasoning(reasoned),
         "job": None,
         "is_parked": False,
         "last_piece_at": None,

@@ -7,10 +7,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
-from assistant.delivery import queue
-from assistant.lifecycle import call_endings
+from assistant.lifecycle import call_endings, endings
 from assistant.lifecycle.refusal import Refused
-from assistant.models.message import Message, Status, next_version
+from assistant.models.message import Message, next_version
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import Approval, CallStatus, ToolCall
 from assistant.presentation import events
@@ -45,14 +44,8 @@ def decide(call: ToolCall, by: Any, *, allow: bool) -> Message:
         if not allow:
             call_endings.tell_project(call, CallStatus.CANCELLED)
         if message.is_parked and not message.waits_for_approval():
-            _wake(message)
+            endings.give_back(message)
         else:
             Message.objects.filter(pk=message.pk).update(version=next_version())
         events.tool_calls_changed(message.pk)
     return Message.objects.shown().get(pk=message.pk)
-
-
-def _wake(message: Message) -> None:
-    parked = Message.objects.running().filter(pk=message.pk, status=Status.PENDING, is_parked=True)
-    parked.update(is_parked=False, job=queue.enqueue(message.pk), version=next_version())
-    events.message_changed(message)

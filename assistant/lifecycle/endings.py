@@ -1,8 +1,8 @@
 """How an answer ends, and how it is given back to the queue: each in one place, for all who take it from its writer.
 
 A worker ends its turn, people stop it, recovery gives it up: `end` writes what an ended answer is. A worker hands over,
-parks or pauses it, recovery takes it from a dead one: `give_back` writes what a waiting answer is. Each is a
-compare-and-set on the message as its caller read it under the locks of its session and its row.
+parks or pauses it, people decide what it was parked for, recovery takes it from a dead one: `give_back` writes what a
+waiting answer is. Each is a compare-and-set on the message as its caller read it under its row's lock.
 """
 
 from __future__ import annotations
@@ -88,26 +88,23 @@ def end(message: Message, ending: Ending, drawn: tuple[str, dict[str, Any]] | No
         close_calls(message.pk)
     _write(
         message,
-        finished_at=timezone.now(),  # known here without asking, as it is told at once
-        **columns(message, ending, content),
+        # This process's clock, as of `started_at` and `created_at`: it is told at once, without asking the database for it.
+        # Nobody judges by it; what does, a lease, is the database's.
+        finished_at=timezone.now(),
+        **_columns(message, ending, content),
         **ended,
         html=html,
         **ledger.columns(ledger.total_of(message.pk) or ending.usage),  # of all attempts and rounds
     )
     queue.withdraw(job)
     events.message_written(message)
-    tell_project(message)
-
-
-def tell_project(message: Message) -> None:
-    """Of an answer that has ended in this transaction."""
     send_after_commit(
         turn_ended, Message, message_id=message.pk, session_id=message.session_id, status=str(message.status),
         error_code=message.error_code, model=message.model, user_id=message.charged_to_id,
     )  # fmt: skip
 
 
-def columns(message: Message, ending: Ending, content: str = "") -> dict[str, Any]:
+def _columns(message: Message, ending: Ending, content: str) -> dict[str, Any]:
     """What an ended answer is, beside its texts and its cost."""
     failure, asked = ending.failure, ending.asked
     is_silent = not message.rounds and not content
@@ -130,8 +127,9 @@ def columns(message: Message, ending: Ending, content: str = "") -> dict[str, An
 def give_back(message: Message, *, is_parked: bool = False, died: bool = False, goes_on: bool = False) -> None:
     """Puts `message` back into the queue with a fresh job, or (`is_parked`) aside without one, and tells of it.
 
-    As in `end`, `message` holds the text that was written, and the caller the session's lock. `died`: its worker died over
-    it. `goes_on`: its worker lets go of it between two rounds, so nothing that was shown is begun anew.
+    `message` holds the text that was written, and is as it stands in this transaction, which has locked its row.
+    `died`: its worker died over it. `goes_on`: its worker lets go of it between two rounds, so nothing that was shown is
+    begun anew.
     """
     queue.withdraw(message.job)
     was_shown = message.status == Status.PROCESSING and bool(message.seq or message.reasoning_seq)

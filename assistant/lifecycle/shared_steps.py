@@ -21,7 +21,7 @@ from assistant.models.message import Message, MessageRole, Status, next_version
 from assistant.models.participant import Participant
 from assistant.models.session import ChatSession
 from assistant.models.system_prompt import SystemPrompt
-from assistant.presentation import events, wire
+from assistant.presentation import events
 from assistant.statements import Select, Update, Value
 
 QUESTION_CHANGES = ("said", "updated_at", "last_position", "title", "titled_by")  # of its session
@@ -35,8 +35,15 @@ def open_turn(session: ChatSession, question: Message, by: Any = None, *, is_new
     are sent.
     """
     answer_id = new_id()
-    answer = Message.objects.create(
-        id=answer_id,
+    answer = _make_answer(session, question, by, id=answer_id, job=queue.enqueue(answer_id))
+    if is_new:
+        events.message_created(question)
+    events.message_created(answer)
+    return answer
+
+
+def _make_answer(session: ChatSession, question: Message, by: Any = None, **columns: Any) -> Message:
+    return Message.objects.create(
         session=session,
         role=MessageRole.ASSISTANT,
         status=Status.PENDING,
@@ -46,12 +53,8 @@ def open_turn(session: ChatSession, question: Message, by: Any = None, *, is_new
         model=question.model or session.model or default_model(),
         parameters=session.parameters,
         system_prompt=SystemPrompt.of(session),
-        job=queue.enqueue(answer_id),
+        **columns,
     )
-    if is_new:
-        events.message_created(question)
-    events.message_created(answer)
-    return answer
 
 
 def default_model() -> str:
@@ -92,21 +95,9 @@ def _refuse_turn(session: ChatSession, question: Message) -> None:
 
     No model is called, and it is no failure of the session's: what others ask goes on.
     """
-    answer = Message(
-        session=session,
-        role=MessageRole.ASSISTANT,
-        position=question.position + 1,
-        reply_to=question,
-        charged_to_id=question.author_id,
-        model=question.model or session.model or default_model(),
-        html=wire.rendered(""),
-        finished_at=timezone.now(),
-    )
-    for name, value in endings.columns(answer, endings.failed(Failure.of("over_quota"))).items():
-        setattr(answer, name, value)
-    answer.save(force_insert=True)
+    answer = _make_answer(session, question)
     events.message_created(answer)
-    endings.tell_project(answer)
+    endings.end(answer, endings.failed(Failure.of("over_quota")))
 
 
 def _leave_queue(session: ChatSession, question: Message) -> None:

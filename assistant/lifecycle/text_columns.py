@@ -50,13 +50,20 @@ def take_over(message: Message, written: Written) -> None:
 
 
 def held(message: Message) -> dict[str, Any]:
-    """Both as `message` has them, and the best of all attempts put aside: a later one does better, or does not."""
-    content, reasoned = message.best()
-    thought = reasoned and {"content": reasoned.content, "seconds": reasoned.seconds}
-    return Written(message.content, message.seq, reasoned=message.reasoned).columns() | {
-        "salvage": content,
-        "reasoning_salvage": thought,
-    }
+    """Both as `message` has them, while nobody writes on. What an earlier attempt has put aside stays as it is."""
+    return Written(message.content, message.seq, reasoned=message.reasoned).columns()
+
+
+def begun(message: Message, content: str, reasoned: Reasoned | None) -> dict[str, Any]:
+    """Both as an attempt begins with them; the best of all attempts before it is put aside, if it is another.
+
+    The attempt does better, or does not.
+    """
+    best, thought = message.best()
+    is_kept = best == content and (thought and thought.content) == (reasoned and reasoned.content)
+    salvage = None if is_kept or thought is None else {"content": thought.content, "seconds": thought.seconds}
+    aside = {"salvage": "" if is_kept else best, "reasoning_salvage": salvage}
+    return {"content": content, "seq": 0} | reasoning(reasoned) | aside
 
 
 def ending(message: Message, *, is_whole: bool = False) -> dict[str, Any]:
