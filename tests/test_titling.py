@@ -14,6 +14,7 @@ from assistant.worker.titles import Titles, cleaned
 from tests.acting import ask, claimed, fail, finish, now
 from tests.calling import Caller
 from tests.provider import ProviderProcess
+from tests.threads import LONG_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,6 +50,7 @@ def entitle(provider, monkeypatch, settings):
     """Considers a title, as a runner does, and waits for what comes of it."""
     monkeypatch.setenv("OPENAI_API_BASE", provider.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", "x")
+    monkeypatch.setattr("assistant.worker.titles.PATIENCE_SECONDS", LONG_SECONDS)  # the first call loads a library
     settings.ASSISTANT_MODELS = [("Any", "openai/*")]
     provider.reset()
 

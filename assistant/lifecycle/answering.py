@@ -102,6 +102,11 @@ _HELD = Select(
     ).select_for_update(of=("self",), no_key=True),
 )
 
+_ROWS_HELD = Values(
+    Message,
+    lambda p: Message.objects.filter(status=Status.PROCESSING, worker_id=p("worker")).values("pk", "attempt"),
+)
+
 
 def waiting() -> list[UUID]:
     """The answers that have waited longest for a worker, up to BATCH of them, in the order of their jobs."""
@@ -202,8 +207,7 @@ def checkpoint(written: dict[Claim, Written]) -> set[Claim]:
 
 def rows_held_by(worker_id: UUID) -> set[tuple[UUID, int]]:
     """What a worker holds according to the database, as (message id, attempt)."""
-    held = Message.objects.filter(status=Status.PROCESSING, worker_id=worker_id)
-    return set(held.values_list("pk", "attempt"))
+    return {(row["pk"], row["attempt"]) for row in _ROWS_HELD.all(worker=worker_id)}
 
 
 def succeed(

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError, transaction
@@ -27,6 +28,7 @@ from assistant.models.tool_call import ToolCall
 from assistant.models.worker import WorkerProcess
 from assistant.presentation import events
 from assistant.processes.host_processes import boot_id, is_process
+from assistant.statements import Select, Values
 
 logger = logging.getLogger(__name__)
 
@@ -219,14 +221,17 @@ def sweep() -> dict[str, int]:
 
 def resting_sessions() -> list[UUID]:
     """Sessions whose questions wait for no reason: their pause is over, or nothing is running."""
-    waiting = Message.objects.filter(role=MessageRole.USER, status=Status.PENDING).values_list(
-        "session_id", flat=True
-    )
-    busy = Message.objects.running().filter(session_id__in=waiting).values_list("session_id", flat=True)
+    return [row["pk"] for row in _RESTING.all(now=timezone.now())]
+
+
+def _resting(now: Any) -> QuerySet[ChatSession, Any]:
+    waiting = Message.objects.filter(role=MessageRole.USER, status=Status.PENDING).values("session_id")
+    busy = Message.objects.running().filter(session_id__in=waiting).values("session_id")
     idle = ChatSession.objects.filter(pk__in=waiting).exclude(pk__in=busy)
-    now = timezone.now()
-    rested = idle.filter(queue_paused_until=None) | idle.filter(queue_paused_until__lte=now)
-    return list(rested.values_list("pk", flat=True)[:BATCH])
+    return idle.filter(Q(queue_paused_until=None) | Q(queue_paused_until__lte=now)).values("pk")[:BATCH]
+
+
+_RESTING = Values(ChatSession, lambda p: _resting(p("now", "queue_paused_until")))
 
 
 def wake_queue(session_id: UUID) -> None:
@@ -251,9 +256,12 @@ def bury(workers: list[WorkerProcess]) -> int:
     return recovered
 
 
+_HERE = Select(WorkerProcess, lambda p: WorkerProcess.objects.filter(host=p("host"), stopped_at=None))
+
+
 def bury_the_dead_here(besides: WorkerProcess | None = None) -> None:
     """Recovers at once what dead worker processes of this host held; nobody needs to wait for their leases."""
-    here = WorkerProcess.objects.filter(host=socket.gethostname(), stopped_at=None)
+    here = _HERE.all(host=socket.gethostname())
     dead = [worker for worker in here if worker != besides and not _may_run(worker)]
     if dead and (recovered := bury(dead)):
         logger.warning("%d answers of dead worker processes on this host go on.", recovered)

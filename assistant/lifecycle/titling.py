@@ -14,6 +14,7 @@ from assistant.lifecycle.session_changes import session_changed
 from assistant.models.message import Message, Status
 from assistant.models.session import UNTITLED, ChatSession, TitledBy
 from assistant.models.user_id import UserId
+from assistant.statements import Select
 
 LONGEST_TITLE = 60
 MOST_TRIES = 3
@@ -52,18 +53,23 @@ def name_by_words(session: ChatSession, content: str) -> None:
         session.title, session.titled_by = title, TitledBy.WORDS
 
 
+_UNTITLED = Select(
+    Message,
+    lambda p: (
+        Message.objects.select_related("reply_to")
+        .filter(pk=p("id"), status=Status.SUCCESS, session__titled_by__in=_UNNAMED)
+        .defer("html")
+    ),
+)
+
+
 def begin(message_id: UUID) -> Talk | None:
     """What a title for the session of this answer is to be made from; None if none is wanted.
 
     Counts a try: a session's model is asked a few times at most, however often it fails.
     """
-    answer = (
-        Message.objects.select_related("reply_to")
-        .filter(pk=message_id, status=Status.SUCCESS, session__titled_by__in=_UNNAMED)
-        .defer("html")
-        .first()
-    )
-    if not conf.settings.titles or answer is None or answer.reply_to is None or answer.model == DEMO:
+    answer = _UNTITLED.one(id=message_id) if conf.settings.titles else None
+    if answer is None or answer.reply_to is None or answer.model == DEMO:
         return None
     wanted = ChatSession.objects.filter(pk=answer.session_id, titled_by__in=_UNNAMED, title_tries__lt=MOST_TRIES)
     if not wanted.update(title_tries=F("title_tries") + 1):

@@ -16,10 +16,19 @@ from assistant.database import Database
 from assistant.lifecycle import answering, recovery
 from assistant.models.message import Claim
 from assistant.models.worker import WorkerProcess
+from assistant.statements import Update
 from assistant.worker.held_turns import HeldTurns
 from assistant.worker.turn import Stop
 
 logger = logging.getLogger(__name__)
+
+_RENEW = Update(
+    WorkerProcess,
+    lambda p: (
+        WorkerProcess.objects.filter(pk=p("id")),
+        {"heartbeat_at": Now(), "load": p("load"), "stopped_at": None},
+    ),
+)
 
 
 class Health(enum.Enum):
@@ -132,8 +141,7 @@ class Lease:
         recovery.forget_old_workers()
 
     def renew(self, load: int) -> bool:
-        row = WorkerProcess.objects.filter(pk=self.worker.pk)
-        return bool(row.update(heartbeat_at=Now(), load=load, stopped_at=None))
+        return bool(_RENEW.run(id=self.worker.pk, load=load))
 
     def unregister(self) -> None:
         WorkerProcess.objects.filter(pk=self.worker.pk).update(stopped_at=Now(), load=0)

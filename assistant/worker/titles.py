@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 from django.db import DatabaseError, InterfaceError
 
-from assistant import llm
+from assistant import conf, llm
 from assistant.database import Database
 from assistant.lifecycle import titling
 from assistant.models.message import Claim
@@ -44,7 +44,7 @@ class Titles:
 
     def consider(self, claim: Claim) -> None:
         """A turn has ended: if it was an answer, and its session has no name yet, the model is asked for one."""
-        if len(self._tasks) >= MOST_WAITING:
+        if not conf.settings.titles or len(self._tasks) >= MOST_WAITING:
             return
         task = asyncio.create_task(self._entitle(claim), name=f"title {claim.session_id}")
         self._tasks.add(task)
