@@ -65,5 +65,7 @@ def _is_guarded(pid: int) -> bool:
     """
     try:
         return psutil.Process(pid).parent().ppid() != psutil.Process().parent().ppid()
+    except psutil.NoSuchProcess:
+        return False  # it has just died, and its row lives on for a moment
     except (psutil.Error, AttributeError):
         return True
