@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from assistant import catalogue
+from assistant import catalogue, conf
 from assistant.llm import litellm_internals, requests
 from assistant.llm.library import library
 from assistant.llm.question import Question
@@ -24,18 +24,39 @@ _PROTOCOLS = (
 
 
 def preload() -> None:
-    """Imports litellm, makes one call without a network, prepares one request of each protocol, and freezes the heap, so
-    that forked workers share it.
+    """Imports litellm, prepares one request of each protocol, and freezes the heap, so that forked workers share it.
 
     A garbage collection over litellm's heap takes hundreds of milliseconds and copies every shared page; frozen objects
     are never looked at again.
     """
-    litellm = library()
-    # litellm imports it with its first call over a network: half a second in which a new worker's loop would stand still.
-    import openai.resources  # noqa: F401
+    library()
+    offered = {entry.id for entry in catalogue.entries()} | {*conf.settings.fallback_models}
+    by_litellm = [model for model in {*_PROTOCOLS, *offered} if not _is_read_here(model)]
+    if not conf.settings.fast_lane or offered.intersection(by_litellm):
+        _warm_litellm()
+    freeze_heap()
+
+
+def _is_read_here(model: str) -> bool:
+    """Prepares a request of the model's; False if litellm is to send it itself."""
+    if litellm_internals.signs_in(model):
+        return False
+    try:
+        litellm_internals.spare(model)
+        return requests.request_of(Question(model, [{"role": "user", "content": "."}])) is not None
+    except Exception as error:  # no key, say: whoever asks it is told
+        logger.debug("No request for %s could be prepared: %s", model, error)
+        return True
+
+
+def _warm_litellm() -> None:
+    """One call without a network. With it litellm loads its client and a tokenizer: 60 MB, and half a second in which a
+    new worker's first answer would stand still. Whoever's models are all read here needs none of it.
+    """
+    import openai.resources  # noqa: F401  with its first call over a network
 
     async def warm() -> None:
-        response = await litellm.acompletion(
+        response = await library().acompletion(
             model="openai/warm",
             messages=[{"role": "user", "content": "."}],
             mock_response=".",
@@ -49,12 +70,3 @@ def preload() -> None:
         asyncio.run(warm())
     except Exception as error:
         logger.warning("litellm's warm call failed: %s", error)
-    for model in {*_PROTOCOLS, *(entry.id for entry in catalogue.entries())}:
-        if litellm_internals.signs_in(model):
-            continue
-        try:
-            litellm_internals.spare(model)
-            requests.request_of(Question(model, [{"role": "user", "content": "."}]))
-        except Exception as error:  # no key, say: whoever asks it is told
-            logger.debug("No request for %s could be prepared: %s", model, error)
-    freeze_heap()
