@@ -15,10 +15,19 @@ class AssistantConfig(AppConfig):
         if not apps.is_installed("django_q"):  # its models are ours to use; without it nothing further can be loaded
             raise ImproperlyConfigured("The assistant needs django_q in INSTALLED_APPS. See docs/embedding.md.")
         # Not above: all of it builds on models, which are loaded after this module.
-        from assistant import tasks  # noqa: F401  registers the worker's start after the fork
+        from django_q.signals import post_spawn
+
         from assistant.checks import configuration, embedding, needed_extras, setting_values  # noqa: F401  registers the checks
 
+        post_spawn.connect(_begin_work, dispatch_uid="assistant.worker.runner")
         post_migrate.connect(_install_search, sender=self, dispatch_uid="assistant.search")
+
+
+def _begin_work(**kwargs: Any) -> None:
+    """In a worker process of django-q2's, once it is forked. Web servers and commands never load what only workers need."""
+    from assistant import tasks  # as in `ready`, and because of what it loads
+
+    tasks.begin()
 
 
 def _install_search(using: str, **kwargs: Any) -> None:

@@ -10,8 +10,6 @@ from multiprocessing import util
 from typing import Any
 from uuid import UUID
 
-from django_q.signals import post_spawn
-
 from assistant import conf
 from assistant.lifecycle import attaching, recovery
 from assistant.processes import slot
@@ -78,11 +76,9 @@ def _exit_when_drained() -> None:
     os._exit(0)
 
 
-def _on_spawn(sender: Any, **kwargs: Any) -> None:
+def begin() -> None:
+    """Called in each worker process as soon as it is forked."""
     try:
         _start_runner()
     except Exception:  # an error raised here would end django-q2's worker
         logger.exception("The runner did not start; the first job tries again.")
-
-
-post_spawn.connect(_on_spawn, dispatch_uid="assistant.worker.runner")

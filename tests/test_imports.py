@@ -99,13 +99,13 @@ def test_only_events_sends_to_the_channel_layer():
     assert senders == set()
 
 
-@pytest.mark.parametrize("loads", ["import project.asgi", "import django; django.setup(); import project.urls"])
-def test_neither_the_web_server_nor_a_command_loads_litellm(loads, tmp_path):
-    check = f"{loads}\nimport sys\nassert 'django' in sys.modules\nprint('litellm' in sys.modules)"
+def loaded(statement, tmp_path, **more):
+    """The names of all modules that a process has after it."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     environment = kept | {"ASSISTANT_DATA_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "project.settings"}
+    environment |= more
     ended = subprocess.run(
-        [sys.executable, "-c", check],
+        [sys.executable, "-c", f"{statement}\nimport sys\nprint(*sys.modules)"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -113,7 +113,56 @@ def test_neither_the_web_server_nor_a_command_loads_litellm(loads, tmp_path):
         env=environment,
         check=False,
     )
-    assert ended.stdout.strip() == "False", ended.stderr
+    assert ended.returncode == 0, ended.stderr
+    return set(ended.stdout.split())
+
+
+WORKERS_ONLY = {"litellm", "openai", "aiohttp", "assistant.llm", "assistant.tasks", "assistant.worker.runner"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import project.asgi, project.urls, assistant.urls", "import django; django.setup(); import project.urls"],
+)
+def test_neither_the_web_server_nor_a_command_loads_what_only_a_worker_needs(statement, tmp_path):
+    modules = loaded(statement, tmp_path)
+    assert "assistant.models" in modules
+    assert not modules & WORKERS_ONLY
+
+
+def test_a_command_does_not_load_the_web_server(tmp_path):
+    assert not loaded("import django; django.setup()", tmp_path) & {"daphne", "twisted", "autobahn"}
+
+
+def test_what_serve_becomes_knows_neither_django_nor_any_library(tmp_path):
+    modules = loaded("import assistant.processes.watching", tmp_path)
+    assert {name for name in modules if name.startswith("assistant")} == {
+        "assistant", "assistant.processes", "assistant.processes.watching",
+    }  # fmt: skip
+    assert not modules & {
+        "django",
+        "redis",
+        "psutil",
+        "asyncio",
+        "logging",
+        "http",
+        "urllib.request",
+        "ctypes",
+        "ssl",
+    }
+
+
+def test_the_workers_are_forked_from_a_process_that_has_loaded_all_they_need(tmp_path):
+    statement = "import django; django.setup(); import assistant.management.commands.worker"
+    assert loaded(statement, tmp_path) >= WORKERS_ONLY - {"litellm", "openai"}  # `llm.preload` loads these
+
+
+@pytest.mark.parametrize(("models", "needs_it"), [("openai/gpt-5-mini", False), ("demo/assistant", True)])
+def test_litellm_s_client_is_loaded_only_if_litellm_asks_a_model_on_offer(models, needs_it, tmp_path):
+    statement = "import django; django.setup(); from assistant import llm; llm.preload()"
+    modules = loaded(statement, tmp_path, ASSISTANT_MODELS=models, OPENAI_API_KEY="x")
+    assert "litellm" in modules
+    assert ("tiktoken_ext.openai_public" in modules) is needs_it
 
 
 def test_no_room_has_a_name_that_says_nothing():

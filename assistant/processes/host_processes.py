@@ -6,7 +6,8 @@ import contextlib
 import ctypes
 import gc
 import os
-from collections.abc import Iterator
+import select
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -29,6 +30,27 @@ def is_process(pid: int) -> bool:
         return False
     except psutil.AccessDenied:
         return True
+
+
+BLIND_SECONDS = 0.1  # between looks where the system does not say when a process ends
+
+
+def wait_for_end(pids: Iterable[int], seconds: float | None, *others: int) -> None:
+    """Sleeps until one of these processes has ended, one of the file descriptors `others` can be read, or so long (None:
+    for ever). Wakes earlier where the system can't tell: look again.
+    """
+    with contextlib.ExitStack() as stack:
+        descriptors = list(others)
+        for pid in pids:
+            try:
+                descriptors.append(os.pidfd_open(pid))
+            except ProcessLookupError:
+                return
+            except (OSError, AttributeError):  # not Linux, or one of before 5.3
+                seconds = BLIND_SECONDS if seconds is None else min(seconds, BLIND_SECONDS)
+            else:
+                stack.callback(os.close, descriptors[-1])
+        select.select(descriptors, [], [], seconds)
 
 
 MOST_ARENAS = 2

@@ -22,11 +22,12 @@ from typing import Any
 
 from assistant import conf
 from assistant.processes import slot
-from assistant.processes.host_processes import is_process
+from assistant.processes.host_processes import is_process, wait_for_end
 
 logger = logging.getLogger(__name__)
 
-WATCH_SECONDS = 0.1
+WATCH_SECONDS = 0.1  # between looks while a worker is awaited or stops
+BEAT_SECONDS = 1.0  # between looks at the beats of workers; a death is seen at once
 START_SECONDS = 60.0  # longer than this without a worker: the cluster is taken to be stuck
 STOP_MARGIN_SECONDS = 15.0
 CALM_SECONDS = 5.0  # a cluster that lived this long was killed, it did not fail to start: no reason to wait
@@ -58,7 +59,7 @@ class OneWorkerCluster:
         self._sentinel.start()
 
     def watch(self) -> None:
-        """Replaces the cluster if any of it that matters is dead or stuck. Called every WATCH_SECONDS."""
+        """Replaces the cluster if any of it that matters is dead or stuck."""
         if self._sentinel is None:
             if time.monotonic() >= self._start_at:
                 self.start()
@@ -67,6 +68,13 @@ class OneWorkerCluster:
             self._replace(trouble)
         elif time.monotonic() - self._started > CALM_SECONDS:
             self._failures = 0
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes whose end is trouble; none while something is awaited that nobody tells of."""
+        if self._sentinel is None or not self._worker_pid:
+            return []
+        return [self._sentinel.pid or 0, self._worker_pid]
 
     def _trouble(self) -> str | None:
         assert self._sentinel is not None
@@ -129,11 +137,15 @@ class Supervisor:
     def __init__(self, workers: int) -> None:
         self._clusters = [OneWorkerCluster(index) for index in range(workers)]
         self._stops = 0
+        self._woken, self._wake = os.pipe()
+        os.set_blocking(self._woken, False)
+        os.set_blocking(self._wake, False)
         # Started by `serve` it does not outlive it; started by hand it outlives the shell.
         self._served_by = int(os.environ.get("PARLEY_SERVED_BY", 0))
 
     def run(self) -> None:
         """Runs until SIGTERM or SIGINT, or until the process that started this one is gone. A second signal hurries."""
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)  # else a sleep goes on after a signal
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         while not self._stops:
@@ -142,8 +154,18 @@ class Supervisor:
             if self._served_by and os.getppid() != self._served_by:
                 logger.warning("The process that started this one is gone; the workers stop.")
                 break
-            time.sleep(WATCH_SECONDS)
+            self._sleep()
         self._stop()
+
+    def _sleep(self) -> None:
+        """Until a signal comes, or there is something to look at."""
+        pids = [pid for cluster in self._clusters for pid in cluster.pids]
+        is_calm = all(cluster.pids for cluster in self._clusters)
+        if self._served_by:
+            pids.append(self._served_by)
+        wait_for_end(pids, BEAT_SECONDS if is_calm else WATCH_SECONDS, self._woken)
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._woken, 1024)
 
     def _stop(self) -> None:
         for cluster in self._clusters:
@@ -166,5 +188,6 @@ def _run_sentinel(own: slot.Slot, stop_event: Any) -> None:
     from django_q.cluster import Sentinel  # only this process has a use for it
 
     os.setsid()
+    signal.set_wakeup_fd(-1)  # the supervisor's
     slot.current = own
     Sentinel(stop_event, _processes.Event(), uuid.uuid4())

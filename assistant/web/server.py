@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from typing import Any
 
 import uvloop
@@ -65,5 +64,5 @@ def require_sockets(application: Any, name: str) -> None:
 
 def _end_with(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(1)
+        host_processes.wait_for_end([parent], None)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -93,6 +94,21 @@ def test_it_says_ready_when_it_answers(product: Product) -> None:
     with httpx.Client(base_url=product.url, trust_env=False) as nobody:
         assert nobody.get("/healthz").status_code == 200
         assert nobody.get("/readyz").json() == {"status": "ok", "database": "ok", "redis": "ok", "workers": "ok"}
+
+
+def libraries(process: psutil.Process) -> set[str]:
+    """The packages of which it has loaded what is compiled."""
+    return set(re.findall(r"/site-packages/([^/.]+)", Path(f"/proc/{process.pid}/maps").read_text()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="what a process has loaded is Linux's to tell")
+def test_each_process_holds_only_what_it_needs(product: Product) -> None:
+    """`serve` watches, and holds no library at all. litellm is in the workers and in what forks them."""
+    of_litellm = {"fastuuid", "tiktoken"}
+    assert libraries(product.process) == set()
+    assert not libraries(product.child("assistant.web")) & of_litellm
+    workers = product.workers()
+    assert len(workers) == 2 and all(libraries(worker) >= of_litellm for worker in workers)
 
 
 def test_only_the_web_port_is_on_the_network(product: Product) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from assistant.lifecycle import recovery
-from assistant.processes.serving import Product
+from assistant.processes.serving import serve
 
 
 class Command(BaseCommand):
@@ -19,8 +19,4 @@ class Command(BaseCommand):
         port = options["port"]
         if not 1 <= port <= 65535:
             raise CommandError(f"--port must be between 1 and 65535; it is {port}.")
-        Product(options["host"], port, self._say, before_workers=recovery.bury_the_dead_here).run()
-
-    def _say(self, sentence: str) -> None:
-        self.stdout.write(sentence)
-        self.stdout.flush()
+        serve(options["host"], port, before_workers=recovery.bury_the_dead_here)

@@ -5,7 +5,12 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import connections
 
-from assistant import conf, llm, markup
+from assistant import (
+    conf,
+    llm,
+    markup,
+    tasks,  # noqa: F401  what each worker would load for itself otherwise
+)
 from assistant.processes import host_processes
 from assistant.processes.supervisor import Supervisor
 
