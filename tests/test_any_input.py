@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assistant.api import api
+from tests import documented
 from tests.calling import Caller, Room
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -21,7 +21,7 @@ BODIES = (b"", b"null", b"[]", b"1", b"\xff", b"[" * 5000, b'{"a": ' + b"1" * 50
 
 
 def endpoints() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, operations in api.get_openapi_schema()["paths"].items():
+    for path, operations in documented.schema()["paths"].items():
         for method, operation in operations.items():
             if (method, path) != ("delete", "/api/sessions/{session_id}"):  # of which everything else is a part
                 yield method, path.removeprefix("/api"), operation
@@ -30,7 +30,7 @@ def endpoints() -> Iterator[tuple[str, str, dict[str, Any]]]:
 def fields_of(schema: dict[str, Any]) -> dict[str, Any]:
     """The fields of an object, also where it is a reference, or one of several."""
     if name := schema.get("$ref"):
-        found: dict[str, Any] = api.get_openapi_schema()["components"]["schemas"][name.rpartition("/")[2]]
+        found: dict[str, Any] = documented.schema()["components"]["schemas"][name.rpartition("/")[2]]
         properties: dict[str, Any] = found.get("properties", {})
         return properties
     some: list[dict[str, Any]] = [*schema.get("anyOf", ()), *schema.get("allOf", ())]
