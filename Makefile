@@ -34,6 +34,9 @@ $(VENV)/.test-installed: requirements-test.txt | $(BIN)/pip
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.txt
 	@touch $@ $(VENV)/.installed
 
+# Where no bytecode is kept each process of tests would compile all of them anew, which doubles what they take to begin.
+test test-long: export PYTHONDONTWRITEBYTECODE =
+
 test: test-install
 	@sh tests/install_browser.sh
 	@$(MAKE) --silent $(TSC) || true # without it the test of the types is skipped, or fails in CI
