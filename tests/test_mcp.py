@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -205,6 +206,19 @@ def test_a_start_that_ends_with_a_group_of_cancellations_is_left_alone_too(offer
     server = depot(name="grouped")
     assert offered(server) == offered(server) == ({}, [("Depot", "away")])
     assert len(begun) == 1 and noted.noted == [("grouped", "CancelledError: gone")]
+
+
+def test_while_the_package_is_loaded_the_loop_goes_on(offered, loop, monkeypatch):
+    """That takes seconds on a busy machine, and a worker whose loop stands still for a lease is taken for dead."""
+    load, goes_on = client.load, threading.Event()
+
+    def slowly():
+        loop.get_loop().call_soon_threadsafe(goes_on.set)
+        assert goes_on.wait(20), "the loop stands still"
+        load()
+
+    monkeypatch.setattr(client, "load", slowly)
+    assert "beside__add" in offered(depot(name="beside"))[0]
 
 
 def test_a_server_that_starts_slowly_is_there_for_a_later_question(offered, talk, tmp_path, loop, noted, monkeypatch):

@@ -67,6 +67,14 @@ class Words(asyncio.Protocol):
         return " / ".join([*self._last, *([self._rest.strip()] if self._rest.strip() else [])])
 
 
+def load() -> None:
+    """Imports the package `mcp`: seconds of work on a busy machine, in which a worker's loop must not stand still."""
+    with extra("mcp"):
+        import httpx2  # noqa: F401  heavy, and who has no server need not have it
+        import mcp.client.stdio
+        import mcp.client.streamable_http  # noqa: F401
+
+
 @asynccontextmanager
 async def client_of(
     configured: Configured,
@@ -76,8 +84,8 @@ async def client_of(
     auth: Any = None,
 ) -> AsyncIterator[Any]:
     """A connected `mcp.Client`. `hear` is awaited with each notification of the server's, `elicit` with its questions."""
-    with extra("mcp"):
-        import mcp  # heavy, and who has no server need not have it
+    await asyncio.to_thread(load)
+    import mcp  # loaded now
 
     async with _transport(configured, words, auth) as transport:
         client = mcp.Client(
@@ -89,7 +97,7 @@ async def client_of(
 
 @asynccontextmanager
 async def _transport(configured: Configured, words: Words, auth: Any) -> AsyncIterator[Any]:
-    # As above: of the extra `mcp`, which `client_of` has looked for.
+    # As above: `load` has looked for them.
     import httpx2
     import mcp
     from mcp.client.stdio import stdio_client
