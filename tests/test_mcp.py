@@ -159,7 +159,7 @@ def test_an_address_s_tools_are_offered_and_called(talk):
 
 def test_the_rule_of_approval(offered):
     def needing(rule):
-        return [connections._needs_approval(rule, reads=reads) for reads in (False, True)]
+        return [connections.needs_approval(rule, reads=reads) for reads in (False, True)]
 
     assert (needing("always"), needing("writes"), needing("never")) == ([True, True], [True, False], [False, False])
     tools, _ = offered(depot())

@@ -39,7 +39,7 @@ ANSWERS: dict[Any, list[Any]] = {
 def test_openais_last_word_ends_an_answer_in_every_protocol(reader):
     made = reader()
     events = [*(("", value) for value in ANSWERS[reader]), ("", DONE), ("", {"error": "after the end"})]
-    pieces = [*lane._read(made, events), *made.end()]
+    pieces = [*lane.pieces_of(made, events), *made.end()]
     said = [piece for piece in pieces if not isinstance(piece, RawUsage)]
     assert said == [Text("Yes."), Finish("stop")]
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from assistant.delivery import queue
-from assistant.lifecycle import answering, asking, recovery
+from assistant.lifecycle import answering, asking, endings, recovery
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.joining import snapshot
 from assistant.models import ChatSession, Message, WorkerProcess
@@ -298,14 +298,14 @@ def test_one_bad_row_never_ends_the_sweep(alice, worker, monkeypatch):
     for answer in answers:
         claimed(answer, worker)
     kill(worker)
-    real = recovery._requeue
+    real = endings.give_back
 
-    def fails_for_the_first(message, died):
+    def fails_for_the_first(message, **how):
         if message.pk == answers[0].pk:
             raise RuntimeError("a bad row")
-        real(message, died)
+        real(message, **how)
 
-    monkeypatch.setattr(recovery, "_requeue", fails_for_the_first)
+    monkeypatch.setattr(endings, "give_back", fails_for_the_first)
     assert recovery.sweep() == {"failed": 1, "recovered": 2}
     assert [now(answer).status for answer in answers] == ["processing", "pending", "pending"]
     monkeypatch.undo()
@@ -347,14 +347,14 @@ def test_bad_rows_as_many_as_a_batch_do_not_hide_the_others_for_ever(alice, work
     for answer in answers:
         claimed(answer, worker)
     kill(worker)
-    real, bad = recovery._requeue, {answers[0].pk, answers[1].pk}
+    real, bad = endings.give_back, {answers[0].pk, answers[1].pk}
 
-    def fails_for_two(message, died):
+    def fails_for_two(message, **how):
         if message.pk in bad:
             raise RuntimeError("a bad row")
-        real(message, died)
+        real(message, **how)
 
-    monkeypatch.setattr(recovery, "_requeue", fails_for_two)
+    monkeypatch.setattr(endings, "give_back", fails_for_two)
     for _ in range(5):
         recovery.sweep()
     assert now(answers[2]).status == "pending"
@@ -479,14 +479,14 @@ def test_one_bad_turn_of_a_buried_worker_leaves_the_others_to_go_on(alice, worke
     answers = [answer_of(ask(room, alice)) for room in rooms(alice, 3)]
     for answer in answers:
         claimed(answer, worker)
-    real = recovery._requeue
+    real = endings.give_back
 
-    def fails_for_the_first(message, died):
+    def fails_for_the_first(message, **how):
         if message.pk == answers[0].pk:
             raise RuntimeError("a bad row")
-        real(message, died)
+        real(message, **how)
 
-    monkeypatch.setattr(recovery, "_requeue", fails_for_the_first)
+    monkeypatch.setattr(endings, "give_back", fails_for_the_first)
     assert recovery.bury([worker]) == 2
 
 

@@ -39,9 +39,9 @@ class Asked:
         self.pieces: list[Any] = []
         self.error: ModelError | None = None
         self.patience = RetryPolicy(model)
-        loop.run(self._ask(messages))
+        loop.run(self.ask(messages))
 
-    async def _ask(self, messages: list[dict[str, Any]]) -> None:
+    async def ask(self, messages: list[dict[str, Any]]) -> None:
         try:
             async with aclosing(self.patience.stream(messages)) as pieces:
                 async for piece in pieces:
@@ -90,13 +90,13 @@ def test_the_number_of_retries_is_bounded_and_the_last_error_is_raised(provider,
 def test_pauses_grow_and_scatter_and_keep_what_the_provider_asks_for(monkeypatch):
     monkeypatch.setattr(retries, "FIRST_PAUSE_SECONDS", 1.0)
     busy = ModelError("rate_limited", "", is_transient=True)
-    first = {retries._pause(busy, 0) for _ in range(50)}
-    second = {retries._pause(busy, 1) for _ in range(50)}
+    first = {retries.pause_seconds(busy, 0) for _ in range(50)}
+    second = {retries.pause_seconds(busy, 1) for _ in range(50)}
     assert len(first) > 40 and 0.5 <= min(first) <= max(first) <= 1.0 <= min(second) <= max(second) <= 2.0
     said = ModelError("rate_limited", "", is_transient=True, retry_after=7.0)
-    assert retries._pause(said, 0) == 7.0
+    assert retries.pause_seconds(said, 0) == 7.0
     too_long = ModelError("rate_limited", "", is_transient=True, retry_after=3600.0)
-    assert retries._pause(too_long, 0) is None
+    assert retries.pause_seconds(too_long, 0) is None
 
 
 def test_the_providers_retry_after_is_heard(provider, loop, monkeypatch):
@@ -134,7 +134,7 @@ def test_a_question_that_a_provider_refuses_is_not_passed_round(provider, loop, 
 def test_the_model_that_took_over_keeps_the_turn(provider, loop, settings):
     settings.ASSISTANT_FALLBACK_MODELS = ["openai/words-n3"]
     asked = Asked(loop, "openai/words-401")
-    loop.run(asked._ask(QUESTION))
+    loop.run(asked.ask(QUESTION))
     assert [request["model"] for request in provider.requests()] == ["words-401", "words-n3", "words-n3"]
 
 

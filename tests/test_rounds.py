@@ -412,11 +412,12 @@ def test_more_calls_at_once_than_are_allowed_are_answered_with_an_error(
 def test_threads_of_tools_that_nobody_waits_for_are_bounded(asked, worker, loop, ran, monkeypatch):
     from assistant.worker import tool_execution as running
 
-    monkeypatch.setattr(running, "_threads", threading.BoundedSemaphore(1))
+    threads = threading.BoundedSemaphore(1)
+    monkeypatch.setattr(running, "_threads", threads)
     ended = run_to_the_end(loop, asked("openai/results-tool=hang-tool=weather:city:A"), worker)
     assert [status for _, status in calls(ended)] == ["error", "error"] and ended.status == "success"
     assert "Too many tools are busy" in ended.content and ("weather", "A", 1) not in ran
-    assert running._threads.acquire(timeout=60), "once it has come back there is room again"
+    assert threads.acquire(timeout=60), "once it has come back there is room again"
 
 
 # --- a new attempt ---

@@ -85,13 +85,13 @@ async def _once(request: Request, silence_seconds: float) -> AsyncGenerator[Raw,
             # What has arrived is taken as a whole each time, so nothing is unread when the connection breaks, and
             # waiting for the next bytes always lets the other turns run.
             while not reader.is_done and (data := await response.content.readany()):
-                for piece in _read(reader, framing.feed(data)):
+                for piece in pieces_of(reader, framing.feed(data)):
                     yield piece
         except (TimeoutError, aiohttp.ClientError):
             if not reader.is_finished:  # otherwise only figures are missing
                 raise
         if not reader.is_done:
-            for piece in _read(reader, framing.end()):
+            for piece in pieces_of(reader, framing.end()):
                 yield piece
         has_ended = False
         for piece in reader.end():
@@ -104,7 +104,7 @@ async def _once(request: Request, silence_seconds: float) -> AsyncGenerator[Raw,
             await asyncio.wait_for(response.content.readany(), _LAST_BYTE_SECONDS)
 
 
-def _read(reader: Reader, events: Iterable[Event]) -> Iterator[Raw]:
+def pieces_of(reader: Reader, events: Iterable[Event]) -> Iterator[Raw]:
     """Events as pieces. `[DONE]` is OpenAI's last word; gateways say it in every protocol."""
     for name, value in events:
         if value is DONE:

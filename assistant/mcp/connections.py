@@ -345,7 +345,7 @@ class _Connection:
             schema=dict(tool.input_schema),
             timeout_seconds=self.configured.timeout_seconds,
             is_idempotent=reads or bool(hints and hints.idempotent_hint),
-            needs_approval=_needs_approval(self.configured.approval, reads=reads),
+            needs_approval=needs_approval(self.configured.approval, reads=reads),
             run=run,
             is_async=True,
         )
@@ -362,7 +362,8 @@ def _progress(context: Context) -> Any:
     return show
 
 
-def _needs_approval(rule: str, *, reads: bool) -> bool:
+def needs_approval(rule: str, *, reads: bool) -> bool:
+    """Whether a tool of a server with this rule waits for people: `reads` says that it only reads."""
     return rule == ApprovalRule.ALWAYS or (rule == ApprovalRule.WRITES and not reads)
 
 

@@ -120,7 +120,7 @@ class RetryPolicy:
     def _after(self, request: _Request, code: str, retries: int) -> Pause | Switch | None:
         """What is done about a request in vain; None: nothing more can be."""
         self.tried.append(Tried(self.model, code, round(request.seconds, 2)))
-        pause = _pause(request.failure, retries) if request.failure else None
+        pause = pause_seconds(request.failure, retries) if request.failure else None
         if pause is not None:
             return Pause(self.model, code, pause)
         return Switch(self.model, code) if self._switch(code) else None
@@ -187,7 +187,7 @@ class _Request:
         return STALLED if is_after_tools and not (self.finish and self.finish.reason == "content_filter") else None
 
 
-def _pause(failure: ModelError, retries: int) -> float | None:
+def pause_seconds(failure: ModelError, retries: int) -> float | None:
     """Seconds until the same model is asked again; None: not at all.
 
     Exponential with full jitter over its upper half, so that those who failed together do not come back together; at
