@@ -1,6 +1,7 @@
 """One subscription and one decoding of each event for all sockets of a process, and nobody misses anything for it."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -35,8 +36,6 @@ async def all_joined(stack, session, header, count):
 
 
 def test_a_frame_is_decoded_once_for_twenty_viewers_and_all_have_it(session, alice, loop, decodings):
-    from contextlib import AsyncExitStack
-
     header = token_of(alice)
 
     async def scenario():

@@ -1,6 +1,7 @@
 """One flusher for all answers of a process: what goes together, what doesn't wait, and what is lost (nothing)."""
 
 import asyncio
+import copy
 import json
 
 import pytest
@@ -350,8 +351,6 @@ def test_only_at_the_one_server_of_both_is_it_published_with_the_text(session, l
         if isinstance(host, dict):
             return host | {"address": here(host["address"])}
         return settings.REDIS_URL if host == "HERE" else host
-
-    import copy
 
     layers = copy.deepcopy(settings.CHANNEL_LAYERS)
     layers["default"]["CONFIG"]["hosts"] = [here(host) for host in hosts]
