@@ -79,9 +79,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
 
 
+# What takes long comes first, in this order: whichever of the two processes got it at the end would keep the other waiting.
+# It starts whole projects, builds a wheel, or tries many sessions.
+LONG = [
+    "test_whole_turns.py", "e2e", "test_any_order.py", "test_any_user.py", "test_wheel.py", "test_embedding.py",
+    "test_chaos.py",
+]  # fmt: skip
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long files first: whichever of the two processes got one at the end would keep the other waiting."""
-    items.sort(key=lambda item: (item.path.name != "test_whole_turns.py", item.path.parent.name != "e2e"))
+    def rank(item: pytest.Item) -> int:
+        names = (item.path.name, item.path.parent.name)
+        return next((place for place, name in enumerate(LONG) if name in names), len(LONG))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
