@@ -14,12 +14,16 @@ from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import DatabaseError
+
+from assistant import conf
 from assistant.database import Database
+from assistant.extras import MissingExtra
 from assistant.mcp import content, names, problem_notes
-from assistant.mcp.client import Words, client_of
+from assistant.mcp.client import Words, client_of, load
 from assistant.mcp.configured import Configured
 from assistant.mcp.eliciting import Callers
-from assistant.models.mcp_server import ApprovalRule
+from assistant.models.mcp_server import ApprovalRule, McpServer
 from assistant.tools.declare import Context, Offered, Result, ToolError
 
 logger = logging.getLogger(__name__)
@@ -75,6 +79,13 @@ async def offered(
     found = await asyncio.gather(*(of_one(configured) for configured in wanted))
     tools = [tool for some in found if isinstance(some, list) for tool in some]
     return names.apart(tools, taken), [one for one in found if isinstance(one, Missing)]
+
+
+def preload() -> None:
+    """Loads what servers of tools need, if there are any: before the fork, else the first question waits for it."""
+    with suppress(DatabaseError, MissingExtra):  # whoever needs a server tells of it
+        if conf.settings.mcp or McpServer.objects.filter(is_enabled=True).exists():
+            load()
 
 
 async def connected(configured: Configured, database: Database) -> Any:

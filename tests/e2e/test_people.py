@@ -179,9 +179,9 @@ def test_an_invitation_is_made_listed_used_and_revoked(
     expect(listed).to_contain_text("Viewer · 0 of 5 used")
     with Window.opened(browser, product.url) as guest:
         guest.page.goto(link)
-        guest.make_account("dora", "Make the account and join")
+        guest.make_account("frieda", "Make the account and join")
         expect(guest.page.get_by_text("You are reading along")).to_be_visible()
-        expect(hers.page.get_by_role("list", name="Who takes part")).to_contain_text("dora")
+        expect(hers.page.get_by_role("list", name="Who takes part")).to_contain_text("frieda")
     hers.page.keyboard.press("Escape")
     hers.page.get_by_role("button", name="Invite").click()
     expect(listed).to_contain_text("Viewer · 1 of 5 used")

@@ -53,6 +53,8 @@ class DeafViewer:
         """The next text frame of the server's, which are not masked."""
         while True:
             head = self._file.read(2)
+            if len(head) < 2:
+                raise ConnectionResetError("the server hung up")
             length = head[1]
             if length >= 126:
                 length = int.from_bytes(self._file.read(2 if length == 126 else 8))
@@ -99,7 +101,12 @@ def test_who_reads_nothing_gets_one_snapshot_and_costs_a_buffer(product: Product
         view, sent = View(), 0
         view.apply(deaf[0].first)
         while any((view.status(answer), view.text(answer)) != ("success", whole) for answer in answers):
-            frame = deaf[0].frame()
+            try:
+                frame = deaf[0].frame()
+            except ConnectionError:  # three answers took longer than a ping may go unanswered: it comes again
+                deaf[0] = DeafViewer(product, alice.token, session)
+                stack.callback(deaf[0].close)
+                frame = deaf[0].first
             view.apply(frame)
             sent += len(json.dumps(frame)) if frame["type"] != "session.snapshot" else 0
     assert view.seen["session.snapshot"] >= 2, "it was shown how things stand, and had asked for nothing"

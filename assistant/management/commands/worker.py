@@ -11,6 +11,7 @@ from assistant import (
     markup,
     tasks,  # noqa: F401  what each worker would load for itself otherwise
 )
+from assistant.mcp import connections as mcp_connections
 from assistant.processes import host_processes
 from assistant.processes.supervisor import Supervisor
 
@@ -22,5 +23,6 @@ class Command(BaseCommand):
         with host_processes.without_collections():
             markup.warm()
             llm.preload()
+            mcp_connections.preload()
         connections.close_all()  # children must not share a connection
         Supervisor(conf.settings.workers).run()
