@@ -92,9 +92,6 @@ def test_of_however_many_messages_a_bounded_part_is_read(
     assert most - 10 < len(contents(prompt)) <= most + 1 and len(made) <= most + len(window.PAGES) + 5
     assert contents(prompt)[-2:] == ["a299", "alice:"] and "left out" in system(prompt)
     made.clear()
-    assert context.quick_prompt_for(held) is None, "it takes more than the next job should wait for"
-    assert len(made) <= window.PAGES[0] + 5
-    made.clear()
     with django_assert_max_num_queries(12):
         part = compacting.part_to_summarise(held, 0.5)
     assert len(made) <= 5 * most and part.lines[0] == compacting.NOT_READ
@@ -133,21 +130,25 @@ def test_where_nobody_knows_the_limit_a_setting_says_how_much(told, claim, monke
     assert contents(context.prompt_for(claim())) == ["alice:", "a4", "alice:"]
 
 
-def test_a_short_session_is_read_at_once_however_often_it_was_answered(session, told, claim, monkeypatch):
+def test_a_short_session_is_read_at_once_however_often_it_was_answered(
+    session, told, claim, django_assert_num_queries
+):
     told(5)
     question = session.messages.get(content__startswith="q4")
     Message.objects.bulk_create(
         Message(session=session, role=MessageRole.ASSISTANT, reply_to=question, status=Status.SUCCESS, position=11,
                 content=f"again{number}") for number in range(150)
     )  # fmt: skip
-    prompt = context.quick_prompt_for(claim())
+    held = claim()
+    with django_assert_num_queries(2):
+        prompt = context.prompt_for(held)
     assert contents(prompt)[-2:] == ["again149", "alice:"] and len(contents(prompt)) == 11
 
 
 def test_a_short_history_asks_nobody_for_the_limit(told, claim, monkeypatch):
     told(20)
     monkeypatch.setattr(llm, "limit", None)
-    assert len(contents(context.quick_prompt_for(claim()))) == 41
+    assert len(contents(context.prompt_for(claim()))) == 41
 
 
 def test_what_an_older_answer_took_along_is_left_out_with_it(session, told, claim, small_pages, monkeypatch, bob):
