@@ -165,6 +165,15 @@ def test_litellm_s_client_is_loaded_only_if_litellm_asks_a_model_on_offer(models
     assert ("tiktoken_ext.openai_public" in modules) is needs_it
 
 
+@pytest.mark.parametrize("is_there", [False, True])
+def test_what_servers_of_tools_need_is_loaded_before_the_fork_if_there_are_any(is_there, tmp_path):
+    servers = tmp_path / "servers.json"
+    servers.write_text('{"mcpServers": {}}')
+    statement = "import django; django.setup(); from assistant.mcp import connections; connections.preload()"
+    modules = loaded(statement, tmp_path, **({"ASSISTANT_MCP": str(servers)} if is_there else {}))
+    assert ("mcp.client.stdio" in modules) is is_there
+
+
 def test_no_room_has_a_name_that_says_nothing():
     empty = {"utils", "helpers", "manager", "handler", "service", "services", "common", "misc"}
     assert not [module for module in MODULES if set(module.split(".")) & empty]

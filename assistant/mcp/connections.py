@@ -55,6 +55,11 @@ class Missing:
     title: str
     why: str
 
+    @property
+    def said(self) -> str:
+        """What of it is so, behind its title."""
+        return _SAID[self.why]
+
 
 async def offered(
     wanted: Iterable[Configured],

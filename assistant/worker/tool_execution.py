@@ -93,7 +93,7 @@ class CallRunner:
         if tool is None:
             for server in self.offer.missing:
                 if call.name.startswith(f"{server.name}__"):
-                    return _failed(f"Not run: {server.title} can't be reached at present.", "Can't be reached")
+                    return _failed(f"Not run: {server.title} {server.said}.", server.said.capitalize())
             known = ", ".join(self.offer.tools) or "none"
             return _failed(f"There is no tool {call.name[:80]!r}. The tools are: {known}.", "There is no such tool")
         if call.place >= MOST_CALLS:

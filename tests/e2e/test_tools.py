@@ -161,7 +161,7 @@ def with_depot(product: Product, alice: Person, calls: str) -> tuple[dict[str, A
     def ended_with_it() -> tuple[dict[str, Any], str] | None:
         model = tagged(f"results-tool={calls}")
         ended = alice.wait_for_end(alice.asked(alice.new_session(model)))
-        return None if "depot can't be reached" in ended["content"] else (ended, model)
+        return None if "depot is still being started" in ended["content"] else (ended, model)
 
     found: tuple[dict[str, Any], str] = product.wait_for(ended_with_it)
     return found
