@@ -292,6 +292,22 @@ def worker(transactional_db: None) -> WorkerProcess:
 
 
 @pytest.fixture
+def answer(session: ChatSession, alice: Any) -> Any:
+    """The pending answer to alice's question in `session`."""
+    from tests.acting import answer_of, ask
+
+    return answer_of(ask(session, alice))
+
+
+@pytest.fixture
+def claim(answer: Any, worker: WorkerProcess) -> Any:
+    """The hold of `worker` on `answer`."""
+    from tests.acting import claimed
+
+    return claimed(answer, worker)
+
+
+@pytest.fixture
 def frames(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     """The frames that are sent, in the order in which they are, noted at the moment of their commit."""
     from tests.acting import note_frames

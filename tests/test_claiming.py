@@ -14,11 +14,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def answer(session, alice):
-    return answer_of(ask(session, alice))
-
-
-@pytest.fixture
 def rooms(alice):
     return lambda count: [a_room(alice) for _ in range(count)]
 

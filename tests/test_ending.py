@@ -28,16 +28,6 @@ from tests.threads import at_once
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def answer(session, alice):
-    return answer_of(ask(session, alice))
-
-
-@pytest.fixture
-def claim(answer, worker):
-    return claimed(answer, worker)
-
-
 def stored(message):
     return Message.objects.filter(pk=message.pk).values().get()
 

@@ -15,7 +15,7 @@ from assistant.models import ToolCall
 from assistant.models.tool_call import Approval
 from assistant.presentation import events
 from assistant.sockets import missed_changes
-from tests.acting import answer_of, ask, claimed, finish, kill
+from tests.acting import ask, finish, kill
 from tests.sockets import do, joined, opened, reading, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -56,16 +56,6 @@ async def looks(count):
 
 def ended(snapshot, answer):
     return next((m["status"], m["content"]) for m in snapshot["messages"] if m["id"] == str(answer.pk))
-
-
-@pytest.fixture
-def answer(session, alice):
-    return answer_of(ask(session, alice))
-
-
-@pytest.fixture
-def claim(answer, worker):
-    return claimed(answer, worker)
 
 
 def test_an_ending_whose_worker_died_before_it_told_reaches_its_viewer(

@@ -20,11 +20,6 @@ def answer(session, alice):
 
 
 @pytest.fixture
-def claim(answer, worker):
-    return claimed(answer, worker)
-
-
-@pytest.fixture
 def waiting(session, answer, alice, bob):
     """Four that wait, by name."""
     return {

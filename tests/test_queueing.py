@@ -23,11 +23,6 @@ def answer(session, alice):
     return answer_of(ask(session, alice, "first"))
 
 
-@pytest.fixture
-def claim(answer, worker):
-    return claimed(answer, worker)
-
-
 def rest(session, seconds=-1.0):
     """The pause after a failure ends in so many seconds."""
     until = timezone.now() + timedelta(seconds=seconds)

@@ -37,16 +37,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def answer(session, alice):
-    return answer_of(ask(session, alice))
-
-
-@pytest.fixture
-def claim(answer, worker):
-    return claimed(answer, worker)
-
-
 # --- shown and stored ---
 
 

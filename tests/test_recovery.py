@@ -36,16 +36,6 @@ from tests.threads import at_once
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def answer(session, alice):
-    return answer_of(ask(session, alice))
-
-
-@pytest.fixture
-def claim(answer, worker):
-    return claimed(answer, worker)
-
-
 def rooms(alice, count):
     return [ChatSession.objects.create(title=f"Room {n}") for n in range(count)]
 

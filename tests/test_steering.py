@@ -18,11 +18,6 @@ def answer(session, alice):
     return answer_of(ask(session, alice, "first"))
 
 
-@pytest.fixture
-def claim(answer, worker):
-    return claimed(answer, worker)
-
-
 def contents(messages):
     return [message.content for message in messages]
 

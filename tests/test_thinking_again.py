@@ -23,16 +23,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def answer(session, alice):
-    return answer_of(ask(session, alice))
-
-
-@pytest.fixture
-def claim(answer, worker):
-    return claimed(answer, worker)
-
-
 # --- other attempts ---
 
 

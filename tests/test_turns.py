@@ -24,19 +24,9 @@ from assistant.worker.flusher import Flusher
 from assistant.worker.outcomes import HandedOver, Lost
 from assistant.worker.streaming import Answer
 from assistant.worker.turn import Stop, Turn
-from tests.acting import an_outbox, answer_of, ask, claimed, kill, now
+from tests.acting import an_outbox, kill, now
 from tests.rounds import run_turn
 from tests.threads import LONG_SECONDS
-
-
-@pytest.fixture
-def answer(session, alice):
-    return answer_of(ask(session, alice))
-
-
-@pytest.fixture
-def claim(answer, worker):
-    return claimed(answer, worker)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -66,16 +66,6 @@ def test_where_thoughts_have_a_field_of_their_own_the_tag_is_a_word():
     assert split("So</think>Yes", 3, is_told_apart=True) == ("", "So</think>Yes")
 
 
-@pytest.fixture
-def answer(session, alice):
-    return answer_of(ask(session, alice))
-
-
-@pytest.fixture
-def claim(answer, worker):
-    return claimed(answer, worker)
-
-
 def test_a_turn_stores_it_as_reasoning(asked_here, session, alice, worker, frames, loop):
     answer = answer_of(ask(session, alice, model="openai/words-n5-think=4-inline-unopened"))
     run_turn(loop, claimed(answer, worker))
