@@ -177,7 +177,9 @@ def test_a_form_that_a_tool_puts_before_people(provider: ProviderProcess, alice:
     assert window.complaints == []
 
 
-def test_a_server_s_images_and_what_it_has_to_read(provider: ProviderProcess, alice: Person, window: Window) -> None:
+def test_a_server_s_images_and_what_it_has_to_read(
+    product: Product, provider: ProviderProcess, alice: Person, window: Window
+) -> None:
     session = alice.new_session(tagged("words-tool=depot__look:color:teal"))
     alice.http.patch(f"/api/sessions/{session}", json={"services": ["depot", "slow"]})
     for _ in range(20):  # until the worker that answers has the server; each has its own
@@ -194,6 +196,8 @@ def test_a_server_s_images_and_what_it_has_to_read(provider: ProviderProcess, al
     assert image.evaluate("async (image) => (await image.decode(), image.naturalWidth)") == 40
     look(page, "10-missing-and-image")
 
+    # The web server has connections of its own, and may still be starting this one.
+    product.wait_for(lambda: alice.http.get(f"/api/sessions/{session}/resources").json().get("resources"))
     page.get_by_role("button", name="Attach from a server").click()
     sheet = page.locator("#resources-sheet")
     expect(sheet).to_contain_text("Without Slow: it was still starting.")

@@ -1,5 +1,8 @@
 // @ts-check
-/** Tells screen readers how answers end and questions begin, as words without marks, never tokens; and that one thinks. */
+/**
+ * Tells screen readers how answers end and questions begin, as words without marks, never tokens; that one thinks; and what
+ * somebody has to decide, also if it came about while the line was down.
+ */
 
 import { one } from "./parts.js";
 import { isOpen } from "./state/selectors.js";
@@ -43,7 +46,23 @@ export function announce({ store, modelLabel }) {
     say(`${message.model_label ?? modelLabel(message.model)} is thinking.`);
   }
 
+  /**
+   * After a snapshot: how answers ended that were open, and what waits for a decision.
+   * @param {State} state
+   * @param {State} before
+   */
+  function sayMissed(state, before) {
+    const were = new Map(before.messages.map((message) => [message.id, message]));
+    const news = state.messages.flatMap((now) => {
+      const then = were.get(now.id);
+      const ended = then && isOpen(then) && !isOpen(now) ? [ending(now, now.model_label ?? modelLabel(now.model))] : [];
+      return [...ended, ...decisions(now, then)];
+    });
+    if (news.length) say(news.join(" "));
+  }
+
   store.watch((state, before, event) => {
+    if (event.type === "session.snapshot") sayMissed(state, before);
     if (event.type === "message.reasoning_delta") sayThinking(state, event);
     if (event.type === "message.tool_calls") sayCalls(state, before, event);
     if (event.type !== "message.created" && event.type !== "message.updated") return;
@@ -65,10 +84,20 @@ function callsBegun(now, then) {
   const was = new Map((then?.tool_calls ?? []).map((call) => [call.id, call]));
   const calls = now?.tool_calls ?? [];
   const begun = calls.filter((call) => call.status === "running" && was.get(call.id)?.status !== "running");
-  const asked = calls.filter((call) => call.approval === "asked" && !was.has(call.id));
+  return [...begun.map((call) => `${call.doing}.`), ...decisions(now, then)];
+}
+
+/**
+ * What somebody has to decide of the calls of an answer: once each.
+ * @param {Held | undefined} now
+ * @param {Held | undefined} then
+ */
+function decisions(now, then) {
+  const was = new Map((then?.tool_calls ?? []).map((call) => [call.id, call]));
+  const calls = now?.tool_calls ?? [];
+  const asked = calls.filter((call) => call.approval === "asked" && call.status === "pending" && !was.has(call.id));
   const forms = calls.filter(({ id, form }) => form && !form.action && was.get(id)?.form?.number !== form.number);
   return [
-    ...begun.map((call) => `${call.doing}.`),
     ...forms.map((call) => `${call.title} asks: ${call.form?.message} Answer in the conversation.`),
     ...asked.map((call) => `The assistant asks for leave: ${call.title}. Allow or deny it in the conversation.`),
   ];
