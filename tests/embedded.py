@@ -95,6 +95,6 @@ class EmbeddedProject:
 
     def _is_ready(self, path: str) -> bool:
         try:
-            return httpx.get(self.url + path, trust_env=False, timeout=10).status_code == 200
+            return httpx.get(self.url + path, trust_env=False, timeout=10, verify=False).status_code == 200
         except httpx.TransportError:
             return False

@@ -84,7 +84,10 @@ class LiteLLMProxy:
 
     def _is_answering(self) -> bool:
         try:
-            return httpx.get(f"{self.base_url}/health/liveliness", trust_env=False, timeout=5).status_code == 200
+            return (
+                httpx.get(f"{self.base_url}/health/liveliness", trust_env=False, timeout=5, verify=False).status_code
+                == 200
+            )
         except httpx.TransportError:
             return False
 

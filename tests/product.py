@@ -125,7 +125,7 @@ class ProductProcess:
         return self.manage("create_token", username).split()[-1]
 
     def client(self, token: str) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60, verify=False)
 
     @property
     def socket_url(self) -> str:

@@ -26,7 +26,10 @@ def provider() -> Iterator[ProviderProcess]:
         yield process
 
 
-@pytest.fixture(scope="module", params=["uuid", "text", pytest.param("uuid on PostgreSQL", marks=pytest.mark.long)])
+OTHERS = [pytest.param(kind, marks=pytest.mark.long) for kind in ("text", "uuid on PostgreSQL")]
+
+
+@pytest.fixture(scope="module", params=["uuid", *OTHERS])
 def project(request, provider) -> Iterator[EmbeddedProject]:
     kind, _, database = request.param.partition(" on ")
     environment = {"OPENAI_API_BASE": provider.base_url, "OPENAI_API_KEY": "x"}

@@ -31,6 +31,7 @@ def outcome(product: float, chainlit: float) -> Outcome:
     return Outcome("SQLite", {BARE: {}, CHAINLIT: {ONE: score(chainlit)}, PARLEY: {ONE: score(product)}})
 
 
+@pytest.mark.long
 def test_a_small_run_of_the_half_that_needs_no_installation() -> None:
     """Several questions of several people are each answered to the letter, and every row of it has its figure."""
     tasks = [

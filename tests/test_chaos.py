@@ -13,6 +13,7 @@ KINDS = [Kind.WORKER, Kind.SENTINEL, Kind.WEB, Kind.VALKEY, Kind.COMMAND, Kind.E
 
 
 @pytest.mark.chaos
+@pytest.mark.long
 def test_nothing_is_lost_doubled_or_stuck_when_the_parts_are_killed() -> None:
     print(f"seed {SEED}")
     options = Options(SEED, answers=12, kills=6, sessions=4, visitors=1, gap=1.5, lease=6, kinds=KINDS, hurried=True)

@@ -27,7 +27,11 @@ class Person:
     def __init__(self, url: str, name: str, token: str) -> None:
         self.url, self.name, self.token = url, name, token
         self.http = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60, trust_env=False
+            verify=False,  # nothing here is HTTPS, and to read the certificates takes 20 ms
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=60,
+            trust_env=False,
         )
 
     def __enter__(self) -> Person:

@@ -131,6 +131,7 @@ def test_a_viewer_whose_token_is_revoked_is_told_to_come_again_and_then_who_it_i
         assert viewer.codes == [1013, 4401]
 
 
+@pytest.mark.long
 def test_two_hundred_restless_viewers_miss_nothing(product: Product, alice: Person) -> None:
     """Each joins, leaves and joins again at random moments, while several answers are being written."""
     before = len(product.said)  # what failed on purpose in other tests is told with its stack
