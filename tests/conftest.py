@@ -79,7 +79,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
 
 
-# What takes long comes first, in this order: whichever of the two processes got it at the end would keep the other waiting.
+# What takes long comes first, in this order: whichever of the processes got it at the end would keep the other waiting.
 # It starts whole projects, builds a wheel, or tries many sessions.
 LONG = [
     "test_whole_turns.py", "e2e", "test_any_order.py", "test_any_user.py", "test_wheel.py", "test_embedding.py",

@@ -17,6 +17,8 @@ from packaging.utils import canonicalize_name
 
 from tests.wheel import ROOT, build, fresh_environment
 
+pytestmark = pytest.mark.long
+
 OF_THE_PROJECT_ONLY = {"brotli", "django-environ", "rcssmin", "rjsmin"}  # `project/` is not in the wheel
 WITHOUT_STATIC = """
 from tests.embedded_project.settings import *

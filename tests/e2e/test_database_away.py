@@ -14,6 +14,8 @@ from tests.servers import PostgresServer, find_program
 from .people import Person, tagged
 from .running import running
 
+pytestmark = pytest.mark.long
+
 AWAY_SECONDS = 10.0
 
 

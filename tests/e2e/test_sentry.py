@@ -17,6 +17,8 @@ from tests.provider import ProviderProcess
 from .people import tagged
 from .running import running
 
+pytestmark = pytest.mark.long
+
 KEY = "sk-secret-77aa41bc"
 SECRET = "the-heron-sleeps-at-noon"
 
