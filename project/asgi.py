@@ -5,7 +5,7 @@ import os
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 os.environ.setdefault("ASSISTANT_POOL_CONNECTIONS", "1")
 
-from django.core.asgi import get_asgi_application
+from assistant.web.one_thread import get_asgi_application
 
 http = get_asgi_application()
 

@@ -53,7 +53,6 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "assistant.web.middleware.api_problems",
-    "assistant.web.middleware.one_thread",
 ]
 
 ROOT_URLCONF = "project.urls"

@@ -2,7 +2,7 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.embedded_project.settings")
 
-from django.core.asgi import get_asgi_application
+from assistant.web.one_thread import get_asgi_application
 
 http = get_asgi_application()
 

@@ -34,7 +34,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "assistant.web.middleware.api_problems",
-    "assistant.web.middleware.one_thread",
 ]
 
 TEMPLATES = [
