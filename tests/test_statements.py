@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import itertools
 import uuid
 from datetime import timedelta
@@ -9,13 +10,16 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import connection, models, transaction
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Count
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django_q.models import OrmQ
 
 from assistant.lifecycle import asking, endings
-from assistant.models import ChatSession, Message, Participant
-from assistant.statements import Delete, Select, Update, Values, declared, store
+from assistant.models import ChatSession, Message, Participant, UsageRecord
+from assistant.models.ids import new_id
+from assistant.statements import Delete, Insert, Select, Update, Values, declared, insert, store
 from assistant.statements.statement import Param
 from tests.acting import answer_of, ask, now
 
@@ -35,7 +39,9 @@ def sample(field: models.Field[Any, Any]) -> Any:
         (models.UUIDField, uuid.uuid4()),
         (models.BooleanField, True),
         (models.DateTimeField, timezone.now()),
+        (models.DateField, timezone.localdate()),
         (models.JSONField, {"a": [1, "ü"]}),
+        (models.DecimalField, decimal.Decimal("1.5")),
         (models.FloatField, 1.5),
         (models.CharField, "queued"),
         (models.TextField, "text"),
@@ -56,7 +62,13 @@ def same(bound: Any, plain: Any) -> bool:
 
 
 def test_each_statement_of_the_product_says_what_the_orm_says():
-    many = (*OURS, endings._update(("status", "html", "worker", "version"), True), endings._update(("job",), False))
+    inserts = (Insert(Message), Insert(OrmQ), Insert(UsageRecord, is_lenient=True))
+    many = (
+        *OURS,
+        *inserts,
+        endings._update(("status", "html", "worker", "version"), True),
+        endings._update(("job",), False),
+    )
     assert len(many) >= 9
     for statement in many:
         with transaction.atomic():  # which a statement that locks rows is compiled in
@@ -155,6 +167,36 @@ def test_a_row_is_stored_by_the_names_of_its_fields(session):
     session.delete()
     with pytest.raises(AssertionError, match="locked"):
         store(ChatSession(pk=uuid.uuid4(), title="x"), "title")
+
+
+def test_a_row_is_inserted_as_the_orm_inserts_it(session, alice):
+    question = ask(session, alice).message
+    values = {field.attname: getattr(question, field.attname) for field in Message._meta.concrete_fields}
+    values |= {"client_id": None, "mentions": [1, "ü"], "finished_at": timezone.now()}
+    ours, theirs = (Message(**values | {"id": new_id()}) for _ in range(2))
+    with CaptureQueriesContext(connection) as queries:
+        insert(ours)
+        theirs.save(force_insert=True)
+    assert len([query for query in queries if query["sql"].startswith("INSERT")]) == 2
+    stored = [Message.objects.values().get(pk=row.pk) | {"id": None} for row in (ours, theirs)]
+    assert stored[0] == stored[1] and stored[0]["mentions"] == [1, "ü"]
+    assert (ours._state.adding, ours._state.db) == (theirs._state.adding, theirs._state.db)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert(ours)
+
+
+def test_a_key_that_the_database_makes_is_the_row_s(session):
+    first, second = (OrmQ(key="x", payload="y", lock=timezone.now()) for _ in range(2))
+    insert(first)
+    insert(second)
+    assert OrmQ.objects.get(pk=second.pk).payload == "y" and second.pk > first.pk
+
+
+def test_a_lenient_insert_leaves_the_row_that_is_there():
+    row = UsageRecord(model="m", attempt=1, prompt_tokens=3, completion_tokens=4)
+    insert(row, is_lenient=True)
+    insert(UsageRecord(id=row.pk, model="other", attempt=2), is_lenient=True)
+    assert UsageRecord.objects.get(pk=row.pk).model == "m"
 
 
 def test_json_and_files_of_an_answer_go_both_ways(session, alice, worker):

@@ -25,6 +25,7 @@ from django_q.tasks import async_task
 
 from assistant.delivery import valkey
 from assistant.processes import slot
+from assistant.statements import insert
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,9 @@ class _AnswersBroker(ORM):
 
     def enqueue(self, task: Any) -> int:
         held_until = timezone.now() + HELD_BACK
-        self.job = self.get_connection().create(key=self.list_key, payload=task, lock=held_until).pk
+        job = OrmQ(key=self.list_key, payload=task, lock=held_until)
+        insert(job)
+        self.job = job.pk
         return self.job
 
 

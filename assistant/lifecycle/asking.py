@@ -32,7 +32,7 @@ from assistant.models.participant import display_name
 from assistant.models.session import UNTITLED, ChatSession, Replies, TitledBy, WhenBusy
 from assistant.models.user_id import ShownId, shown_id
 from assistant.presentation import events, wire
-from assistant.statements import Select
+from assistant.statements import Select, insert
 from assistant.text import mentions
 from assistant.text.blank import is_blank
 from assistant.toolbox import registry
@@ -90,7 +90,7 @@ def send(
         is_idle = locked.queue_paused_until is None and not _UNFINISHED.all(session=locked)
         must_wait = not is_idle and is_question and when != WhenBusy.INTERRUPT and _must_wait(locked)
         locked.last_position += 2
-        message = Message.objects.create(
+        message = Message(
             session=locked,
             role=MessageRole.USER,
             author=author,
@@ -104,6 +104,7 @@ def send(
             status=Status.PENDING if must_wait else Status.SUCCESS,
             finished_at=None if must_wait else timezone.now(),
         )
+        insert(message)
         attaching.send_with(message, attachments)
         locked.updated_at = timezone.now()
         titling.name_by_words(locked, content or attaching.first_name(message))

@@ -24,7 +24,7 @@ from assistant.models.tool_call import ToolCall
 from assistant.models.usage import Budget, UsageRecord
 from assistant.models.user_id import UserId
 from assistant.presentation import events
-from assistant.statements import Select, Values
+from assistant.statements import Select, Values, insert
 
 USUAL_DAYS = 7
 LETTERS_PER_TOKEN = 4  # what English has on average: for calls whose figures never came
@@ -61,7 +61,7 @@ def record(call: Call) -> None:
     """
     with transaction.atomic():
         message = _CHARGED.one(id=call.message_id)
-        UsageRecord.objects.bulk_create([_row(call, message)], ignore_conflicts=True)
+        insert(_row(call, message), is_lenient=True)
         if message is not None and message.status not in UNFINISHED:
             changed = Message.objects.filter(pk=message.pk).exclude(status__in=UNFINISHED)
             if changed.update(version=next_version(), **columns(total_of(call.message_id))):

@@ -22,7 +22,7 @@ from assistant.models.participant import Participant
 from assistant.models.session import ChatSession
 from assistant.models.system_prompt import SystemPrompt
 from assistant.presentation import events
-from assistant.statements import Select, Update, Value
+from assistant.statements import Select, Update, Value, insert
 
 QUESTION_CHANGES = ("said", "updated_at", "last_position", "title", "titled_by")  # of its session
 
@@ -43,7 +43,7 @@ def open_turn(session: ChatSession, question: Message, by: Any = None, *, is_new
 
 
 def _make_answer(session: ChatSession, question: Message, by: Any = None, **columns: Any) -> Message:
-    return Message.objects.create(
+    answer = Message(
         session=session,
         role=MessageRole.ASSISTANT,
         status=Status.PENDING,
@@ -55,6 +55,8 @@ def _make_answer(session: ChatSession, question: Message, by: Any = None, **colu
         system_prompt=SystemPrompt.of(session),
         **columns,
     )
+    insert(answer)
+    return answer
 
 
 def default_model() -> str:

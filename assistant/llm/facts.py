@@ -9,6 +9,7 @@ at once.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import re
@@ -146,12 +147,19 @@ def _asks(model: str) -> bool:
 
 def entry_of(model: str) -> Mapping[str, Any]:
     """What stands in litellm's list of `model`, {} if it is not there. Asks nobody."""
-    litellm = library()
     if _asks(model):
-        return litellm.model_cost.get(model, {})
+        return library().model_cost.get(model, {})
+    return _entry_by_any_name(model)
+
+
+@functools.lru_cache(
+    maxsize=1024
+)  # for a name that it doesn't know litellm searches its list anew, for a millisecond
+def _entry_by_any_name(model: str) -> Mapping[str, Any]:
+    litellm = library()
     try:
         key = litellm.get_model_info(model)["key"]
-    except Exception:  # it does not know the model
+    except Exception:
         return {}
     return litellm.model_cost.get(key, {})
 

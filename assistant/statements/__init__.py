@@ -11,8 +11,9 @@ with the plain ORM by the tests (`declared`, `plainly`).
 """
 
 from assistant.statements.delete import Delete
+from assistant.statements.insert import Insert, insert
 from assistant.statements.select import Select, Values
 from assistant.statements.statement import Value, declared
 from assistant.statements.update import Update, store
 
-__all__ = ["Delete", "Select", "Update", "Value", "Values", "declared", "store"]
+__all__ = ["Delete", "Insert", "Select", "Update", "Value", "Values", "declared", "insert", "store"]
