@@ -16,7 +16,7 @@ from assistant.lifecycle import call_endings, endings, sources_and_pictures, tex
 from assistant.lifecycle.endings import Asked as Asked
 from assistant.lifecycle.endings import Ending
 from assistant.lifecycle.endings import Failure as Failure
-from assistant.lifecycle.shared_steps import end_turn
+from assistant.lifecycle.queueing import end_turn
 from assistant.lifecycle.text_columns import Written as Written  # what the verbs here are told
 from assistant.models.message import Claim, Cut, Message, Status, next_version
 from assistant.models.one import one

@@ -15,18 +15,11 @@ from django.utils import timezone
 from assistant import catalogue, conf
 from assistant.delivery import live_text, queue
 from assistant.lifecycle import attaching, ledger, refusal, titling
+from assistant.lifecycle.queueing import end_turn, line_up, open_turn, promote_next
 from assistant.lifecycle.refusal import Refused
 from assistant.lifecycle.session_changes import session_changed
-from assistant.lifecycle.shared_steps import (
-    QUESTION_CHANGES,
-    end_turn,
-    line_up,
-    note_question,
-    open_turn,
-    promote_next,
-    stop_answer,
-    touch,
-)
+from assistant.lifecycle.stopping import stop_answer
+from assistant.lifecycle.unread import note_question
 from assistant.models.message import Message, MessageRole, Status, next_version
 from assistant.models.participant import display_name
 from assistant.models.session import UNTITLED, ChatSession, Replies, TitledBy, WhenBusy
@@ -38,6 +31,7 @@ from assistant.text.blank import is_blank
 from assistant.toolbox import registry
 
 RETRY_AFTER_SECONDS = 5
+QUESTION_CHANGES = ("said", "updated_at", "last_position", "title", "titled_by")  # of its session
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,9 +229,14 @@ def retry(message: Message, model: str = "", by: Any = None) -> Message:
         if model:
             question.model = model
         answer = open_turn(session, question, by)
-        touch(session)
+        _touch(session)
         session_changed(session, running=True)
     return answer
+
+
+def _touch(session: ChatSession) -> None:
+    session.updated_at = timezone.now()
+    session.save(update_fields=["updated_at", "last_position"])
 
 
 def resume(session: ChatSession) -> None:

@@ -20,8 +20,8 @@ from django_q.models import OrmQ
 from assistant import conf
 from assistant.lifecycle import endings, ledger
 from assistant.lifecycle.endings import Failure, take_live_text
+from assistant.lifecycle.queueing import end_turn, promote_next
 from assistant.lifecycle.session_changes import session_changed
-from assistant.lifecycle.shared_steps import end_turn, promote_next
 from assistant.models.message import Message, MessageRole, Status, max_recoveries
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall

@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models.functions import Now
 
+from assistant.lifecycle.queueing import line_up
 from assistant.lifecycle.session_changes import session_changed
-from assistant.lifecycle.shared_steps import line_up, note_said
+from assistant.lifecycle.unread import note_said
 from assistant.models.message import Claim, Message, Status, next_version
 from assistant.models.session import ChatSession
 from assistant.presentation import events

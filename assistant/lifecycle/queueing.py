@@ -1,4 +1,4 @@
-"""The steps that several verbs share: an answer is queued, the next question is promoted, an ending is told."""
+"""A session's queue: a question gets its pending answer and the job for it, the next is promoted, a failure pauses it."""
 
 from __future__ import annotations
 
@@ -6,25 +6,21 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
-from django.db.models import Case, F, PositiveIntegerField, Q, QuerySet, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from assistant import catalogue, conf
-from assistant.delivery import live_text, queue
+from assistant.delivery import queue
 from assistant.lifecycle import endings, ledger
-from assistant.lifecycle.endings import Failure, take_live_text
+from assistant.lifecycle.endings import Failure
 from assistant.lifecycle.session_changes import session_changed
+from assistant.lifecycle.unread import note_said
 from assistant.models.ids import new_id
 from assistant.models.message import Message, MessageRole, Status, next_version
-from assistant.models.participant import Participant
 from assistant.models.session import ChatSession
 from assistant.models.system_prompt import SystemPrompt
 from assistant.presentation import events
-from assistant.statements import Select, Update, Value, insert
-
-QUESTION_CHANGES = ("said", "updated_at", "last_position", "title", "titled_by")  # of its session
+from assistant.statements import Select, insert
 
 
 def open_turn(session: ChatSession, question: Message, by: Any = None, *, is_new: bool = False) -> Message:
@@ -50,18 +46,13 @@ def _make_answer(session: ChatSession, question: Message, by: Any = None, **colu
         position=question.position + 1,
         reply_to=question,
         charged_to_id=question.author_id if by is None else by.pk,
-        model=question.model or session.model or default_model(),
+        model=question.model or session.model or catalogue.default(),
         parameters=session.parameters,
         system_prompt=SystemPrompt.of(session),
         **columns,
     )
     insert(answer)
     return answer
-
-
-def default_model() -> str:
-    """The first of ASSISTANT_MODELS, or what can be had without it."""
-    return catalogue.default()
 
 
 _NEXT = Select(Message, lambda p: Message.objects.filter(session_id=p("session")).queued()[:1])
@@ -153,63 +144,3 @@ def end_turn(session: ChatSession, *, failed: Message | None) -> None:
     session_changed(
         session, running=promoted is not None, changed=changed
     )  # a session has one running answer at most
-
-
-def stop_answer(session: ChatSession, by: Any, answer: Message | None = None) -> Message | None:
-    """Stops the session's running answer (if it is `answer`, where one is named); what has been shown of it is kept.
-
-    Returns it, or None: it had ended. The live text is sealed, so that nobody is shown a letter that is not in
-    the text kept here; the row decides between this and an ending of the worker's. It takes no worker's help, so it
-    works on a dead one too. The caller holds the session's lock, and goes on with what follows the ending.
-    """
-    running = session.messages.running().select_for_update(of=("self",), no_key=True)
-    row = (running if answer is None else running.filter(pk=answer.pk)).first()
-    if row is None:
-        return None
-    worker = row.worker
-    take_live_text(row)
-    if row.status == Status.PROCESSING and not row.is_alive():
-        ledger.record_lost(row)  # a living worker tells itself what the call has cost
-    endings.end(row, endings.stopped(by))
-    if worker is not None:
-        events.stop_turn(worker.group, row.pk, row.attempt)
-    transaction.on_commit(lambda: live_text.close(row.pk, row.attempt))
-    return row
-
-
-def _heard(p: Value) -> tuple[QuerySet[Participant], dict[str, Any]]:
-    speaker = Q(user_id=p("user"))
-    read = Case(When(speaker, then=p("read")), default=F("read"), output_field=PositiveIntegerField())
-    people = Participant.objects.filter(speaker | Q(archived_at__isnull=False), session_id=p("session"))
-    return people, {"archived_at": None, "read": read, "version": F("version") + 1}
-
-
-_HEARD = Update(Participant, _heard)
-
-
-def note_question(session: ChatSession, author: Any, mentioned: Sequence[int] = (), *, waits: bool = False) -> None:
-    """Everyone else in the session has one more thing to read, unless the question waits; and it is back in all lists.
-
-    Who speaks has read what was said before. `mentioned` are the ids of the users whom the question names. A question that
-    waits may be withdrawn: it is counted once it leaves the queue (`note_said`). Who calls tells of the session, and
-    stores QUESTION_CHANGES with it.
-    """
-    session.said += 0 if waits else 1
-    _HEARD.run(session=session, user=author, read=session.said)
-    if mentioned and not waits:
-        session.participants.filter(user_id__in=mentioned).update(mentioned=session.said, version=F("version") + 1)
-
-
-def note_said(session: ChatSession, question: Message) -> None:
-    """A question has left the queue to be answered: everyone but its author has one more thing to read."""
-    session.said += 1
-    session.save(update_fields=["said"])
-    session.participants.filter(user=question.author_id).update(read=F("read") + 1, version=F("version") + 1)
-    if question.mentions:
-        named = session.participants.filter(user_id__in=question.mentions)
-        named.update(mentioned=session.said, version=F("version") + 1)
-
-
-def touch(session: ChatSession) -> None:
-    session.updated_at = timezone.now()
-    session.save(update_fields=["updated_at", "last_position"])
