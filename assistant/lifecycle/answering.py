@@ -16,7 +16,7 @@ from assistant.lifecycle import call_endings, endings, sources_and_pictures, tex
 from assistant.lifecycle.endings import Asked as Asked
 from assistant.lifecycle.endings import Ending
 from assistant.lifecycle.endings import Failure as Failure
-from assistant.lifecycle.queueing import end_turn
+from assistant.lifecycle.queueing import after_ending
 from assistant.lifecycle.text_columns import Written as Written  # what the verbs here are told
 from assistant.models.message import Claim, Cut, Message, Status, next_version
 from assistant.models.one import one
@@ -278,6 +278,6 @@ def _end(claim_: Claim, written: Written, ending: Ending) -> bool:
         endings.end(message, ending, drawn)
         # A budget is its owner's trouble, not the session's: what others ask goes on.
         is_trouble = ending.failure is not None and ending.failure.code not in ("over_quota", "unpriced")
-        end_turn(message.session, failed=message if is_trouble else None)
+        after_ending(message.session, failed=message if is_trouble else None)
         transaction.on_commit(lambda: live_text.discard(claim_.message_id))
     return True

@@ -15,7 +15,7 @@ from django.utils import timezone
 from assistant import catalogue, conf
 from assistant.delivery import live_text, queue
 from assistant.lifecycle import attaching, ledger, refusal, titling
-from assistant.lifecycle.queueing import end_turn, line_up, open_turn, promote_next
+from assistant.lifecycle.queueing import after_ending, ask_for_answer, line_up, promote_next
 from assistant.lifecycle.refusal import Refused
 from assistant.lifecycle.session_changes import session_changed
 from assistant.lifecycle.stopping import stop_answer
@@ -105,7 +105,7 @@ def send(
         note_question(locked, author, message.mentions, waits=must_wait)
         reply = None
         if is_idle and is_question:
-            reply = open_turn(locked, message, is_new=True)
+            reply = ask_for_answer(locked, message, is_new=True)
         else:
             events.message_created(message)
         if must_wait:
@@ -118,7 +118,7 @@ def send(
                 make_way(locked, author)
             message.refresh_from_db()
             if is_question:
-                reply = open_turn(locked, message)
+                reply = ask_for_answer(locked, message)
         session_changed(locked, running=True if reply else None, changed=QUESTION_CHANGES)
         return Sent(message, reply, is_new=True)
 
@@ -201,7 +201,7 @@ def cancel(message: Message, by: Any) -> Message:
         row = stop_answer(session, by, message)
         if row is None:
             raise Refused("already_finished", "This answer had already ended.")
-        end_turn(session, failed=None)
+        after_ending(session, failed=None)
     return Message.objects.shown().get(pk=row.pk)
 
 
@@ -228,7 +228,7 @@ def retry(message: Message, model: str = "", by: Any = None) -> Message:
             ledger.check_budget(by)
         if model:
             question.model = model
-        answer = open_turn(session, question, by)
+        answer = ask_for_answer(session, question, by)
         _touch(session)
         session_changed(session, running=True)
     return answer

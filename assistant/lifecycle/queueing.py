@@ -23,7 +23,7 @@ from assistant.presentation import events
 from assistant.statements import Select, insert
 
 
-def open_turn(session: ChatSession, question: Message, by: Any = None, *, is_new: bool = False) -> Message:
+def ask_for_answer(session: ChatSession, question: Message, by: Any = None, *, is_new: bool = False) -> Message:
     """A pending answer to `question` and the job that delivers it, in the caller's transaction.
 
     It is written with the session's settings as they are now, also by a later attempt. It uses the budget of `by`, or of
@@ -73,17 +73,17 @@ def promote_next(session: ChatSession) -> Message | None:
         if not ledger.is_spent(question.author_id):
             return promote(session, question)
         _leave_queue(session, question)
-        _refuse_turn(session, question)
+        _refuse_over_quota(session, question)
     return None
 
 
 def promote(session: ChatSession, question: Message) -> Message:
     """Turns a waiting question into a running one. The caller holds the session's lock, and nothing is running."""
     _leave_queue(session, question)
-    return open_turn(session, question)
+    return ask_for_answer(session, question)
 
 
-def _refuse_turn(session: ChatSession, question: Message) -> None:
+def _refuse_over_quota(session: ChatSession, question: Message) -> None:
     """An answer that has ended before it began: its author's budget was used up while the question waited.
 
     No model is called, and it is no failure of the session's: what others ask goes on.
@@ -121,7 +121,7 @@ def line_up(session: ChatSession, first: Sequence[Message]) -> None:
             events.message_changed(message)
 
 
-def end_turn(session: ChatSession, *, failed: Message | None) -> None:
+def after_ending(session: ChatSession, *, failed: Message | None) -> None:
     """What follows an ending: the next question is promoted; where it is a failure (`failed`) the queue rests instead.
 
     A model that is down would otherwise burn through everything that waits.

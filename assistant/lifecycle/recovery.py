@@ -20,7 +20,7 @@ from django_q.models import OrmQ
 from assistant import conf
 from assistant.lifecycle import endings, ledger
 from assistant.lifecycle.endings import Failure, take_live_text
-from assistant.lifecycle.queueing import end_turn, promote_next
+from assistant.lifecycle.queueing import after_ending, promote_next
 from assistant.lifecycle.session_changes import session_changed
 from assistant.models.message import Message, MessageRole, Status, max_recoveries
 from assistant.models.session import ChatSession
@@ -63,7 +63,7 @@ def recover(seen: Message, *, may_retry: bool = True) -> str | None:
             outcome = "recovered"
         else:
             _abandon(message)
-            end_turn(session, failed=message)
+            after_ending(session, failed=message)
             outcome = "abandoned"
     logger.warning(
         "Answer %s of session %s %s (attempt %d, worker %s).",
@@ -110,7 +110,7 @@ def disown(message_id: UUID, attempt: int) -> bool:
             _requeue(message, died=True)
         else:
             _abandon(message)
-            end_turn(message.session, failed=message)
+            after_ending(message.session, failed=message)
 
     return _override(seen, put_back)
 
@@ -120,7 +120,7 @@ def give_up(seen: Message) -> bool:
 
     def end(message: Message) -> None:
         _abandon(message)
-        end_turn(message.session, failed=message)
+        after_ending(message.session, failed=message)
 
     return _override(seen, end)
 
