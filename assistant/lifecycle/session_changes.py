@@ -16,4 +16,4 @@ def session_changed(session: ChatSession, running: bool | None = None, changed: 
     """
     session.version += 1
     store(session, "version", *changed)
-    events.session_changed(session, session.messages.running().exists() if running is None else running)
+    events.tell_session(session, session.messages.running().exists() if running is None else running)

@@ -170,7 +170,7 @@ def summary_made(summary: Summary) -> None:
     _on_commit(summary.session_id, encode("summary.created", summary=summary.as_json()))
 
 
-def session_changed(session: ChatSession, running: bool) -> None:
+def tell_session(session: ChatSession, running: bool) -> None:
     """Tells the session's own fields, and all its people's lists of it."""
     _on_commit(session.pk, encode("session.updated", session=wire.session_json(session, None, running=running)))
     _tell_all_lists(session, running=running)
