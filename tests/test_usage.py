@@ -154,6 +154,34 @@ def test_stopping_the_answer_of_a_living_worker_leaves_the_figures_to_it(session
     assert UsageRecord.objects.count() == 1 and now(answer).usage["total_tokens"] == 15
 
 
+TAKEN = {
+    "fail": recovery.give_up,
+    "requeue": recovery.requeue,
+    "disown": lambda answer: recovery.disown(answer.pk, answer.attempt),
+}
+
+
+@pytest.mark.parametrize("verb", TAKEN)
+def test_what_is_taken_from_a_living_worker_is_charged_by_it_alone(session, alice, worker, spend, verb):
+    answer = answer_of(ask(session, alice, "q" * 400))
+    claim = claimed(answer, worker)
+    answering.checkpoint({claim: answering.Written("a" * 80, 1)})
+    assert TAKEN[verb](now(answer))
+    spend(claim, error_code="stopped")  # its call is cancelled now
+    assert [row.error_code for row in UsageRecord.objects.all()] == ["stopped"]
+
+
+@pytest.mark.parametrize("verb", TAKEN)
+def test_what_is_taken_from_a_dead_worker_is_charged_by_estimate(session, alice, worker, verb):
+    answer = answer_of(ask(session, alice, "q" * 400))
+    claim = claimed(answer, worker)
+    answering.checkpoint({claim: answering.Written("a" * 80, 1)})
+    kill(worker)
+    assert TAKEN[verb](now(answer))
+    row = UsageRecord.objects.get()
+    assert (row.prompt_tokens, row.completion_tokens, row.error_code) == (100, 20, "interrupted")
+
+
 def test_an_answer_that_is_given_up_tells_what_it_has_cost(session, alice, worker, spend, settings):
     settings.ASSISTANT_MAX_ATTEMPTS = 1
     answer = answer_of(ask(session, alice))

@@ -179,13 +179,17 @@ def close_live_text(message: Message) -> None:
         transaction.on_commit(lambda: live_text.close(message.pk, message.attempt))
 
 
-def take_live_text(message: Message) -> None:
-    """Seals the live text of an answer and takes over what it has beyond the last checkpoint.
+def take_from_writer(message: Message) -> None:
+    """Seals the live text of an answer, takes over what it has beyond the last checkpoint, charges what nobody else will.
 
-    The caller has locked the message's row, so that no worker claims it meanwhile.
+    A living worker charges its calls itself, also one that is cancelled because its answer is taken; that of a dead one
+    is estimated. The caller has locked the message's row, so that no worker claims it meanwhile, and then ends it or gives
+    it back.
     """
     if message.status != Status.PROCESSING:
         return
     shown = live_text.seal(message.pk, message.attempt)
     if shown is not None and shown.is_as_far_as(message.attempt, message.seq, message.reasoning_seq):
         text_columns.take_over(message, text_columns.Written(shown.content, shown.seq, reasoned=shown.reasoned))
+    if not message.is_alive():
+        ledger.record_lost(message)

@@ -18,8 +18,8 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from assistant import conf
-from assistant.lifecycle import endings, ledger
-from assistant.lifecycle.endings import Failure, take_live_text
+from assistant.lifecycle import endings
+from assistant.lifecycle.endings import Failure
 from assistant.lifecycle.queueing import after_ending, promote_next
 from assistant.lifecycle.session_changes import session_changed
 from assistant.models.message import Message, MessageRole, Status, max_recoveries
@@ -56,7 +56,7 @@ def recover(seen: Message, *, may_retry: bool = True) -> str | None:
         )
         if message is None or message.is_alive() or waited > conf.settings.lease / 4:
             return None
-        take_live_text(message)
+        endings.take_from_writer(message)
         died = message.status == Status.PROCESSING
         if may_retry and may_try_again(message):
             _requeue(message, died)
@@ -78,15 +78,11 @@ def may_try_again(message: Message) -> bool:
 
 
 def _requeue(message: Message, died: bool) -> None:
-    if died:
-        ledger.record_lost(message)
     endings.give_back(message, died=died)
     endings.close_live_text(message)
 
 
 def _abandon(message: Message) -> None:
-    if message.status == Status.PROCESSING:
-        ledger.record_lost(message)
     endings.end(message, endings.failed(Failure.of("abandoned")))
     endings.close_live_text(message)
 
@@ -134,7 +130,7 @@ def _override(seen: Message, change: Callable[[Message], None]) -> bool:
         if message is None:
             return False
         message.session = session
-        take_live_text(message)
+        endings.take_from_writer(message)
         if message.worker is not None:
             events.stop_turn(message.worker.group, message.pk, message.attempt)
         change(message)

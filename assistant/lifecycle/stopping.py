@@ -7,9 +7,8 @@ from typing import Any
 from django.db import transaction
 
 from assistant.delivery import live_text
-from assistant.lifecycle import endings, ledger
-from assistant.lifecycle.endings import take_live_text
-from assistant.models.message import Message, Status
+from assistant.lifecycle import endings
+from assistant.models.message import Message
 from assistant.models.session import ChatSession
 from assistant.presentation import events
 
@@ -26,9 +25,7 @@ def stop_answer(session: ChatSession, by: Any, answer: Message | None = None) ->
     if row is None:
         return None
     worker = row.worker
-    take_live_text(row)
-    if row.status == Status.PROCESSING and not row.is_alive():
-        ledger.record_lost(row)  # a living worker tells itself what the call has cost
+    endings.take_from_writer(row)
     endings.end(row, endings.stopped(by))
     if worker is not None:
         events.stop_turn(worker.group, row.pk, row.attempt)
