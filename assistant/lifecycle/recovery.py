@@ -57,14 +57,7 @@ def recover(seen: Message, *, may_retry: bool = True) -> str | None:
         if message is None or message.is_alive() or waited > conf.settings.lease / 4:
             return None
         endings.take_from_writer(message)
-        died = message.status == Status.PROCESSING
-        if may_retry and may_try_again(message):
-            _requeue(message, died)
-            outcome = "recovered"
-        else:
-            _abandon(message)
-            after_ending(session, failed=message)
-            outcome = "abandoned"
+        outcome = _bring_on(message, may_retry=may_retry)
     logger.warning(
         "Answer %s of session %s %s (attempt %d, worker %s).",
         message.pk, message.session_id, outcome, seen.attempt, seen.worker_id,
@@ -77,7 +70,15 @@ def may_try_again(message: Message) -> bool:
     return message.recoveries + (message.status == Status.PROCESSING) <= max_recoveries()
 
 
-def _requeue(message: Message, died: bool) -> None:
+def _bring_on(message: Message, *, may_retry: bool = True) -> str:
+    if may_retry and may_try_again(message):
+        _requeue(message, died=message.status == Status.PROCESSING)
+        return "recovered"
+    _abandon(message)
+    return "abandoned"
+
+
+def _requeue(message: Message, *, died: bool = False) -> None:
     endings.give_back(message, died=died)
     endings.close_live_text(message)
 
@@ -85,6 +86,7 @@ def _requeue(message: Message, died: bool) -> None:
 def _abandon(message: Message) -> None:
     endings.end(message, endings.failed(Failure.of("abandoned")))
     endings.close_live_text(message)
+    after_ending(message.session, failed=message)
 
 
 def requeue(seen: Message) -> bool:
@@ -92,36 +94,21 @@ def requeue(seen: Message) -> bool:
 
     A worker that still writes it finds its claim gone; its late writes change nothing.
     """
-    return _override(seen, lambda message: _requeue(message, died=False))
+    return _override(seen, _requeue)
 
 
 def disown(message_id: UUID, attempt: int) -> bool:
     """Puts back an answer that its living worker is not working on. False: it is another attempt's, or has ended."""
     seen = Message.objects.running().filter(pk=message_id, attempt=attempt, status=Status.PROCESSING).first()
-    if seen is None:
-        return False
-
-    def put_back(message: Message) -> None:
-        if may_try_again(message):
-            _requeue(message, died=True)
-        else:
-            _abandon(message)
-            after_ending(message.session, failed=message)
-
-    return _override(seen, put_back)
+    return seen is not None and _override(seen, _bring_on)
 
 
 def give_up(seen: Message) -> bool:
     """Ends an answer with an error, as an operator asks; its text is kept. False: it had ended."""
-
-    def end(message: Message) -> None:
-        _abandon(message)
-        after_ending(message.session, failed=message)
-
-    return _override(seen, end)
+    return _override(seen, _abandon)
 
 
-def _override(seen: Message, change: Callable[[Message], None]) -> bool:
+def _override(seen: Message, change: Callable[[Message], object]) -> bool:
     with transaction.atomic():
         session = ChatSession.objects.locked(seen.session_id)
         if session is None:
