@@ -50,7 +50,7 @@ def verbs() -> Iterator[dict[str, Callable[[], Any]]]:
     """One question after the other, each as the verbs of its way in their order."""
     from django.contrib.auth import get_user_model
 
-    from assistant.lifecycle import answering, asking
+    from assistant.lifecycle import answering, asking, claiming
     from assistant.lifecycle.answering import Written
     from assistant.models import ChatSession, Participant, WorkerProcess
     from assistant.prompt import context
@@ -64,7 +64,7 @@ def verbs() -> Iterator[dict[str, Callable[[], Any]]]:
         known["sent"] = asking.send(session, author, "Hello?", uuid.uuid4().hex)
 
     def claim() -> None:
-        known["claim"] = answering.claim(known["sent"].reply.pk, worker)
+        known["claim"] = claiming.claim(known["sent"].reply.pk, worker)
 
     while True:
         known["session"] = ChatSession.objects.create()

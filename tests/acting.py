@@ -16,7 +16,7 @@ from django_q.models import OrmQ
 from assistant.delivery import channel_groups, live_text, valkey
 from assistant.delivery.live_text import LiveText
 from assistant.delivery.outbox import Outbox
-from assistant.lifecycle import answering, asking
+from assistant.lifecycle import answering, asking, claiming
 from assistant.lifecycle.answering import Failure, Written
 from assistant.models import ChatSession, Message, Participant, WorkerProcess
 from assistant.models.message import Claim, Status
@@ -65,7 +65,7 @@ def a_room(owner: Any) -> ChatSession:
 
 def claimed(answer: Message, worker: WorkerProcess) -> Claim:
     """The worker has taken the answer."""
-    claim = answering.claim(answer.pk, worker)
+    claim = claiming.claim(answer.pk, worker)
     assert claim is not None
     return claim
 

@@ -3,7 +3,7 @@
 import pytest
 from django_q.models import OrmQ
 
-from assistant.lifecycle import answering, asking
+from assistant.lifecycle import answering, asking, claiming
 from assistant.lifecycle.answering import Written
 from assistant.models import Message
 from assistant.models.message import Status
@@ -31,32 +31,32 @@ def test_a_claim_names_worker_and_attempt(answer, worker):
 def test_a_second_delivery_of_the_job_changes_nothing(answer, worker):
     claimed(answer, worker)
     before = Message.objects.filter(pk=answer.pk).values().get()
-    assert answering.claim(answer.pk, worker) is None
-    assert answering.claim(answer.pk, a_worker()) is None
+    assert claiming.claim(answer.pk, worker) is None
+    assert claiming.claim(answer.pk, a_worker()) is None
     assert Message.objects.filter(pk=answer.pk).values().get() == before
 
 
 def test_a_delivery_after_the_end_changes_nothing(answer, worker, alice):
     finish(claimed(answer, worker), "Fine.")
-    assert answering.claim(answer.pk, worker) is None
+    assert claiming.claim(answer.pk, worker) is None
     assert (now(answer).status, now(answer).content) == (Status.SUCCESS, "Fine.")
 
 
 def test_a_stopped_answer_can_t_be_claimed(answer, worker, alice):
     asking.cancel(answer, alice)
-    assert answering.claim(answer.pk, worker) is None
+    assert claiming.claim(answer.pk, worker) is None
     assert now(answer).status == Status.CANCELLED
 
 
 def test_a_deleted_answer_can_t_be_claimed(session, answer, worker):
     asking.delete(session)
-    assert answering.claim(answer.pk, worker) is None
+    assert claiming.claim(answer.pk, worker) is None
 
 
 def test_a_question_can_t_be_claimed(session, answer, worker, bob):
     waiting = ask(session, bob).message
     for question in (answer.reply_to, waiting):
-        assert answering.claim(question.pk, worker) is None
+        assert claiming.claim(question.pk, worker) is None
     assert now(waiting).status == Status.PENDING
 
 
@@ -64,7 +64,7 @@ def test_of_workers_that_claim_at_once_one_wins(session, alice):
     workers = [a_worker(f"host {n}") for n in range(4)]
     for _ in range(5):
         answer = answer_of(ask(session, alice))
-        claims = at_once(*[lambda w=w, a=answer: answering.claim(a.pk, w) for w in workers])
+        claims = at_once(*[lambda w=w, a=answer: claiming.claim(a.pk, w) for w in workers])
         [won] = [claim for claim in claims if claim is not None]
         assert (now(answer).worker_id, now(answer).attempt) == (won.worker_id, 1)
         assert finish(won)
@@ -75,10 +75,10 @@ def test_of_two_workers_that_both_saw_it_pending_one_wins(rooms, alice):
     first, second = a_worker("first"), a_worker("second")
     for _ in range(5):
         answers = [answer_of(ask(room, alice)) for room in rooms(4)]
-        seen = answering.waiting()
+        seen = claiming.waiting()
         assert seen == [answer.pk for answer in answers]
         claims = at_once(
-            lambda ids=seen: answering.claim_any(ids, first), lambda ids=seen: answering.claim_any(ids, second)
+            lambda ids=seen: claiming.claim_any(ids, first), lambda ids=seen: claiming.claim_any(ids, second)
         )
         assert not any(isinstance(claim, BaseException) for claim in claims), claims
         assert sorted(claim.message_id for of in claims for claim in of) == sorted(seen)
@@ -88,10 +88,10 @@ def test_of_two_workers_that_both_saw_it_pending_one_wins(rooms, alice):
 
 
 def test_any_number_is_claimed_in_three_statements(rooms, alice, worker, django_assert_num_queries):
-    for count in (1, 2, answering.BATCH):
+    for count in (1, 2, claiming.BATCH):
         answers = [answer_of(ask(room, alice)) for room in rooms(count)]
         with django_assert_num_queries(5):  # BEGIN and COMMIT among them
-            claims = answering.claim_any([answer.pk for answer in answers], worker)
+            claims = claiming.claim_any([answer.pk for answer in answers], worker)
         assert [claim.message_id for claim in sorted(claims, key=lambda claim: claim.job)] == [a.pk for a in answers]
         assert not OrmQ.objects.exists()
         for answer in answers:
@@ -103,7 +103,7 @@ def test_among_many_a_resumed_one_goes_on_and_one_that_has_ended_is_left(rooms, 
     fresh, resumed, ended = [answer_of(ask(room, alice)) for room in rooms(3)]
     assert answering.hand_over(claimed(resumed, worker), Written("As far", 2))
     asking.cancel(ended, alice)
-    claims = answering.claim_any([fresh.pk, resumed.pk, ended.pk], worker)
+    claims = claiming.claim_any([fresh.pk, resumed.pk, ended.pk], worker)
     assert {claim.message_id: claim.attempt for claim in claims} == {fresh.pk: 1, resumed.pk: 2}
     assert (now(resumed).content, now(resumed).salvage) == ("", "As far")
     assert now(ended).status == Status.CANCELLED and not OrmQ.objects.exists()
@@ -112,13 +112,13 @@ def test_among_many_a_resumed_one_goes_on_and_one_that_has_ended_is_left(rooms, 
 def test_a_parked_answer_is_not_fetched(session, alice, worker):
     answer = answer_of(ask(session, alice))
     Message.objects.filter(pk=answer.pk).update(job=None, is_parked=True)
-    assert answering.waiting() == [] and answering.claim_any([answer.pk], worker) == []
+    assert claiming.waiting() == [] and claiming.claim_any([answer.pk], worker) == []
 
 
 def test_a_stop_and_a_claim_at_once_end_stopped(session, alice, worker):
     for _ in range(5):
         answer = answer_of(ask(session, alice))
-        claim, _ = at_once(lambda a=answer: answering.claim(a.pk, worker), lambda a=answer: asking.cancel(a, alice))
+        claim, _ = at_once(lambda a=answer: claiming.claim(a.pk, worker), lambda a=answer: asking.cancel(a, alice))
         assert now(answer).status == Status.CANCELLED
         assert claim is None or not finish(claim, "too late")
         assert now(answer).content == ""

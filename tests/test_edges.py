@@ -85,7 +85,7 @@ def test_nothing_but_lifecycle_writes_a_status():
 
 
 def test_the_scan_sees_the_writes_of_lifecycle():
-    for name in ("answering", "asking", "endings"):
+    for name in ("asking", "claiming", "endings"):
         assert list(writes_of_status(ASSISTANT / "lifecycle" / f"{name}.py")), name
 
 

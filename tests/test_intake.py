@@ -14,7 +14,7 @@ from django_q.models import OrmQ
 
 from assistant.database import Database
 from assistant.delivery import queue, valkey
-from assistant.lifecycle import answering
+from assistant.lifecycle import claiming
 from assistant.models.message import Claim
 from assistant.worker.draining import Draining
 from assistant.worker.held_turns import HeldTurns
@@ -87,8 +87,8 @@ def test_what_waits_when_a_worker_starts_is_claimed_at_once_and_its_jobs_are_gon
 
 def test_a_ring_brings_its_answer_without_a_look_at_what_waits(at_desk, asked, monkeypatch):
     looked = []
-    real = answering.waiting
-    monkeypatch.setattr(answering, "waiting", lambda: looked.append(True) or real())
+    real = claiming.waiting
+    monkeypatch.setattr(claiming, "waiting", lambda: looked.append(True) or real())
 
     async def scenario(desk: Desk) -> None:
         await desk.intake.fetch()
@@ -141,7 +141,7 @@ def test_a_worker_takes_no_more_than_it_has_room_for_and_the_rest_as_soon_as_it_
         assert desk.answers() == [answers[0].pk, answers[1].pk]
         fetching = asyncio.create_task(desk.intake.fetch())
         await asyncio.sleep(0.05)
-        assert not fetching.done() and await in_a_thread(answering.waiting) == [answers[2].pk]
+        assert not fetching.done() and await in_a_thread(claiming.waiting) == [answers[2].pk]
         desk.turns.remove(desk.begun[0])
         await fetching
         assert desk.answers()[-1] == answers[2].pk
@@ -150,7 +150,7 @@ def test_a_worker_takes_no_more_than_it_has_room_for_and_the_rest_as_soon_as_it_
 
 
 def test_a_long_queue_is_worked_off_without_rings(at_desk, asked):
-    answers = asked(answering.BATCH + 2)
+    answers = asked(claiming.BATCH + 2)
 
     async def scenario(desk: Desk) -> None:
         await desk.intake.fetch()
@@ -163,19 +163,19 @@ def test_a_long_queue_is_worked_off_without_rings(at_desk, asked):
 def test_a_claim_on_its_way_is_waited_for_by_the_drain(at_desk, asked, monkeypatch, settings):
     settings.ASSISTANT_GRACE = 0
     asked(1)
-    claiming, go_on = threading.Event(), threading.Event()
-    real = answering.claim_any
+    has_begun, go_on = threading.Event(), threading.Event()
+    real = claiming.claim_any
 
     def slow(*args: Any) -> list[Claim]:
-        claiming.set()
+        has_begun.set()
         assert go_on.wait(LONG_SECONDS)
         return real(*args)
 
-    monkeypatch.setattr(answering, "claim_any", slow)
+    monkeypatch.setattr(claiming, "claim_any", slow)
 
     async def scenario(desk: Desk) -> None:
         fetching = asyncio.create_task(desk.intake.fetch())
-        await asyncio.to_thread(claiming.wait, LONG_SECONDS)
+        await asyncio.to_thread(has_begun.wait, LONG_SECONDS)
         desk.intake.close()
         handing_over = asyncio.create_task(Draining(Held(desk)).hand_over())  # type: ignore[arg-type]
         await asyncio.wait({handing_over}, timeout=0.2)

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from assistant.lifecycle import answering, asking, recovery
+from assistant.lifecycle import answering, asking, claiming, recovery
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Message
@@ -297,4 +297,4 @@ def test_deleting_the_session_takes_its_queue_along(session, answer, claim, bob)
     other = a_worker("other")
     asking.delete(session)
     assert not Message.objects.exists() and not finish(claim)
-    assert answering.claim(answer.pk, other) is None and recovery.sweep() == {}
+    assert claiming.claim(answer.pk, other) is None and recovery.sweep() == {}

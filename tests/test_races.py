@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.lifecycle import answering, asking, recovery
+from assistant.lifecycle import answering, asking, claiming, recovery
 from assistant.lifecycle.refusal import Refused
 from assistant.models import Message
 from assistant.models.message import Status
@@ -258,7 +258,7 @@ def test_everything_at_once_ends_with_everything_answered(session, alice, bob, s
     def work(worker):
         while True:
             waiting = session.messages.running().filter(status=Status.PENDING).first()
-            if waiting and (claim := answering.claim(waiting.pk, worker)):
+            if waiting and (claim := claiming.claim(waiting.pk, worker)):
                 finish(claim, "Fine.")
             elif senders_left._value == 2 and not session.messages.unfinished().exists():
                 return

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from assistant.delivery import queue
-from assistant.lifecycle import answering, asking, endings, recovery
+from assistant.lifecycle import answering, asking, claiming, endings, recovery
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.joining import snapshot
 from assistant.models import ChatSession, Message, WorkerProcess
@@ -368,7 +368,7 @@ def held_no_more(answer):
 
 
 def test_the_job_of_an_answer_is_the_workers_own_for_a_second(answer):
-    assert queue.DoorbellBroker()._take() is None and answering.waiting() == [answer.pk]
+    assert queue.DoorbellBroker()._take() is None and claiming.waiting() == [answer.pk]
     held_no_more(answer)
     [(job, _)] = queue.DoorbellBroker()._take()
     assert job == answer.job
@@ -389,7 +389,7 @@ def test_a_taken_job_counts_as_life_and_keeps_no_worker_from_its_answer(answer, 
     held_no_more(answer)
     queue.DoorbellBroker()._take()
     assert now(answer).is_alive() and recovery.sweep() == {}
-    [claim] = answering.claim_any(answering.waiting(), worker)
+    [claim] = claiming.claim_any(claiming.waiting(), worker)
     assert claim.message_id == answer.pk and not OrmQ.objects.exists()
 
 
@@ -425,7 +425,7 @@ def test_other_jobs_ring_for_the_pushers_at_once(transactional_db):
 def test_a_bell_that_can_t_ring_loses_no_job(session, alice, settings):
     settings.REDIS_URL = "unix:///nowhere/at.all"
     answer = answer_of(ask(session, alice))
-    assert now(answer).is_alive() and answering.waiting() == [answer.pk]
+    assert now(answer).is_alive() and claiming.waiting() == [answer.pk]
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from assistant.lifecycle import answering, asking, form_filling, people, recovery, rounds
+from assistant.lifecycle import asking, claiming, form_filling, people, recovery, rounds
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
 from assistant.models import Message, ToolCall
@@ -257,7 +257,7 @@ def test_a_worker_that_dies_while_people_are_asked(session, alice, worker, is_id
     form_filling.fill(call(), alice, 1, "accept", {"seats": 1})
     kill(worker)
     recovery.sweep()
-    answering.claim(claim.message_id, worker)
+    claiming.claim(claim.message_id, worker)
     assert (call().status, call().form_given, call().asks) == (status, None, False)
     assert form_filling.put(claim, call().pk, Form("late")) is None
     assert form_filling.close(claim, call().pk, 1) == Filled("cancel")

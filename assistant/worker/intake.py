@@ -14,7 +14,7 @@ import redis.asyncio
 
 from assistant.database import Database
 from assistant.delivery import queue
-from assistant.lifecycle import answering
+from assistant.lifecycle import claiming
 from assistant.models.message import Claim
 from assistant.models.worker import WorkerProcess
 from assistant.worker.held_turns import HeldTurns
@@ -48,13 +48,13 @@ class Intake:
         await self._turns.wait_for_room()
         found = [] if self._is_behind else await self._rung()
         if not found:
-            found = await self._database.call_once(answering.waiting)
-            self._is_behind = len(found) == answering.BATCH
+            found = await self._database.call_once(claiming.waiting)
+            self._is_behind = len(found) == claiming.BATCH
         room = self._reserve(len(found))
         if room < len(found):
             self._is_behind = True
         if room:
-            await self._claim(room, answering.claim_any, found[:room])
+            await self._claim(room, claiming.claim_any, found[:room])
 
     async def admit(self, message_id: UUID) -> bool:
         """Claims this one answer once there is room. False: there was nothing to do, or this process is stopping."""
@@ -65,7 +65,7 @@ class Intake:
         return False
 
     async def _rung(self) -> Sequence[UUID]:
-        found = await queue.rung(self._client, min(self._turns.room, answering.BATCH))
+        found = await queue.rung(self._client, min(self._turns.room, claiming.BATCH))
         if found and self.is_closed:
             await asyncio.to_thread(queue.ring, queue.BELL, *map(str, found))  # for another process
         return found
@@ -87,5 +87,5 @@ class Intake:
 
 
 def _claim_one(message_id: UUID, worker: WorkerProcess) -> list[Claim]:
-    claim = answering.claim(message_id, worker)
+    claim = claiming.claim(message_id, worker)
     return [claim] if claim else []

@@ -23,7 +23,7 @@ MORTAL = (
     "assistant.prompt.file_contents:_keep",
     "assistant.prompt.context:prompt_for",
     "assistant.presentation.events:turn_status",
-    "assistant.lifecycle.answering:_claimed",
+    "assistant.lifecycle.claiming:_claimed",
     "assistant.lifecycle.answering:fail",
     "assistant.lifecycle.answering:succeed",
     "assistant.lifecycle.approving:decide",

@@ -377,7 +377,7 @@ def test_a_story_ends_well(stage: Stage, story: Story) -> None:
 DEATHS: list[tuple[Story, str, int, tuple[int, ...]]] = [
     (three_tools_in_two_rounds, "before asking.send", 1, (0,)),  # the web server
     (three_tools_in_two_rounds, "after asking.send", 1, (0,)),
-    (three_tools_in_two_rounds, "before answering._claimed", 1, (0,)),
+    (three_tools_in_two_rounds, "before claiming._claimed", 1, (0,)),
     (three_tools_in_two_rounds, "before Runner._begin", 1, (0,)),
     (three_tools_in_two_rounds, "before context.prompt_for", 1, (0,)),
     (three_tools_in_two_rounds, "before llm.stream", 1, (0,)),
@@ -406,7 +406,7 @@ DEATHS: list[tuple[Story, str, int, tuple[int, ...]]] = [
     (more_rounds_than_one_job_has, "before rounds.continue_later", 1, (0,)),
     (more_rounds_than_one_job_has, "before endings.give_back", 1, (0,)),  # in the transaction, with the job in it
     (more_rounds_than_one_job_has, "after rounds.continue_later", 1, (0,)),
-    (more_rounds_than_one_job_has, "before answering._claimed", 2, (0,)),
+    (more_rounds_than_one_job_has, "before claiming._claimed", 2, (0,)),
     (more_rounds_than_one_job_has, "before Runner._begin", 2, (0,)),
     (more_rounds_than_one_job_has, "after rounds.open_round", 4, (0,)),
     (a_loop_that_never_ends, "after rounds.continue_later", 2, (0,)),
