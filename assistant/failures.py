@@ -32,5 +32,8 @@ CUTS: dict[str, str] = {
 }
 
 
+REFUSED = frozenset({"content_filter", "refusal"})  # reasons to finish: the provider's filter, or the model, declined
+
+
 def sentence(code: str) -> str:
     return SENTENCES[code]

@@ -137,7 +137,7 @@ def test_a_command_does_not_load_the_web_server(tmp_path):
 def test_what_serve_becomes_knows_neither_django_nor_any_library(tmp_path):
     modules = loaded("import assistant.processes.watching", tmp_path)
     assert {name for name in modules if name.startswith("assistant")} == {
-        "assistant", "assistant.processes", "assistant.processes.watching",
+        "assistant", "assistant.processes", "assistant.processes.backoff", "assistant.processes.watching",
     }  # fmt: skip
     assert not modules & {
         "django",

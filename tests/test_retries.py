@@ -38,12 +38,12 @@ class Asked:
     def __init__(self, loop: asyncio.Runner, model: str, messages: list[dict[str, Any]] = QUESTION) -> None:
         self.pieces: list[Any] = []
         self.error: ModelError | None = None
-        self.patience = RetryPolicy(model)
+        self.policy = RetryPolicy(model)
         loop.run(self.ask(messages))
 
     async def ask(self, messages: list[dict[str, Any]]) -> None:
         try:
-            async with aclosing(self.patience.stream(messages)) as pieces:
+            async with aclosing(self.policy.stream(messages)) as pieces:
                 async for piece in pieces:
                     self.pieces.append(piece)
         except ModelError as error:
@@ -59,7 +59,7 @@ class Asked:
 
     @property
     def tried(self) -> list[tuple[str, str]]:
-        return [(one.model, one.code) for one in self.patience.tried]
+        return [(one.model, one.code) for one in self.policy.tried]
 
 
 @pytest.mark.parametrize("status", ["500", "502", "503", "429"])
@@ -69,7 +69,7 @@ def test_a_transient_failure_is_asked_again_in_place(provider, loop, status):
     assert asked.error is None and asked.text == expected_text("openai/words", "")
     assert [type(step) for step in asked.steps] == [Pause, Pause]
     assert len(provider.requests()) == 3 and len(asked.tried) == 2
-    assert asked.patience.model == model
+    assert asked.policy.model == model
 
 
 @pytest.mark.parametrize("fault", ["400", "401", "404", "quota", "context", "policy"])
@@ -84,7 +84,7 @@ def test_the_number_of_retries_is_bounded_and_the_last_error_is_raised(provider,
     asked = Asked(loop, "openai/words-503")
     assert asked.error is not None and asked.error.code == "provider_error"
     assert len(provider.requests()) == 4
-    assert [one.code for one in asked.patience.tried] == ["provider_error"] * 4
+    assert [one.code for one in asked.policy.tried] == ["provider_error"] * 4
 
 
 def test_pauses_grow_and_scatter_and_keep_what_the_provider_asks_for(monkeypatch):
@@ -120,7 +120,7 @@ def test_fallback_models_are_asked_in_their_order(provider, loop, settings, faul
     settings.ASSISTANT_FALLBACK_MODELS = ["openai/words-503-tag=b", "openai/words-n3-tag=c", "openai/words-tag=d"]
     asked = Asked(loop, f"openai/words-{fault}")
     assert asked.error is None and asked.text == expected_text("openai/words-n3", "")
-    assert asked.patience.model == "openai/words-n3-tag=c"
+    assert asked.policy.model == "openai/words-n3-tag=c"
     assert [model for model, _ in asked.tried] == [f"openai/words-{fault}", "openai/words-503-tag=b"]
 
 
@@ -153,6 +153,22 @@ def test_a_strong_model_that_stalls_too_is_the_end(provider, loop, settings):
     assert asked.text == "" and asked.error is None
     assert len(provider.requests()) == 2
     assert asked.pieces[-1] == Finish("stop")
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "refusal"])
+def test_a_silent_refusal_after_tools_is_no_stall(loop, settings, reason):
+    """The model, or its provider's filter, has decided: a stronger one is not asked for what this one declines."""
+    settings.ASSISTANT_ESCALATION_MODEL = "openai/words"
+
+    async def source(model, messages, tools, parameters):
+        yield Finish(reason)
+
+    async def scenario():
+        policy = RetryPolicy("openai/empty", source)
+        async with aclosing(policy.stream(AFTER_TOOLS)) as pieces:
+            return [piece async for piece in pieces]
+
+    assert loop.run(scenario()) == [Finish(reason)]
 
 
 def test_an_empty_answer_without_tools_is_not_escalated(provider, loop, settings):

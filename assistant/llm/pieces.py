@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assistant.failures import sentence
+from assistant.text.blank import is_blank
 from assistant.text.storable import clean
 
 
@@ -92,3 +93,18 @@ class ModelError(Exception):
         self.detail = clean(detail) or sentence(code)
         self.is_transient = is_transient  # the same request may well succeed in a moment
         self.retry_after = retry_after  # seconds, where the provider says when
+
+
+def has_begun(before: bool, piece: object) -> bool:
+    """Whether a request has said something that stands once `piece` has come; `before`, whether it had until then.
+
+    Blank text says nothing, and what turns out to have been thought all along has not been said.
+    """
+    match piece:
+        case Text(text) if not is_blank(text):
+            return True
+        case ToolCall() | Picture():
+            return True
+        case WasThought():
+            return False
+    return before

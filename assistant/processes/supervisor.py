@@ -22,6 +22,7 @@ from typing import Any
 
 from assistant import conf
 from assistant.processes import slot
+from assistant.processes.backoff import Backoff
 from assistant.processes.host_processes import is_process, wait_for_end
 
 logger = logging.getLogger(__name__)
@@ -30,8 +31,6 @@ WATCH_SECONDS = 0.1  # between looks while a worker is awaited or stops
 BEAT_SECONDS = 1.0  # between looks at the beats of workers; a death is seen at once
 START_SECONDS = 60.0  # longer than this without a worker: the cluster is taken to be stuck
 STOP_MARGIN_SECONDS = 15.0
-CALM_SECONDS = 5.0  # a cluster that lived this long was killed, it did not fail to start: no reason to wait
-LONGEST_BACKOFF_SECONDS = 10.0
 
 _processes = multiprocessing.get_context("fork")
 
@@ -45,7 +44,7 @@ class OneWorkerCluster:
         self._stop_event: Any = None
         self._worker_pid = 0
         self._started = 0.0
-        self._failures = 0
+        self._backoff = Backoff()
         self._start_at = 0.0
 
     def start(self) -> None:
@@ -66,8 +65,6 @@ class OneWorkerCluster:
             return
         if trouble := self._trouble():
             self._replace(trouble)
-        elif time.monotonic() - self._started > CALM_SECONDS:
-            self._failures = 0
 
     @property
     def pids(self) -> list[int]:
@@ -92,8 +89,7 @@ class OneWorkerCluster:
 
     def _replace(self, trouble: str) -> None:
         self.kill()
-        pause = 0.0 if not self._failures else min(0.5 * 2**self._failures, LONGEST_BACKOFF_SECONDS)
-        self._failures += 1
+        pause = self._backoff.pause_after(time.monotonic() - self._started)
         self._start_at = time.monotonic() + pause
         logger.warning(
             "Cluster %d: %s; a new one starts%s.",

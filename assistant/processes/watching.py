@@ -19,8 +19,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
-CALM_SECONDS = 5.0  # who lived this long was killed, it did not fail to start: no reason to wait
-LONGEST_BACKOFF_SECONDS = 10.0
+from assistant.processes.backoff import Backoff
+
 WATCH_SECONDS = 0.1  # between looks while something is awaited
 ANSWER_SECONDS = 2.0
 WORKER_MARGIN_SECONDS, WEB_SECONDS, VALKEY_SECONDS = 20.0, 10.0, 5.0
@@ -81,7 +81,7 @@ class Child:
         self.name = name
         self._command, self._stop_seconds, self._dies_with_us = command, stop_seconds, dies_with_us
         self._process: subprocess.Popen[bytes] | Adopted | None = Adopted(pid) if pid else None
-        self._failures, self._started, self._start_at = 0, time.monotonic(), 0.0
+        self._backoff, self._started, self._start_at = Backoff(), time.monotonic(), 0.0
 
     @property
     def is_awaited(self) -> bool:
@@ -111,8 +111,7 @@ class Child:
         code = self._process.poll()
         if code is None:
             return
-        self._failures = 1 if time.monotonic() - self._started > CALM_SECONDS else self._failures + 1
-        pause = 0.0 if self._failures == 1 else min(0.5 * 2**self._failures, LONGEST_BACKOFF_SECONDS)
+        pause = self._backoff.pause_after(time.monotonic() - self._started)
         self._process, self._start_at = None, time.monotonic() + pause
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         say(f"The {self.name} {how}; it starts again{f' in {pause:.1f} s' if pause else ' now'}.")

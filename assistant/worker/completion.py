@@ -9,8 +9,8 @@ from typing import Any
 
 from assistant import llm
 from assistant.database import Database
-from assistant.lifecycle.answering import Asked
-from assistant.llm.pieces import ModelError, Picture, Piece, Text, ToolCall, WasThought
+from assistant.lifecycle.endings import Asked
+from assistant.llm.pieces import ModelError, Piece, has_begun
 from assistant.models.message import Claim
 from assistant.models.user_id import UserId
 from assistant.ops.report import redacted
@@ -70,16 +70,15 @@ class Completion:
         if await compaction.is_near_limit(self._policy.model, prompt.messages):
             prompt = await self._shorter(prompt, 0) or prompt
         for tries in (0, 1, 2):
-            has_begun = False
+            is_said = False
             try:
                 async with aclosing(self._request(prompt, functions, is_last=is_last)) as pieces:
                     async for piece in pieces:
-                        has_begun = has_begun or isinstance(piece, Text | ToolCall | Picture)
-                        has_begun = has_begun and not isinstance(piece, WasThought)
+                        is_said = has_begun(is_said, piece)
                         yield piece
                 return
             except ModelError as error:
-                is_too_long = error.code == "context_overflow" and not has_begun
+                is_too_long = error.code == "context_overflow" and not is_said
                 shorter = await self._shorter(prompt, tries) if is_too_long and tries < 2 else None
                 if shorter is None:
                     raise

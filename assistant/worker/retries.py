@@ -17,8 +17,8 @@ from types import MappingProxyType
 from typing import Any
 
 from assistant import conf, llm
-from assistant.llm.pieces import Finish, Kept, ModelError, Picture, Piece, Text, ToolCall, Usage, WasThought
-from assistant.text.blank import is_blank
+from assistant.failures import REFUSED
+from assistant.llm.pieces import Finish, Kept, ModelError, Piece, Usage, has_begun
 
 STALLED = "stalled"  # an empty answer after the results of tools
 FIRST_PAUSE_SECONDS = 1.0
@@ -168,12 +168,7 @@ class _Request:
                         case Kept():
                             self.kept = piece
                             continue
-                        case Text(text) if not is_blank(text):
-                            self._has_begun = True
-                        case WasThought():
-                            self._has_begun = False
-                        case ToolCall() | Picture():
-                            self._has_begun = True
+                    self._has_begun = has_begun(self._has_begun, piece)
                     yield piece
         except ModelError as error:
             self.failure = error
@@ -184,7 +179,7 @@ class _Request:
             return None
         if self.failure:
             return self.failure.code
-        return STALLED if is_after_tools and not (self.finish and self.finish.reason == "content_filter") else None
+        return STALLED if is_after_tools and not (self.finish and self.finish.reason in REFUSED) else None
 
 
 def pause_seconds(failure: ModelError, retries: int) -> float | None:

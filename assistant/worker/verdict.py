@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from assistant import llm
-from assistant.failures import CUTS, sentence
+from assistant.failures import CUTS, REFUSED, sentence
 from assistant.lifecycle.endings import Failure
 from assistant.models.message import Cut
 from assistant.worker.outcomes import Failed, Succeeded
@@ -27,7 +27,7 @@ def verdict(
     """`finish` as `llm.Finish` says it; `is_blank`: this round has brought nothing that an answer is made of."""
     if finish == "length" and _is_at_limit(parameters, usage):
         return Failed(Failure("incomplete_response", LIMIT_TOO_LOW)) if is_blank else Succeeded(Cut.LIMIT)
-    if finish in ("content_filter", "refusal"):
+    if finish in REFUSED:
         return Failed(Failure.of("refusal" if finish == "refusal" else "content_filtered"))
     if is_blank and finish not in CUTS:
         return Failed(Failure.of("empty_response"))
