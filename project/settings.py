@@ -7,7 +7,8 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from redis.connection import parse_url
 
-from assistant.conf import environment, of
+from assistant.conf import Settings, environment, of
+from assistant.conf.validation import contradiction
 from assistant.processes.embedded_valkey import socket_path
 from project import env
 from project.static_files import weak_etag
@@ -144,6 +145,8 @@ ASSISTANT_EMBEDDED_VALKEY = not Variables.redis_url.read()
 
 # Every other ASSISTANT_ setting: assistant/conf has them one a line.
 globals().update(environment.given(but=[variable.name for variable in of(Variables)]))
+if _clash := contradiction(Settings.lease.read(), Settings.heartbeat.read()):
+    raise ImproperlyConfigured(_clash)
 FILE_UPLOAD_HANDLERS = ["assistant.files.upload_handler.UnnamedFileUploadHandler"]
 
 CHANNEL_LAYERS = {

@@ -37,6 +37,9 @@ from assistant.conf import environment
 
 globals().update(environment.given())
 ```
+
+It gives what the environment sets and nothing else. So a variable wins over what stands above these lines, and what stands
+below them wins over the variable. What neither sets has its default.
 """
 
 

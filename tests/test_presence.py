@@ -4,11 +4,10 @@ import asyncio
 import uuid
 
 import pytest
-from django.conf import settings as django_settings
 from django.contrib.sessions.models import Session
 from django.db import OperationalError
 
-from assistant import access
+from assistant import access, conf
 from assistant.delivery import valkey
 from assistant.models import ApiToken, Participant
 from assistant.models.participant import Role
@@ -303,5 +302,5 @@ def test_the_roll_needs_no_more_queries_for_more_sockets(session, alice, bob, dj
 
 
 def test_the_real_time_is_half_a_minute_and_the_roll_is_called_thrice_in_it():
-    assert presence.expire_seconds() == 30 == django_settings.ASSISTANT_PRESENCE and revalidation.CALLS == 3
+    assert presence.expire_seconds() == 30 == conf.settings.presence and revalidation.CALLS == 3
     assert consumers.TYPING_TOLD_EVERY_SECONDS < 2.5, "the page says it every 2.5 s"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from assistant.conf import Settings
 from assistant.models.link import SecretLink
 from assistant.ops.log_redaction import scrubbed
 
@@ -111,11 +112,12 @@ def test_a_data_dir_that_is_a_file_is_refused(read, tmp_path):
 def test_the_defaults_are_those_of_the_contract(read, tmp_path):
     found = read()
     expected = {
-        "ASSISTANT_TIMEOUT": 60, "ASSISTANT_DEADLINE": 600, "ASSISTANT_HEARTBEAT": 2, "ASSISTANT_LEASE": 10,
-        "ASSISTANT_MAX_ATTEMPTS": 3, "ASSISTANT_GRACE": 5, "ASSISTANT_MODELS": [], "DEBUG": False,
-        "ASSISTANT_MAX_LENGTH": 10_000, "ASSISTANT_EMBEDDED_VALKEY": True, "ASSISTANT_DATA_DIR": tmp_path,
+        "TIMEOUT": 60, "DEADLINE": 600, "HEARTBEAT": 2, "LEASE": 10, "MAX_ATTEMPTS": 3, "GRACE": 5, "MODELS": [],
+        "MAX_LENGTH": 10_000,
     }  # fmt: skip
-    assert {name: found[name] for name in expected} == expected
+    assert {name: getattr(Settings, name.lower()).default for name in expected} == expected
+    assert not {f"ASSISTANT_{name}" for name in expected} & found.keys(), "a default is the table's to say"
+    assert (found["ASSISTANT_EMBEDDED_VALKEY"], found["ASSISTANT_DATA_DIR"], found["DEBUG"]) == (True, tmp_path, False)
     assert found["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3"
     assert found["DATABASES"]["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
     assert found["REDIS_URL"].startswith("unix://")
@@ -157,7 +159,7 @@ def test_the_secret_key_is_made_once_and_is_its_owner_s(read, tmp_path):
 
 def test_an_empty_variable_is_as_good_as_none(read):
     found = read(DATABASE_URL="", REDIS_URL=" ", ASSISTANT_MODELS="", ASSISTANT_LEASE="", ALLOWED_HOSTS="")
-    assert found["ASSISTANT_LEASE"] == 10 and found["ASSISTANT_MODELS"] == []
+    assert not {"ASSISTANT_LEASE", "ASSISTANT_MODELS"} & found.keys()
     assert found["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
 
 

@@ -61,10 +61,25 @@ def test_every_setting_is_read_somewhere(setting):
 # --- the environment ---
 
 
-def test_without_variables_the_environment_gives_each_setting_s_default():
-    assert environment.given({}) == {
-        setting.name: setting.default for setting in FROM_ENVIRONMENT if not callable(setting.default)
-    }
+def test_what_the_environment_does_not_set_stays_as_settings_py_has_it():
+    """The guide has `globals().update(environment.given())`, and settings of its own may stand above it."""
+    above = {"ASSISTANT_TOOLS": ["mine.tools"], "ASSISTANT_MODELS": [("Owl", "test/owl")], "ASSISTANT_TITLES": False}
+    variables = {"ASSISTANT_MODELS": "test/cat", "ASSISTANT_TITLES": " "}
+    assert environment.given({}) == {}
+    assert above | environment.given(variables) == above | {"ASSISTANT_MODELS": [("cat", "test/cat")]}
+
+
+@pytest.mark.parametrize("setting", ALL, ids=named)
+def test_every_setting_has_its_default_where_nothing_is_set(setting, settings):
+    if hasattr(settings, setting.name):
+        delattr(settings, setting.name)
+    assert getattr(conf.settings, setting.name.removeprefix(conf.Settings.PREFIX).lower()) == setting.fallback()
+    assert validation.wrong() == []
+
+
+def test_a_heartbeat_alone_is_not_held_against_the_default_lease():
+    """settings.py may have a lease of its own above; the check E006 knows both."""
+    assert environment.given({"ASSISTANT_HEARTBEAT": "9"}) == {"ASSISTANT_HEARTBEAT": 9}
 
 
 @pytest.mark.parametrize("setting", BOUNDED, ids=named)
@@ -101,13 +116,12 @@ def test_every_setting_can_come_from_the_environment_and_is_then_right(setting):
 
 
 def test_an_empty_flag_is_as_good_as_none():
-    assert environment.given({"ASSISTANT_FAST_LANE": ""})["ASSISTANT_FAST_LANE"] is True
+    assert environment.given({"ASSISTANT_FAST_LANE": ""}) == {}
 
 
 def test_a_variable_of_an_unknown_name_comes_along_for_the_checks_unless_it_is_the_project_s():
     variables = {"ASSISTANT_LEESE": "5", "ASSISTANT_MEDIA_DIR": "/x", "PATH": "/bin"}
-    found = environment.given(variables, but=["ASSISTANT_MEDIA_DIR"])
-    assert found.keys() - environment.given({}).keys() == {"ASSISTANT_LEESE"}
+    assert environment.given(variables, but=["ASSISTANT_MEDIA_DIR"]) == {"ASSISTANT_LEESE": "5"}
 
 
 # --- the checks ---
