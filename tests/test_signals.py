@@ -1,5 +1,8 @@
 """What a project may connect to: each signal comes once, after the commit, and no receiver can harm an answer."""
 
+import os
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -187,12 +190,47 @@ def test_where_nobody_listens_nothing_is_asked_for(asked):
     assert [query["sql"].split()[0] for query in queries] == ["UPDATE"]
 
 
-def test_the_guide_s_example_works(session, alice, worker):
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def example():
     """The block of docs/embedding.md that connects a receiver."""
-    guide = (Path(__file__).parents[1] / "docs" / "embedding.md").read_text()
-    [example] = [block for block in guide.split("```python\n") if "turn_ended.connect" in block]
+    guide = (ROOT / "docs" / "embedding.md").read_text()
+    [block] = [block for block in guide.split("```python\n") if "turn_ended.connect" in block]
+    return block.split("```")[0]
+
+
+LOADED = """
+import django
+django.setup()
+from assistant.signals import turn_ended
+from mine.apps import tell
+assert turn_ended.disconnect(tell), "it was not connected"
+"""
+
+
+def test_the_guide_s_example_can_be_the_apps_py_of_an_app(example, tmp_path):
+    """Which Django loads before any model: in a process where all is loaded already nothing would be noticed."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "__init__.py").touch()
+    (tmp_path / "mine" / "apps.py").write_text(example)
+    (tmp_path / "with_mine.py").write_text(
+        "from tests.embedded_project.settings import *\nINSTALLED_APPS = ['mine', *INSTALLED_APPS]\n"
+    )
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "with_mine", "PYTHONPATH": f"{tmp_path}:{ROOT}", "EMBEDDED_DATA": str(tmp_path),
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_guide_s_example_works(example, session, alice, worker):
     names: dict = {}
-    exec(example.split("```")[0], names)
+    exec(example, names)
     names["MyApp"].ready(None)
     refused = answer_of(ask(session, alice))
     try:
