@@ -6,16 +6,19 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
+import redis
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from assistant.delivery import valkey
 from assistant.lifecycle import recovery
 from assistant.models import ApiToken, ChatSession, Message, Participant
 from assistant.models.message import max_recoveries
 from assistant.models.participant import Role
 from assistant.processes.serving import check_port
 from tests.acting import a_worker, answer_of, ask, claimed, jobs, kill, lose_job, now, write
+from tests.product import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -208,3 +211,19 @@ def test_an_address_that_can_not_be_listened_on_is_told_in_words(host):
     with pytest.raises(CommandError, match=f"Can't listen on {host}:8000: ") as refusal:
         check_port(host, 8000)
     assert "Unknown error" not in str(refusal.value) and "None" not in str(refusal.value)
+
+
+# --- worker ---
+
+
+def test_a_worker_on_a_redis_that_is_too_old_ends_with_a_sentence(monkeypatch):
+    """It would have no command to wait at the bell with, and would only fetch what nobody has fetched within a second."""
+    monkeypatch.setattr(redis.Redis, "info", lambda *section: {"redis_version": "6.2.14"})
+    with pytest.raises(CommandError, match=r"^REDIS_URL: the server is Redis 6\.2\.14, .* 7 or newer"):
+        call_command("worker", skip_checks=True)
+
+
+def test_a_server_that_is_new_enough_or_does_not_answer_keeps_no_worker_from_starting(settings):
+    assert valkey.too_old() is None
+    settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"  # it may be back in a moment
+    assert valkey.too_old() is None

@@ -35,8 +35,11 @@ def ids(found: list[CheckMessage]) -> list[str | None]:
 ALL = [
     checks.redis_is_named, checks.apps_are_installed, checks.middleware_is_there, checks.templates_know_the_user,
     checks.sqlite_transactions_are_immediate, checks.urls_are_included, checks.an_asgi_application_is_named,
-    checks.files_have_a_storage, checks.users_can_be_known,
+    checks.files_have_a_storage, checks.files_are_in_one_folder, checks.users_can_be_known,
 ]  # fmt: skip
+
+
+PLAIN_STORAGES = {"default": {"BACKEND": "django.core.files.storage.FileSystemStorage"}}  # as Django's own
 
 
 @pytest.mark.parametrize("check", ALL, ids=lambda check: check.__name__)
@@ -56,11 +59,26 @@ def test_our_own_project_lacks_nothing(check):
         (checks.an_asgi_application_is_named, {"ASGI_APPLICATION": None}, "assistant.E016"),
         (checks.files_have_a_storage, {"ASSISTANT_ATTACHMENT_STORAGE": "nowhere"}, "assistant.E017"),
         (checks.files_have_a_storage, {"FILE_UPLOAD_HANDLERS": []}, "assistant.W002"),
+        (checks.files_are_in_one_folder, {"STORAGES": PLAIN_STORAGES}, "assistant.W004"),
+        (checks.files_are_in_one_folder, {"STORAGES": PLAIN_STORAGES, "MEDIA_ROOT": "media"}, "assistant.W004"),
     ],
 )
 def test_what_is_missing_is_said(check, changed, id_):
     with override_settings(**changed):
         assert ids(check(None)) == [id_]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"STORAGES": PLAIN_STORAGES, "MEDIA_ROOT": "/srv/media"},
+        {"STORAGES": {"default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}}},
+        {"ASSISTANT_ATTACHMENT_STORAGE": "nowhere"},  # which is an error of another check
+    ],
+)
+def test_files_that_all_processes_find_are_not_warned_of(changed):
+    with override_settings(**changed):
+        assert checks.files_are_in_one_folder(None) == []
 
 
 def test_a_user_model_without_what_is_needed_is_refused(monkeypatch):

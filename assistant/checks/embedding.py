@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.apps import apps
@@ -9,7 +10,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.core import checks
-from django.core.files.storage import InvalidStorageError, storages
+from django.core.files.storage import FileSystemStorage, InvalidStorageError, storages
 from django.db import connection
 from django.db.models import BinaryField, CompositePrimaryKey
 from django.template import engines
@@ -144,5 +145,22 @@ def files_have_a_storage(app_configs: Any, **kwargs: Any) -> list[checks.CheckMe
             "FILE_UPLOAD_HANDLERS lacks assistant.files.upload_handler.UnnamedFileUploadHandler.",
             hint="Django's own handlers leave temporary files behind when a web process is killed.",
             id="assistant.W002",
+        )
+    ]
+
+
+@checks.register()
+def files_are_in_one_folder(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    try:
+        storage = storages[conf.settings.attachment_storage]
+    except (InvalidStorageError, TypeError):
+        return []  # said above
+    if not isinstance(storage, FileSystemStorage) or Path(storage.base_location).is_absolute():
+        return []
+    return [
+        checks.Warning(
+            "MEDIA_ROOT is empty or relative: attached files go into the folder in which a process happens to start.",
+            hint="Set it to a whole path. A web server and a worker that start elsewhere don't find each other's files.",
+            id="assistant.W004",
         )
     ]

@@ -11,8 +11,11 @@ from typing import Any
 import redis
 import redis.asyncio
 from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 PREFIX = "parley"
+OLDEST = 7  # Redis' first version with BLMPOP, by which workers wait at the bell
 
 # What a call may raise when Valkey is away. Callers decide what that means; nobody falls back to process memory.
 Unavailable = (redis.RedisError, OSError)
@@ -33,6 +36,18 @@ def client() -> redis.Redis:
 def async_client() -> redis.asyncio.Redis:
     """A new client for the running event loop; the caller closes it."""
     return redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=5)
+
+
+def too_old() -> str | None:
+    """A sentence if the server is one that workers can't wait at. None if it isn't, doesn't answer now, or doesn't tell."""
+    asked_once = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
+    try:
+        version = str(asked_once.info("server")["redis_version"])  # a Valkey gives the Redis that it can stand for
+    except (*Unavailable, KeyError):
+        return None
+    if int(version.partition(".")[0]) >= OLDEST:
+        return None
+    return f"REDIS_URL: the server is Redis {version}, and workers need Redis {OLDEST} or newer, or a Valkey."
 
 
 class Script:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from assistant import (
@@ -11,6 +11,7 @@ from assistant import (
     markup,
     tasks,  # noqa: F401  what each worker would load for itself otherwise
 )
+from assistant.delivery import valkey
 from assistant.mcp import connections as mcp_connections
 from assistant.processes import host_processes
 from assistant.processes.supervisor import Supervisor
@@ -20,6 +21,8 @@ class Command(BaseCommand):
     help = "Runs the workers: ASSISTANT_WORKERS django-q2 clusters of one worker process each, watched and replaced."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if sentence := valkey.too_old():
+            raise CommandError(sentence)
         with host_processes.without_collections():
             markup.warm()
             llm.preload()
