@@ -178,6 +178,13 @@ def test_an_application_without_websockets_is_refused_at_the_start(embedded, tmp
     assert done.returncode == 1 and "routes no WebSockets" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_the_guide_s_asgi_py_is_the_one_that_is_tested():
+    guide = (ROOT / "docs" / "embedding.md").read_text()
+    [block] = [block for block in guide.split("```python\n") if "ProtocolTypeRouter" in block]
+    tested = (ROOT / "tests" / "embedded_project" / "asgi.py").read_text().replace("  # noqa: E402", "")
+    assert block.split("```")[0].replace("mine.settings", "tests.embedded_project.settings") == tested
+
+
 def test_the_other_project_passes_all_checks(embedded):
     assert "no issues" in embedded.manage("check", "--fail-level", "WARNING")
 
