@@ -66,23 +66,26 @@ def test_requests_at_once_have_a_thread_each(loop):
 def test_a_thread_that_is_still_at_work_is_not_given_to_the_next_request(loop):
     """Whoever hangs up leaves the view at its work."""
     begun, go_on = threading.Event(), threading.Event()
+    at_work = []
 
     def view(scope):
         if scope == "slow":
+            at_work.append(threading.get_ident())
             begun.set()
-            go_on.wait(20)
+            go_on.wait()  # however long the next one takes
         return threading.get_ident()
 
     app = application(view)
 
     async def scenario():
         hung_up = asyncio.create_task(served(app, "slow"))
-        await asyncio.to_thread(begun.wait, 20)
+        assert await asyncio.to_thread(begun.wait, 20)
         hung_up.cancel()
         try:
-            await asyncio.wait_for(served(app, "next"), 20)
+            return await asyncio.wait_for(served(app, "next"), 20)
         finally:
             go_on.set()
-        await asyncio.gather(hung_up, return_exceptions=True)
+            await asyncio.gather(hung_up, return_exceptions=True)
 
-    loop.run(scenario())
+    of_next = loop.run(scenario())
+    assert len(at_work) == 1 and of_next not in at_work
