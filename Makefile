@@ -1,4 +1,4 @@
-# make run: the product. make test: the whole suite. Both need only python3 (3.11 or newer) and make.
+# make run: the product. make test: the suite but for what is marked `long`. Both need only python3 (3.11 or newer) and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,7 +42,7 @@ test: test-install
 	@$(MAKE) --silent $(TSC) || true # without it the test of the types is skipped, or fails in CI
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-# What `make test` leaves out: a kill at every single step of a turn.
+# What `make test` leaves out, marked `long`: every step of a turn killed, chaos, anything in any order, real wheels, outages.
 test-long: test-install
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 
