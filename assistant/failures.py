@@ -14,7 +14,6 @@ SENTENCES: dict[str, str] = {
     "refusal": "The model declined to answer this.",
     "empty_response": "The model sent an empty answer. Try again.",
     "incomplete_response": "The answer was cut off before its end. What was written is kept; try again.",
-    "interrupted": "The answer was interrupted. What was written is kept; try again.",
     "abandoned": "The answer was interrupted and has been given up. What was written is kept; try again.",
     "over_quota": "You have used up what you may ask for now. Try again later.",
     "unpriced": "Your budget is in dollars, and nobody knows what this model costs. Choose another one, or ask your "

@@ -89,9 +89,10 @@ def draw(pieces: list[str], *, each: bool = True) -> list[str]:
         assert start <= len(held)
         held[start:] = html
         assert held == drawing.html
-        if drawing.is_current and each:
+        is_put_off = drawing._grown > 0
+        if each and not is_put_off:
             assert held == blocks(text), text
-        elif not drawing.is_current:
+        elif is_put_off:
             assert (start, html) == (len(held), [])
     start, html = drawing.finish()
     held[start:] = html

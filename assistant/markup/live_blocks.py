@@ -59,11 +59,6 @@ class LiveBlocks:
             return len(self.html), []
         return self._draw()
 
-    @property
-    def is_current(self) -> bool:
-        """Whether everything appended has been drawn."""
-        return not self._grown
-
     def finish(self) -> tuple[int, list[str]]:
         """Draw what was put off."""
         return self._draw() if self._grown else (len(self.html), [])

@@ -34,7 +34,7 @@ function copyOld(text) {
  * @param {HTMLElement} button
  * @param {string} text
  */
-export function flash(button, text) {
+function flash(button, text) {
   const label = button.getAttribute("aria-label");
   button.classList.add("is-done");
   button.setAttribute("aria-label", text);

@@ -146,7 +146,7 @@ export function givenIn(form, fields) {
  * @param {Pick<FormField, "kind" | "format">} field
  * @param {ParentNode} element
  */
-export function valueOf({ kind, format }, element) {
+function valueOf({ kind, format }, element) {
   if (kind === "boolean") return one(element, "input").checked;
   if (kind === "choices") {
     /** @type {NodeListOf<HTMLInputElement>} */
