@@ -48,7 +48,7 @@ def test_each_link_leads_somewhere(document):
 
 def test_the_change_log_is_about_the_version_that_is_built():
     text = (ROOT / "CHANGELOG.md").read_text()
-    releases = re.findall(r"(?m)^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$", text)
+    releases = re.findall(r"(?m)^## (\S+)(?: - (\d{4}-\d\d-\d\d))?$", text)
     assert releases[0] == ("Unreleased", "") and all(date for _, date in releases[1:])
     assert releases[1][0] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
@@ -118,6 +118,16 @@ def test_the_map_names_each_room_and_nothing_that_is_gone():
     known = here | {name.rpartition("/")[2] for name in here} | {str(Path(name).parent) for name in here}
     assert [name for name in named if name.rstrip("/") not in known] == []
     assert [name for name in re.findall(r"`(\w+)`", of_llm) if f"llm/{name}" not in here | {"llm/stream"}] == []
+
+
+@pytest.mark.parametrize(
+    "room", ["management/commands", "sockets", "worker", "lifecycle", "presentation", "delivery"]
+)
+def test_the_map_names_each_module_of_the_rooms_that_it_shows_from_inside(room):
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    [row] = [line for line in text.splitlines() if line.startswith("|") and f"`{room.partition('/')[0]}/`" in line]
+    modules = {path.stem for path in (ROOT / "assistant" / room).glob("*.py")} - {"__init__"}
+    assert modules - set(re.findall(r"`(?:\w+/)?(\w+)`", row)) == set()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from django.contrib.auth import get_user_model
 from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
@@ -407,7 +408,7 @@ def test_the_guide_s_example_works(settings, monkeypatch):
     monkeypatch.setitem(sys.modules, module.__name__, module)
     settings.ASSISTANT_TOOLS = [module.__name__]
     find, cancel = registry.offered(["orders"]).values()
-    asker = dataclasses.replace(context(), user=types.SimpleNamespace(username="alice"))
+    asker = dataclasses.replace(context(), user=get_user_model()(username="alice"))
     assert find.run(asker, {"number": 7}).text == "Order 7 of alice: on its way."
     with pytest.raises(ToolError, match="no order 8"):
         find.run(asker, {"number": 8})

@@ -1,5 +1,6 @@
-"""What the people in a session are told, and the only place that sends to the channel layer.
+"""What the people in a session are told. All that goes through the channel layer is sent here.
 
+Deltas don't: their frames are encoded by `worker.streaming` and published by the script that appends them to the live text.
 Verbs announce inside their transaction; the frame is made then (it shows the state after the change) and sent once the
 transaction has committed. Whoever did something learns of it by the same frame as everyone else.
 """
