@@ -1,9 +1,9 @@
 """An answer while it is being written, in Valkey: what a viewer who joins now has to see of its text and its reasoning.
 
-Three commands, each atomic over both texts. A delta's frame is published by the very script that appends the delta, so
-whoever subscribes first and reads then misses nothing: each delta is in what was read or comes afterwards with a higher
-`seq`; and what may not be appended is shown to nobody. `attempt` fences here as it does in the database. Everything
-expires: nothing outlives its message by more than `KEEP_SECONDS`.
+Each command (append, replace, read, seal) is one script, atomic over both texts. A delta's frame is published by the very
+script that appends the delta, so whoever subscribes first and reads then misses nothing: each delta is in what was read or
+comes afterwards with a higher `seq`; and what may not be appended is shown to nobody. `attempt` fences here as it does in
+the database. Everything expires: nothing outlives its message by more than `KEEP_SECONDS`.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def ring(bell: str, *what: str) -> None:
 
 
 async def rung(client: redis.asyncio.Redis, most: int) -> list[UUID]:
-    """Waits for the bell; up to `most` of the answers that it rings for. None when it has not rung for POLL_SECONDS."""
+    """Waits for the bell; up to `most` of the answers that it rings for. [] when it has not rung for POLL_SECONDS."""
     try:
         found: Any = await client.blmpop(POLL_SECONDS, 1, BELL, direction="LEFT", count=most)
     except valkey.Unavailable:

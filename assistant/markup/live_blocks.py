@@ -42,7 +42,7 @@ class LiveBlocks:
         self._fence: _OpenFence | None = None
 
     def append(self, text: str) -> tuple[int, list[str]]:
-        """Add the next piece; return `(from_index, html)`. No change is `(number of blocks, [])`."""
+        """Add the next piece; return `from_index` and the blocks from there on. No change is `(number of blocks, [])`."""
         if self._after_return and text:
             text = text.removeprefix("\n")  # the second half of a CRLF that was cut in two
             self._after_return = False

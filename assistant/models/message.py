@@ -51,7 +51,7 @@ EDGES: dict[str, set[tuple[str, str]]] = {
     MessageRole.ASSISTANT: {
         (Status.PENDING, Status.PROCESSING),  # claimed
         (Status.PENDING, Status.CANCELLED),  # stopped before the claim
-        (Status.PENDING, Status.ERROR),  # abandoned
+        (Status.PENDING, Status.ERROR),  # abandoned; or promoted when nothing was left of its author's budget
         (Status.PROCESSING, Status.SUCCESS),  # finished
         (Status.PROCESSING, Status.ERROR),  # failed, or abandoned
         (Status.PROCESSING, Status.CANCELLED),  # stopped

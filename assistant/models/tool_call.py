@@ -1,6 +1,7 @@
 """A call of a tool that a model asked for in the course of an answer, and what came of it.
 
-The changes of its status are verbs in `assistant.lifecycle.rounds` and `approving`; nothing else writes it.
+Its status is changed by verbs of `assistant.lifecycle`: `rounds`, `approving` and `call_endings`. Nothing else writes it;
+`form_filling` writes the form that a running call puts before people.
 """
 
 from __future__ import annotations

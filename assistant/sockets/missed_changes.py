@@ -20,7 +20,6 @@ from django.db import DatabaseError
 
 from assistant import outage
 from assistant.database import Database
-from assistant.delivery import valkey
 from assistant.models import ChatSession
 from assistant.presentation import events
 from assistant.sockets import fan_out
@@ -47,22 +46,22 @@ class _Heard:
             self.ahead.discard(self.version)
 
 
-_heard: dict[str, _Heard] = {}  # by the names of the sockets' channels
+_heard: dict[str, _Heard] = {}  # by the names of the sockets
 _looker: asyncio.Task[None] | None = None
 
 
-def shown(channel: str, session_id: UUID, version: int, database: Database) -> None:
-    """`channel` has been sent a snapshot: the session as of this version. From now on it is looked after."""
+def shown(socket: str, session_id: UUID, version: int, database: Database) -> None:
+    """`socket` has been sent a snapshot: the session as of this version. From now on it is looked after."""
     global _looker
-    _heard[channel] = _Heard(session_id, version)
+    _heard[socket] = _Heard(session_id, version)
     if _looker is None or _looker.done() or _looker.get_loop() is not asyncio.get_running_loop():
         _looker = asyncio.create_task(_look_again_and_again(database), name="behind")
 
 
-def heard(channel: str, frame: str) -> None:
-    """`channel` has been sent this frame."""
-    if frame.startswith(_TELLS_ITS_VERSION) and channel in _heard:
-        _heard[channel].add(_version_in(frame))
+def heard(socket: str, frame: str) -> None:
+    """`socket` has been sent this frame."""
+    if frame.startswith(_TELLS_ITS_VERSION) and socket in _heard:
+        _heard[socket].add(_version_in(frame))
 
 
 @functools.lru_cache(maxsize=1)  # a frame is relayed to many sockets, one after the other
@@ -70,8 +69,8 @@ def _version_in(frame: str) -> int:
     return int(orjson.loads(frame)["session"]["version"])
 
 
-def discard(channel: str) -> None:
-    _heard.pop(channel, None)
+def discard(socket: str) -> None:
+    _heard.pop(socket, None)
 
 
 async def _look_again_and_again(database: Database) -> None:
@@ -83,8 +82,6 @@ async def _look_again_and_again(database: Database) -> None:
             due = await database.call_once(_versions, {one.session_id for one in _heard.values()})
         except DatabaseError:
             outage.note()
-        except valkey.Unavailable:
-            pass  # whoever is here is sent a snapshot once it is back
         except Exception:
             logger.exception("Whether viewers are behind could not be found out.")
         await asyncio.sleep(LOOK_SECONDS)
@@ -92,9 +89,9 @@ async def _look_again_and_again(database: Database) -> None:
 
 async def _make_up(due: dict[UUID, int], database: Database) -> None:
     """Sends what shows the versions `due` to those who have not heard them."""
-    late = {channel: one for channel, one in _heard.items() if one.version < due.get(one.session_id, 0)}
-    for channel, one in late.items():
-        fan_out.tell(channel, {"type": "viewer.resync"})
+    late = {socket: one for socket, one in _heard.items() if one.version < due.get(one.session_id, 0)}
+    for socket, one in late.items():
+        fan_out.tell(socket, {"type": "viewer.resync"})
         one.version = due[one.session_id]  # asked for once: it is on its way
     if late:
         logger.warning("A change had not reached %d viewers: they are sent a fresh snapshot.", len(late))

@@ -1,4 +1,4 @@
-"""What both sockets have in common: authorise, subscribe, then read the snapshot, then relay frames as they are."""
+"""What all sockets have in common: authorise, subscribe, then read the snapshot, then relay frames as they are."""
 
 from __future__ import annotations
 

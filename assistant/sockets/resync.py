@@ -22,18 +22,18 @@ logger = logging.getLogger(__name__)
 PROBE_SECONDS = 1.0
 LOST_SECONDS = 2.0
 
-_viewers: set[str] = set()  # names of their channels
+_viewers: set[str] = set()  # names of their sockets
 _watch: _Watch | None = None
 _running: set[asyncio.Task[None]] = set()
 
 
-def add(channel: str) -> None:
-    """After each interruption a `viewer.resync` is sent to `channel`, until `discard`.
+def add(socket: str) -> None:
+    """After each interruption `socket` is told `viewer.resync`, until `discard`.
 
-    By a message, not a call: so it takes its turn among the viewer's frames, and no newer frame is overtaken.
+    By its inbox, not by a call: so it takes its turn among the viewer's frames, and no newer frame is overtaken.
     """
     global _watch
-    _viewers.add(channel)
+    _viewers.add(socket)
     if _watch is None or _watch.is_over or _watch.loop is not asyncio.get_running_loop():
         _watch = _Watch()
         running = asyncio.create_task(_watch.run(), name="interruptions")
@@ -41,8 +41,8 @@ def add(channel: str) -> None:
         running.add_done_callback(_running.discard)
 
 
-def discard(channel: str) -> None:
-    _viewers.discard(channel)
+def discard(socket: str) -> None:
+    _viewers.discard(socket)
 
 
 class _Watch:

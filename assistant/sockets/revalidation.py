@@ -42,24 +42,24 @@ class Seat:
     link_id: int | None = None
 
 
-_seats: dict[str, Seat] = {}  # by the names of their channels
+_seats: dict[str, Seat] = {}  # by the names of the sockets
 _caller: asyncio.Task[None] | None = None
 
 
-def take(channel: str, seat: Seat, database: Database) -> None:
-    """From now on `channel` is called, until `discard`; again with another seat if its role has changed.
+def take(socket: str, seat: Seat, database: Database) -> None:
+    """From now on `socket` is called, until `discard`; again with another seat if its role has changed.
 
-    To a channel whose seat is no longer right an event is sent: it reads what is now, or is sent away.
+    A socket whose seat is no longer right is told an event: it reads what is now, or is sent away.
     """
     global _caller
-    _seats[channel] = seat
+    _seats[socket] = seat
     if _caller is None or _caller.done() or _caller.get_loop() is not asyncio.get_running_loop():
         _caller = asyncio.create_task(_call_again_and_again(database), name="revalidation")
 
 
-def discard(channel: str) -> None:
+def discard(socket: str) -> None:
     global _caller
-    _seats.pop(channel, None)
+    _seats.pop(socket, None)
     if not _seats and _caller is not None:
         _caller.cancel()
         _caller = None
@@ -76,7 +76,7 @@ async def _call_again_and_again(database: Database) -> None:
             logger.exception("Presence could not be renewed.")
         try:
             await _look(database)
-        except (DatabaseError, *valkey.Unavailable):
+        except DatabaseError:
             pass  # nobody is judged while the database is away
         except Exception:
             logger.exception("The roll could not be called.")
@@ -84,9 +84,9 @@ async def _call_again_and_again(database: Database) -> None:
 
 async def _renew(database: Database) -> None:
     sockets: dict[UUID, list[tuple[UserId, str]]] = defaultdict(list)
-    for channel, seat in _seats.items():
+    for socket, seat in _seats.items():
         if seat.session_id is not None:
-            sockets[seat.session_id].append((seat.user_id, channel))
+            sockets[seat.session_id].append((seat.user_id, socket))
     for session_id, online in (await database.call_once(presence.renew, sockets)).items():
         await events.send_frame(session_id, events.encode("presence", **online.as_json()))
 
@@ -94,27 +94,27 @@ async def _renew(database: Database) -> None:
 async def _look(database: Database) -> None:
     called = dict(_seats)
     wrong = await database.call_once(_wrong, called)
-    for channel, event in wrong.items():
-        if _seats.get(channel) == called[channel]:  # and not changed meanwhile
-            fan_out.tell(channel, {"type": event})
+    for socket, event in wrong.items():
+        if _seats.get(socket) == called[socket]:  # and not changed meanwhile
+            fan_out.tell(socket, {"type": event})
 
 
 def _wrong(called: dict[str, Seat]) -> dict[str, str]:
-    """The channels that are not what they should be, and the event that puts each right."""
+    """The sockets that are not what they should be, and the event that puts each right."""
     seats = called.values()
     valid = access.still_valid({seat.credential for seat in seats if seat.credential})
     roles = access.roles({seat.session_id for seat in seats if seat.session_id and seat.link_id is None})
     accounts = access.open_accounts({seat.user_id for seat in seats if seat.user_id is not None})
     links = access.open_links({seat.link_id for seat in seats if seat.link_id is not None})
     wrong = {}
-    for channel, seat in called.items():
+    for socket, seat in called.items():
         if seat.credential is not None and seat.credential not in valid:
-            wrong[channel] = "credential.ended"
+            wrong[socket] = "credential.ended"
         elif seat.link_id is not None:
             if seat.link_id not in links:
-                wrong[channel] = "share.ended"
+                wrong[socket] = "share.ended"
         elif seat.user_id not in accounts:
-            wrong[channel] = "credential.ended"
+            wrong[socket] = "credential.ended"
         elif seat.session_id is not None and seat.role != roles.get((seat.session_id, seat.user_id)):
-            wrong[channel] = "viewer.resync"
+            wrong[socket] = "viewer.resync"
     return wrong
