@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from assistant import statements
 from assistant.lifecycle import answering, asking, recovery
 from assistant.lifecycle.answering import Written
-from assistant.models.message import EDGES, UNFINISHED, MessageRole, Status
+from assistant.models.message import EDGES, UNFINISHED, Message, MessageRole, Status
 from tests.acting import a_worker, answer_of, ask, claimed, fail, finish, now
 
 ASSISTANT = Path(__file__).parents[1] / "assistant"
@@ -57,6 +58,8 @@ def writes_of_status(path):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if name in WRITERS and _may_name_a_status(node):
                 yield node.lineno
+            if name == "store" and any(getattr(word, "value", "") == "status" for word in node.args):
+                yield node.lineno
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if isinstance(node, ast.Assign | ast.AugAssign) and any(
             isinstance(target, ast.Attribute) and target.attr == "status" and not _is_self(target)
@@ -104,6 +107,20 @@ def test_every_write_of_a_status_is_conditional():
                     assert not is_of_messages or any(word in queryset for word in CONDITIONS), f"{path}: {queryset}"
                     found += is_of_messages
     assert found > 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_compiled_write_of_a_status_is_conditional_and_lifecycle_s(session, alice, worker):
+    finish(claimed(answer_of(ask(session, alice)), worker))  # some are made when they are needed
+    updates = [one for one in statements.declared if isinstance(one, statements.Update) and one.model is Message]
+    places = set()
+    for update in updates:
+        sql, _ = update.sql(update.compiled("default"))
+        written, _, found = sql.partition(" WHERE ")
+        if '"status" =' in written:
+            assert '"status"' in found, sql
+            places.add(Path(update._build.__code__.co_filename).relative_to(ASSISTANT).as_posix())
+    assert places == {"lifecycle/claiming.py", "lifecycle/endings.py"}
 
 
 def _spelled_out(expression, function):
