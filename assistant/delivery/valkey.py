@@ -40,9 +40,10 @@ def async_client() -> redis.asyncio.Redis:
 
 def too_old() -> str | None:
     """A sentence if the server is one that workers can't wait at. None if it isn't, doesn't answer now, or doesn't tell."""
-    asked_once = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
+    times = {"socket_connect_timeout": 2, "socket_timeout": 2}
     try:
-        version = str(asked_once.info("server")["redis_version"])  # a Valkey gives the Redis that it can stand for
+        with redis.Redis.from_url(settings.REDIS_URL, retry=Retry(NoBackoff(), 0), **times) as asked_once:
+            version = str(asked_once.info("server")["redis_version"])  # a Valkey gives the Redis that it can stand for
     except (*Unavailable, KeyError):
         return None
     if int(version.partition(".")[0]) >= OLDEST:
