@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import uuid
@@ -183,6 +185,41 @@ def test_the_guide_s_asgi_py_is_the_one_that_is_tested():
     [block] = [block for block in guide.split("```python\n") if "ProtocolTypeRouter" in block]
     tested = (ROOT / "tests" / "embedded_project" / "asgi.py").read_text().replace("  # noqa: E402", "")
     assert block.split("```")[0].replace("mine.settings", "tests.embedded_project.settings") == tested
+
+
+def test_a_fresh_project_with_what_the_guide_says_lacks_nothing(tmp_path):
+    """As a newcomer does it: startproject, the guide's blocks pasted, `manage.py check`."""
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    environment |= {"PYTHONPATH": f"{tmp_path}:{ROOT}", "DJANGO_SETTINGS_MODULE": "mine.settings"}
+
+    def python(*arguments):
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+
+    def block(word):
+        guide = (ROOT / "docs" / "embedding.md").read_text()
+        [found] = [text for text in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if word in text]
+        return found
+
+    assert python("-m", "django", "startproject", "mine", ".").returncode == 0
+    settings, urls = tmp_path / "mine" / "settings.py", tmp_path / "mine" / "urls.py"
+    ours = block("INSTALLED_APPS")
+    for name in ("INSTALLED_APPS", "MIDDLEWARE"):  # `...` stands for what startproject has written
+        settings.write_text(settings.read_text().replace(f"\n{name} = [", f"\nTHEIR_{name} = ["))
+        ours = re.sub(r"(?m)^    \.\.\.,", f"    *THEIR_{name},", ours, count=1)
+    with settings.open("a") as file:
+        file.write(f"{ours}\nDATABASES['default'] |= {{{block('transaction_mode')}}}\n")
+    (tmp_path / "mine" / "asgi.py").write_text(block("ProtocolTypeRouter"))
+    urls.write_text(
+        urls.read_text().replace("import path", "import include, path")
+        + "\nurlpatterns += [path('', include('assistant.urls'))]\n"
+    )
+    checked = python("manage.py", "check", "--fail-level", "WARNING")
+    assert checked.returncode == 0, checked.stderr
+    loaded = python("-c", "from mine.asgi import application")
+    assert loaded.returncode == 0, loaded.stderr
 
 
 def test_the_other_project_passes_all_checks(embedded):
