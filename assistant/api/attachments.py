@@ -14,9 +14,9 @@ from ninja.files import UploadedFile
 from assistant import conf
 from assistant.api import schemas
 from assistant.api.authentication import user_of
+from assistant.api.authorisation import WRITERS, session_for
 from assistant.api.openapi import A_FILE
 from assistant.api.problems import UPLOADING, refuses
-from assistant.api.rooms import WRITERS, session_for
 from assistant.lifecycle import attaching, refusal
 from assistant.lifecycle.refusal import Refused
 from assistant.models import Attachment, ChatSession

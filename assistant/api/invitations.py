@@ -9,8 +9,8 @@ from ninja import Path, Router, Status
 
 from assistant.api import schemas
 from assistant.api.authentication import user_of
+from assistant.api.authorisation import WRITERS, session_for
 from assistant.api.problems import refuses
-from assistant.api.rooms import WRITERS, session_for
 from assistant.lifecycle import people
 from assistant.models import Invitation
 from assistant.presentation import wire

@@ -11,9 +11,9 @@ from ninja import Router, Status
 
 from assistant.api import schemas
 from assistant.api.authentication import user_of
+from assistant.api.authorisation import message_for, own_message_for, session_for
 from assistant.api.openapi import answers
 from assistant.api.problems import ASKING, refuses
-from assistant.api.rooms import message_for, own_message_for, session_for
 from assistant.database import Database
 from assistant.lifecycle import forking, resending
 from assistant.presentation import export, wire

@@ -9,8 +9,8 @@ from ninja import Query, Router, Status
 
 from assistant.api import schemas
 from assistant.api.authentication import user_of
+from assistant.api.authorisation import WRITERS, message_for, own_message_for, session_for
 from assistant.api.problems import ASKING, refuses
-from assistant.api.rooms import WRITERS, message_for, own_message_for, session_for
 from assistant.lifecycle import asking, ordering
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession

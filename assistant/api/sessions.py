@@ -10,8 +10,8 @@ from ninja import Query, Router, Status
 from assistant import catalogue
 from assistant.api import schemas
 from assistant.api.authentication import user_of
+from assistant.api.authorisation import WRITERS, session_for
 from assistant.api.problems import refuses
-from assistant.api.rooms import WRITERS, session_for
 from assistant.lifecycle import asking, own_list
 from assistant.models import ChatSession, Participant
 from assistant.models.participant import Role, display_name, hue

@@ -9,7 +9,7 @@ from ninja import Router, Status
 
 from assistant.api import schemas
 from assistant.api.authentication import user_of
-from assistant.api.rooms import session_for
+from assistant.api.authorisation import session_for
 from assistant.lifecycle import people
 from assistant.models import ShareLink
 from assistant.models.participant import Role

@@ -8,8 +8,8 @@ from ninja import Router
 
 from assistant.api import schemas
 from assistant.api.authentication import user_of
+from assistant.api.authorisation import WRITERS, message_for
 from assistant.api.problems import refuses
-from assistant.api.rooms import WRITERS, message_for
 from assistant.lifecycle import approving, form_filling
 from assistant.mcp import configured
 from assistant.models import ToolCall

@@ -8,7 +8,7 @@ from ninja import Query, Router
 
 from assistant.api import schemas
 from assistant.api.authentication import user_of
-from assistant.api.rooms import session_for
+from assistant.api.authorisation import session_for
 from assistant.lifecycle import ledger
 
 router = Router()

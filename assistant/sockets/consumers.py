@@ -27,7 +27,7 @@ TYPING_TOLD_EVERY_SECONDS = 1.0
 SYNC_EVERY_SECONDS = 1.0
 
 
-class RoomConsumer(RelayConsumer):
+class OneSessionConsumer(RelayConsumer):
     """One viewer of one session: a participant, or a reader by its link."""
 
     session_id: UUID
@@ -101,7 +101,7 @@ class RoomConsumer(RelayConsumer):
         await events.send_frame(self.session_id, events.encode("presence", **online.as_json()))
 
 
-class SessionConsumer(RoomConsumer):
+class SessionConsumer(OneSessionConsumer):
     """A participant's."""
 
     hears = RelayConsumer.hears | {"typing"}
@@ -154,7 +154,7 @@ class SessionConsumer(RoomConsumer):
         await events.send_frame(self.session_id, events.encode("typing", user=user, active=active))
 
 
-class ReaderConsumer(RoomConsumer):
+class ReaderConsumer(OneSessionConsumer):
     """Of somebody, signed in or not, who reads along by a session's link. Who has the link may; a cookie adds nothing."""
 
     user_id = None
