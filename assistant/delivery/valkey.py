@@ -43,7 +43,8 @@ def too_old() -> str | None:
     times = {"socket_connect_timeout": 2, "socket_timeout": 2}
     try:
         with redis.Redis.from_url(settings.REDIS_URL, retry=Retry(NoBackoff(), 0), **times) as asked_once:
-            version = str(asked_once.info("server")["redis_version"])  # a Valkey gives the Redis that it can stand for
+            # A Valkey gives the Redis that it can stand for.
+            version = str(asked_once.info("server")["redis_version"])
     except (*Unavailable, KeyError):
         return None
     if int(version.partition(".")[0]) >= OLDEST:
