@@ -12,6 +12,7 @@ import pytest
 from django.apps import apps
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Count
+from django.db.models.signals import post_save
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_q.models import OrmQ
@@ -183,6 +184,20 @@ def test_a_row_is_inserted_as_the_orm_inserts_it(session, alice):
     assert (ours._state.adding, ours._state.db) == (theirs._state.adding, theirs._state.db)
     with pytest.raises(IntegrityError), transaction.atomic():
         insert(ours)
+
+
+def test_whoever_listens_to_the_saving_of_messages_hears_of_those_that_are_sent(session, alice):
+    saved = []
+
+    def note(instance, created, **kwargs):
+        saved.append((instance.role, created))
+
+    post_save.connect(note, sender=Message)
+    try:
+        ask(session, alice)
+    finally:
+        post_save.disconnect(note, sender=Message)
+    assert saved == [("user", True), ("assistant", True)]
 
 
 def test_a_key_that_the_database_makes_is_the_row_s(session):

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import AutoField, Model
 from django.db.models.constants import OnConflict
+from django.db.models.signals import post_save, pre_save
 from django.db.models.sql import InsertQuery
 
 from assistant.statements.statement import Statement
@@ -45,11 +46,15 @@ def _of_row(model: type[Model], is_lenient: bool) -> Insert:
 
 
 def insert(row: Model, *, is_lenient: bool = False) -> None:
-    """As `row.save(force_insert=True)` without its signals; one that `is_lenient` as `bulk_create` that ignores conflicts.
+    """As `row.save(force_insert=True)`; one that `is_lenient` as `bulk_create` that ignores conflicts.
 
-    No column of the row may be an expression.
+    No column of the row may be an expression. Whoever listens to the model's `pre_save` or `post_save` hears of it.
     """
-    statement = _of_row(type(row), is_lenient)
+    model = type(row)
+    if not is_lenient and (pre_save.has_listeners(model) or post_save.has_listeners(model)):
+        row.save(force_insert=True)
+        return
+    statement = _of_row(model, is_lenient)
     key = statement.run(**{field.name: field.pre_save(row, True) for field in statement.fields})
     if statement.made:
         row.pk = key
