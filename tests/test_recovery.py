@@ -513,6 +513,22 @@ def test_disowning_another_attempt_or_an_ended_answer_changes_nothing(answer, cl
     assert not recovery.disown(answer.pk, claim.attempt)
 
 
+def test_disowning_takes_no_answer_from_an_attempt_that_has_begun_meanwhile(answer, claim, worker, monkeypatch):
+    """Between the look and the lock the answer went back to the queue and was claimed anew."""
+    sessions = type(ChatSession.objects)
+    locked, tries = sessions.locked, []
+
+    def after_another_attempt(self, session_id):
+        monkeypatch.setattr(sessions, "locked", locked)
+        assert recovery.requeue(now(answer))
+        tries.append(claimed(now(answer), worker))
+        return self.locked(session_id)
+
+    monkeypatch.setattr(sessions, "locked", after_another_attempt)
+    assert not recovery.disown(answer.pk, claim.attempt)
+    assert (now(answer).status, now(answer).attempt) == ("processing", tries[0].attempt)
+
+
 def test_an_answer_that_can_t_be_recovered_keeps_nobody_out_of_its_session(
     session, answer, claim, worker, vera, monkeypatch
 ):

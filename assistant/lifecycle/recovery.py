@@ -100,7 +100,7 @@ def requeue(seen: Message) -> bool:
 def disown(message_id: UUID, attempt: int) -> bool:
     """Puts back an answer that its living worker is not working on. False: it is another attempt's, or has ended."""
     seen = Message.objects.running().filter(pk=message_id, attempt=attempt, status=Status.PROCESSING).first()
-    return seen is not None and _override(seen, _bring_on)
+    return seen is not None and _override(seen, _bring_on, attempt=attempt, status=Status.PROCESSING)
 
 
 def give_up(seen: Message) -> bool:
@@ -108,12 +108,14 @@ def give_up(seen: Message) -> bool:
     return _override(seen, _abandon)
 
 
-def _override(seen: Message, change: Callable[[Message], object]) -> bool:
+def _override(seen: Message, change: Callable[[Message], object], **unchanged: object) -> bool:
+    """Takes the answer from its writer and changes it. False: it has ended, or is no longer as `unchanged` says."""
     with transaction.atomic():
         session = ChatSession.objects.locked(seen.session_id)
         if session is None:
             return False
-        message = session.messages.running().select_for_update(of=("self",), no_key=True).filter(pk=seen.pk).first()
+        running = session.messages.running().select_for_update(of=("self",), no_key=True)
+        message = running.filter(pk=seen.pk, **unchanged).first()
         if message is None:
             return False
         message.session = session
