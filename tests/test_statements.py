@@ -20,6 +20,7 @@ from django_q.models import OrmQ
 from assistant.lifecycle import asking, endings
 from assistant.models import ChatSession, Message, Participant, UsageRecord
 from assistant.models.ids import new_id
+from assistant.models.message import MessageRole
 from assistant.statements import Delete, Insert, Select, Update, Values, declared, insert, store
 from assistant.statements.statement import Param
 from tests.acting import answer_of, ask, now
@@ -121,10 +122,10 @@ def test_a_send_and_an_ending_compile_nothing_twice(session, alice, worker, djan
     from tests.acting import claimed, finish
 
     finish(claimed(answer_of(ask(session, alice)), worker))
-    with django_assert_num_queries(12):  # BEGIN and COMMIT among them
+    with django_assert_num_queries(10):  # BEGIN and COMMIT among them
         sent = ask(session, alice)
     claim = claimed(answer_of(sent), worker)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(8):
         finish(claim)
 
 
@@ -207,6 +208,19 @@ def test_a_key_that_the_database_makes_is_the_row_s(session):
     assert OrmQ.objects.get(pk=second.pk).payload == "y" and second.pk > first.pk
 
 
+def test_rows_that_refer_to_each_other_are_inserted_by_one_statement(session, alice):
+    question = Message(session=session, role=MessageRole.USER, author=alice, content="ü", position=90)
+    answer = Message(session=session, role=MessageRole.ASSISTANT, reply_to=question, position=91, tried=[{"a": None}])
+    with CaptureQueriesContext(connection) as queries:
+        insert(question, answer)
+    assert len(queries) == 1
+    again = Message.objects.get(pk=answer.pk)
+    assert again.reply_to == question and again.reply_to.content == "ü" and again.tried == [{"a": None}]
+    assert not question._state.adding and not answer._state.adding
+    with pytest.raises(AssertionError, match="whose"):
+        insert(OrmQ(), OrmQ())
+
+
 def test_a_lenient_insert_leaves_the_row_that_is_there():
     row = UsageRecord(model="m", attempt=1, prompt_tokens=3, completion_tokens=4)
     insert(row, is_lenient=True)
@@ -230,4 +244,4 @@ def test_json_and_files_of_an_answer_go_both_ways(session, alice, worker):
 def test_the_statements_are_of_models_of_this_app_and_of_the_queue():
     labels = {statement.model._meta.app_label for statement in OURS}
     assert labels == {apps.get_app_config("assistant").label, "django_q"}
-    assert asking._SENT_BEFORE in OURS and connection.vendor in ("sqlite", "postgresql")
+    assert asking._SENT_BEFORE_OR_UNFINISHED in OURS and connection.vendor in ("sqlite", "postgresql")

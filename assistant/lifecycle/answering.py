@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from assistant.delivery import live_text
@@ -21,15 +22,19 @@ from assistant.models.session import ChatSession
 from assistant.presentation import events, wire
 from assistant.statements import Select, Values
 
-# As `held_by`, with the row locked: a checkpoint may be under way.
+# As `held_by`, the row locked: a checkpoint may be under way. Under the session's lock, so what waits stays as it is.
 _HELD = Select(
     Message,
-    lambda p: Message.objects.filter(
-        pk=p("id"),
-        status=Status.PROCESSING,
-        worker_id=p("worker"),
-        attempt=p("attempt"),
-    ).select_for_update(of=("self",), no_key=True),
+    lambda p: (
+        Message.objects.filter(
+            pk=p("id"),
+            status=Status.PROCESSING,
+            worker_id=p("worker"),
+            attempt=p("attempt"),
+        )
+        .annotate(has_followers=Exists(Message.objects.filter(session_id=OuterRef("session_id")).queued()))
+        .select_for_update(of=("self",), no_key=True)
+    ),
 )
 
 _ROWS_HELD = Values(
@@ -129,6 +134,7 @@ def _end(claim_: Claim, written: Written, ending: Ending) -> bool:
         endings.end(message, ending, drawn)
         # A budget is its owner's trouble, not the session's: what others ask goes on.
         is_trouble = ending.failure is not None and ending.failure.code not in ("over_quota", "unpriced")
-        after_ending(message.session, failed=message if is_trouble else None)
+        is_last = not message.has_followers  # type: ignore[attr-defined]  # an annotation
+        after_ending(message.session, failed=message if is_trouble else None, is_last=is_last)
         transaction.on_commit(lambda: live_text.discard(claim_.message_id))
     return True

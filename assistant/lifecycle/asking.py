@@ -25,7 +25,7 @@ from assistant.models.participant import display_name
 from assistant.models.session import UNTITLED, ChatSession, Replies, TitledBy, WhenBusy
 from assistant.models.user_id import ShownId, shown_id
 from assistant.presentation import events, wire
-from assistant.statements import Select, insert
+from assistant.statements import Values, insert
 from assistant.text import mentions
 from assistant.text.blank import is_blank
 from assistant.toolbox import registry
@@ -41,11 +41,18 @@ class Sent:
     is_new: bool  # False: this client_id was sent before; nothing was done
 
 
-_SENT_BEFORE = Select(
+_SENT_BEFORE_OR_UNFINISHED = Values(
     Message,
-    lambda p: Message.objects.filter(session_id=p("session"), author_id=p("author"), client_id=p("client_id")),
+    lambda p: (
+        Message.objects.filter(session_id=p("session"), author_id=p("author"), client_id=p("client_id"))
+        .values("pk", "author_id", "client_id", "status")
+        .union(
+            Message.objects.unfinished()
+            .filter(session_id=p("session"))
+            .values("pk", "author_id", "client_id", "status")
+        )
+    ),
 )
-_UNFINISHED = Select(Message, lambda p: Message.objects.unfinished().filter(session_id=p("session")).only("id")[:1])
 
 
 def send(
@@ -72,16 +79,18 @@ def send(
     check_model(model)
     with transaction.atomic():
         locked = lock(session)
-        before = _SENT_BEFORE.one(session=locked, author=author, client_id=client_id)
-        if before is not None:
-            return Sent(before, before.replies.order_by("id").first(), is_new=False)
+        others = _SENT_BEFORE_OR_UNFINISHED.all(session=locked, author=author, client_id=client_id)
+        for other in others:
+            if (other["author_id"], other["client_id"]) == (author.pk, client_id):
+                before = locked.messages.get(pk=other["pk"])
+                return Sent(before, before.replies.order_by("id").first(), is_new=False)
         is_question = locked.replies == Replies.EVERY or mentions.is_addressed(content, _label(locked, model))
         check_rate(author)
         if is_question:
             ledger.check_budget(author)
         when = (when or locked.when_busy) if is_question else ""
         # Most often nothing goes on: then nothing has to be stopped, overtaken or waited for.
-        is_idle = locked.queue_paused_until is None and not _UNFINISHED.all(session=locked)
+        is_idle = locked.queue_paused_until is None and not others
         must_wait = not is_idle and is_question and when != WhenBusy.INTERRUPT and _must_wait(locked)
         locked.last_position += 2
         message = Message(
@@ -98,7 +107,8 @@ def send(
             status=Status.PENDING if must_wait else Status.SUCCESS,
             finished_at=None if must_wait else timezone.now(),
         )
-        insert(message)
+        if attachments or not (is_idle and is_question):  # else it is stored together with its answer
+            insert(message)
         attaching.send_with(message, attachments)
         locked.updated_at = timezone.now()
         titling.name_by_words(locked, content or attaching.first_name(message))

@@ -28,18 +28,19 @@ def ask_for_answer(session: ChatSession, question: Message, by: Any = None, *, i
 
     It is written with the session's settings as they are now, also by a later attempt. It uses the budget of `by`, or of
     who asked. A question that `is_new` is told here as well: behind the job, so that the worker is called before the frames
-    are sent.
+    are sent. One that is not stored yet is stored with its answer.
     """
     answer_id = new_id()
-    answer = _make_answer(session, question, by, id=answer_id, job=queue.enqueue(answer_id))
+    answer = _new_answer(session, question, by, id=answer_id, job=queue.enqueue(answer_id))
+    insert(*([question, answer] if question._state.adding else [answer]))
     if is_new:
         events.message_created(question)
     events.message_created(answer)
     return answer
 
 
-def _make_answer(session: ChatSession, question: Message, by: Any = None, **columns: Any) -> Message:
-    answer = Message(
+def _new_answer(session: ChatSession, question: Message, by: Any = None, **columns: Any) -> Message:
+    return Message(
         session=session,
         role=MessageRole.ASSISTANT,
         status=Status.PENDING,
@@ -51,8 +52,6 @@ def _make_answer(session: ChatSession, question: Message, by: Any = None, **colu
         system_prompt=SystemPrompt.of(session),
         **columns,
     )
-    insert(answer)
-    return answer
 
 
 _NEXT = Select(Message, lambda p: Message.objects.filter(session_id=p("session")).queued()[:1])
@@ -88,7 +87,8 @@ def _refuse_over_quota(session: ChatSession, question: Message) -> None:
 
     No model is called, and it is no failure of the session's: what others ask goes on.
     """
-    answer = _make_answer(session, question)
+    answer = _new_answer(session, question)
+    insert(answer)
     events.message_created(answer)
     endings.end(answer, endings.failed(Failure.of("over_quota")))
 
@@ -121,14 +121,15 @@ def line_up(session: ChatSession, first: Sequence[Message]) -> None:
             events.message_changed(message)
 
 
-def after_ending(session: ChatSession, *, failed: Message | None) -> None:
+def after_ending(session: ChatSession, *, failed: Message | None, is_last: bool = False) -> None:
     """What follows an ending: the next question is promoted; where it is a failure (`failed`) the queue rests instead.
 
-    A model that is down would otherwise burn through everything that waits.
+    A model that is down would otherwise burn through everything that waits. `is_last`: the caller has seen, under the
+    session's lock, that nothing waits.
     """
     changed = ["said"]
     session.said += 1
-    if failed is not None and session.messages.queued().exists():
+    if failed is not None and not is_last and session.messages.queued().exists():
         pause = timedelta(seconds=conf.settings.queue_pause)
         session.queue_paused_until = timezone.now() + pause
         session.queue_paused_for = {
@@ -140,7 +141,7 @@ def after_ending(session: ChatSession, *, failed: Message | None) -> None:
     elif failed is None and session.queue_paused_until is not None:
         session.queue_paused_until = None
         changed += ["queue_paused_until"]
-    promoted = promote_next(session)
+    promoted = None if is_last else promote_next(session)
     session_changed(
         session, running=promoted is not None, changed=changed
     )  # a session has one running answer at most

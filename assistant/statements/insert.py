@@ -1,4 +1,4 @@
-"""INSERT of one row."""
+"""INSERT of rows."""
 
 from __future__ import annotations
 
@@ -14,23 +14,28 @@ from assistant.statements.statement import Statement
 
 
 class Insert(Statement[tuple[str, tuple[Any, ...]]]):
-    """All columns of one row of `model`. With `is_lenient` a row that is there already stays, and nothing is said."""
+    """All columns of `count` rows of `model`. With `is_lenient` a row that is there already stays, and nothing is said."""
 
-    def __init__(self, model: type[Model], *, is_lenient: bool = False) -> None:
+    def __init__(self, model: type[Model], count: int = 1, *, is_lenient: bool = False) -> None:
         self.made = next((field for field in model._meta.concrete_fields if isinstance(field, AutoField)), None)
         self.fields = [field for field in model._meta.concrete_fields if field is not self.made]
         self._is_lenient = is_lenient
-        super().__init__(model, lambda p: {field.name: p(field.name) for field in self.fields})
+        names = [field.name for field in self.fields]
+        super().__init__(
+            model, lambda p: [{name: p(f"{name}_{row}", name) for name in names} for row in range(count)]
+        )
 
-    def run(self, **values: Any) -> Any:
-        """The key, if the database makes it; else None."""
+    def run(self, **values: Any) -> list[Any]:
+        """The keys, if the database makes them."""
         with self._execute(self.using, values) as cursor:
-            return cursor.fetchone()[0] if self.made else None
+            return [key for (key,) in cursor.fetchall()] if self.made else []
 
-    def compile(self, built: dict[str, Any], using: str) -> tuple[str, tuple[Any, ...]]:
+    def compile(self, built: list[dict[str, Any]], using: str) -> tuple[str, tuple[Any, ...]]:
         query = InsertQuery(self.model, on_conflict=OnConflict.IGNORE if self._is_lenient else None)
-        row: Any = type("Row", (), {field.attname: built[field.name] for field in self.fields})
-        query.insert_values(self.fields, [row], raw=True)
+        rows: list[Any] = [
+            type("Row", (), {field.attname: row[field.name] for field in self.fields}) for row in built
+        ]
+        query.insert_values(self.fields, rows, raw=True)
         compiler: Any = query.get_compiler(using)
         compiler.returning_fields = [self.made] if self.made else []
         ((sql, params),) = compiler.as_sql()
@@ -41,21 +46,28 @@ class Insert(Statement[tuple[str, tuple[Any, ...]]]):
 
 
 @functools.cache
-def _of_row(model: type[Model], is_lenient: bool) -> Insert:
-    return Insert(model, is_lenient=is_lenient)
+def _of_rows(model: type[Model], count: int, is_lenient: bool) -> Insert:
+    return Insert(model, count, is_lenient=is_lenient)
 
 
-def insert(row: Model, *, is_lenient: bool = False) -> None:
-    """As `row.save(force_insert=True)`; one that `is_lenient` as `bulk_create` that ignores conflicts.
+def insert(*rows: Model, is_lenient: bool = False) -> None:
+    """As `save(force_insert=True)` of each; rows that are `is_lenient` as `bulk_create` that ignores conflicts.
 
-    No column of the row may be an expression. Whoever listens to the model's `pre_save` or `post_save` hears of it.
+    No column may be an expression, and several rows bring their keys. Whoever listens to the model's `pre_save` or
+    `post_save` hears of it.
     """
-    model = type(row)
+    model = type(rows[0])
     if not is_lenient and (pre_save.has_listeners(model) or post_save.has_listeners(model)):
-        row.save(force_insert=True)
+        for row in rows:
+            row.save(force_insert=True)
         return
-    statement = _of_row(model, is_lenient)
-    key = statement.run(**{field.name: field.pre_save(row, True) for field in statement.fields})
-    if statement.made:
-        row.pk = key
-    row._state.adding, row._state.db = False, statement.using
+    statement = _of_rows(model, len(rows), is_lenient)
+    assert len(rows) == 1 or not statement.made, "of several made keys nobody knows which is whose"
+    fields, numbered = statement.fields, enumerate(rows)
+    keys = statement.run(
+        **{f"{field.name}_{n}": field.pre_save(row, True) for n, row in numbered for field in fields}
+    )
+    for key in keys:
+        rows[0].pk = key
+    for row in rows:
+        row._state.adding, row._state.db = False, statement.using
