@@ -238,6 +238,19 @@ def test_a_user_name_is_marked_as_a_mention_like_a_name(product: Product, browse
         expect(page.locator(".mention")).to_have_count(2)
 
 
+def test_who_joins_after_being_mentioned_is_marked_in_what_stands_there(product: Product, browser: Browser) -> None:
+    dora, erin = product.people("dora", "erin")
+    with dora, erin, Window.opened(browser, product.url, "dora") as window:
+        session = dora.new_session()
+        dora.http.patch(f"/api/sessions/{session}", json={"replies": "mention"}).raise_for_status()
+        window.open(f"/s/{session}/")
+        window.ask("Shall @erin join us?")
+        expect(questions(window)).to_have_text(["Shall @erin join us?"])
+        expect(window.page.locator(".mention")).to_have_count(0)
+        dora.invite(session, erin)
+        expect(window.page.locator(".mention")).to_have_text(["@erin"])
+
+
 def test_a_failure_says_why_the_queue_rests_and_resume_goes_on(
     windows: tuple[Window, Window], provider: ProviderProcess, alice: Person, bob: Person
 ) -> None:

@@ -37,13 +37,14 @@ import { spokenUsage } from "./usage.js";
  * @property {Summary | null} summary what models are told in its place, and in that of all before it
  * @property {(model: string) => string} labelOf what people call a model
  * @property {((body: HTMLElement) => void) | null} markNames
+ * @property {readonly object[]} people whose names are marked: new ones also in a text that stands there already
  */
 /** @typedef {OwnContext & StatusContext} Context */
 
 /** @type {Source[]} */
 const NONE = [];
 
-/** @type {WeakMap<HTMLElement, { message: Shown, mark: string, slots: Slot[] | undefined }>} */
+/** @type {WeakMap<HTMLElement, { message: Shown, mark: string, slots: Slot[] | undefined, people: readonly object[] }>} */
 const drawn = new WeakMap(); // element -> what it shows
 
 /** @param {Shown} message */
@@ -65,12 +66,13 @@ export function makeMessage(message) {
 export function drawMessage(element, entry, context) {
   const { message, versions } = entry;
   const before = drawn.get(element);
+  const isMarked = before?.people === context.people;
   const mark = `${versions?.length} ${context.isLast} ${context.mayWrite} ${context.mayResend} ${versions?.findIndex((version) => version === message)} ${context.author} ${context.summary?.id} ${context.joined.length}`;
   if (before?.message !== message || before.mark !== mark) {
     drawHead(element, message, context);
     const isSameText = before?.slots && before.message.html === message.html;
     const slots = isSameText ? before.slots : drawBody(element, message, before?.slots);
-    if (!isSameText) context.markNames?.(part(element, "body"));
+    if (!isSameText || !isMarked) context.markNames?.(part(element, "body"));
     drawTools(part(element, "body"), message, slots, context);
     const isResumed = Boolean(message.interruptions) && message.status !== "pending";
     setHidden(part(element, "resumed"), !isResumed || message.status === "error"); // an error says it itself
@@ -85,8 +87,12 @@ export function drawMessage(element, entry, context) {
     element.classList.toggle("is-sending", message.outbox?.status === "sending");
     if (isOpen(message)) element.setAttribute("aria-busy", "true");
     else element.removeAttribute("aria-busy");
-    drawn.set(element, { message, mark, slots });
-  } else if (!isOpen(message) && !message.outbox) return; // only of what is under way something moves by itself
+    drawn.set(element, { message, mark, slots, people: context.people });
+  } else {
+    if (!isMarked) context.markNames?.(part(element, "body"));
+    before.people = context.people;
+    if (!isOpen(message) && !message.outbox) return; // only of what is under way something moves by itself
+  }
   drawReasoning(part(element, "reasoning"), message, context);
   drawStatus(element, message, context);
 }

@@ -98,6 +98,7 @@ export function showMessages({ store, modelLabel, loadOlder, markNames = null, o
         mayResend: Boolean(keep?.mayResend(state, message)),
         author: isAnswer ? label : (message.author?.name ?? "Someone"),
         markNames: isAnswer ? null : markNames,
+        people: state.participants,
         hue: isAnswer || !message.author?.id ? null : hueOf(state, message.author.id),
         modelLabel: label,
         labelOf: modelLabel,
