@@ -16,6 +16,8 @@ from tests.embedded import EmbeddedProject
 from tests.provider import ProviderProcess
 from tests.servers import PostgresServer, find_program
 
+pytestmark = pytest.mark.long
+
 PASSWORD = "violet harbour 9"
 CREATE = "from django.contrib.auth import get_user_model as g; print(g().objects.create_user({}).pk)"
 
@@ -26,10 +28,7 @@ def provider() -> Iterator[ProviderProcess]:
         yield process
 
 
-OTHERS = [pytest.param(kind, marks=pytest.mark.long) for kind in ("text", "uuid on PostgreSQL")]
-
-
-@pytest.fixture(scope="module", params=["uuid", *OTHERS])
+@pytest.fixture(scope="module", params=["uuid", "text", "uuid on PostgreSQL"])
 def project(request, provider) -> Iterator[EmbeddedProject]:
     kind, _, database = request.param.partition(" on ")
     environment = {"OPENAI_API_BASE": provider.base_url, "OPENAI_API_KEY": "x"}

@@ -11,7 +11,10 @@ from assistant import llm
 from assistant.llm.pieces import Finish, ModelError, Reasoning, Text, ToolCall, Usage
 from tests.litellm_proxy import KEY, LiteLLMProxy
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # litellm's libraries'
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning"),  # litellm's libraries'
+]
 
 PREFIXES = (
     "litellm_proxy",

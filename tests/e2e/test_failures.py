@@ -14,6 +14,8 @@ from tests.provider import ProviderProcess, expected_text
 from .people import Person, tagged
 from .running import Product, running
 
+pytestmark = pytest.mark.long
+
 KEY = "sk-secret-4f1d9c"
 NEVER_SHOWN = (
     "litellm",

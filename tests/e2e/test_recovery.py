@@ -150,6 +150,7 @@ def test_an_idle_worker_killed_takes_no_question_along(product: Product, alice: 
     print(f"three questions after both idle workers were killed: {time.monotonic() - since:.2f} s")
 
 
+@pytest.mark.long
 def test_the_whole_worker_command_killed(provider: ProviderProcess, product: Product, alice: Person) -> None:
     """Its workers go on without it until there are others; only then are answers handed over, and the old ones end."""
     model = tagged("words-n300-rate=30-hold=250")  # not over before there are others, however long they take
