@@ -48,8 +48,9 @@ class Database:
         """As `call`, but raises the database's errors."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, _run, work, args, kwargs)
 
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def close(self, *, wait: bool = False) -> None:
+        """Takes no more work. With `wait` what is being done has been done, and the threads' connections are closed."""
+        self._threads.shutdown(wait=wait, cancel_futures=True)
 
 
 def _run(work: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]) -> T:

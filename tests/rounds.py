@@ -48,7 +48,7 @@ def run_turn(loop: asyncio.Runner, claim: Claim, meanwhile: Callable[[Turn], Any
         finally:
             running.cancel()  # else the turn of a test that failed goes on in those after it
             await outbox.close()
-            database.close()
+            database.close(wait=True)
 
     loop.run(scenario())
 

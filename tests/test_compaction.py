@@ -210,7 +210,7 @@ def test_a_summary_has_a_clock_of_its_own(session, alice, told, worker, loop, se
         try:
             await compaction.compact(claim, "openai/words", silent, database, 0.5)
         finally:
-            database.close()
+            database.close(wait=True)
 
     with pytest.raises(llm.ModelError) as raised:
         loop.run(scenario())

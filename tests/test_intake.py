@@ -53,7 +53,7 @@ def at_desk(loop: asyncio.Runner, worker: Any) -> Callable[..., None]:
                 await asyncio.wait_for(scenario(Desk(worker, client, database, **options)), LONG_SECONDS)
             finally:
                 await client.aclose()
-                database.close()
+                database.close(wait=True)
 
         valkey.client().delete(queue.BELL)
         loop.run(within())
@@ -71,7 +71,7 @@ async def in_a_thread(work: Callable[..., Any], *args: Any) -> Any:
     try:
         return await database.call_once(work, *args)
     finally:
-        database.close()
+        database.close(wait=True)
 
 
 def test_what_waits_when_a_worker_starts_is_claimed_at_once_and_its_jobs_are_gone(at_desk, asked):

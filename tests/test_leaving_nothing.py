@@ -66,7 +66,8 @@ def held_up(monkeypatch):
     go_on.snapshots = snapshots
     yield go_on
     go_on.set()
-    database.close()
+    # A thread that ended after its test could no longer close its connection: by then no test may use the database.
+    database.close(wait=True)
 
 
 def test_one_that_is_cut_short_while_it_was_busy(session, alice, loop, no_others, held_up):

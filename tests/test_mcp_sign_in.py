@@ -100,7 +100,7 @@ def call(loop, server):
             return loop.run(all_at_once())
         finally:
             for database in databases:
-                database.close()
+                database.close(wait=True)
 
     return happen
 
@@ -129,7 +129,7 @@ def test_before_it_is_connected_its_tools_are_missing_and_nothing_is_sent(server
     database = Database("test")
     found = loop.run(connections.offered([configured.servers()["vault"]], database))
     loop.run(connections.close())
-    database.close()
+    database.close(wait=True)
     assert found == ({}, [connections.Missing("vault", "Vault", "unauthorized")])
 
 
@@ -158,7 +158,7 @@ def test_a_token_that_expires_under_an_open_connection_is_renewed(connected, loo
         return again.text, missing[0].why
 
     assert loop.run(scenario()) == ("Open.", "unauthorized")
-    database.close()
+    database.close(wait=True)
     assert McpGrant.objects.get().is_lost and configured.servers()["vault"].needs_sign_in
 
 
@@ -268,4 +268,4 @@ def test_a_worker_without_a_grant_signs_nothing(loop, transactional_db):
         return "Authorization" in request.headers, one.is_refused
 
     assert loop.run(scenario()) == (False, True)
-    database.close()
+    database.close(wait=True)

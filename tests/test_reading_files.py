@@ -50,7 +50,7 @@ def told(session, alice, worker, loop):
             try:
                 await file_contents.prepare(unread, database)
             finally:
-                database.close()
+                database.close(wait=True)
 
         loop.run(prepared())
         prompt = context.prompt_for(claim)
@@ -216,7 +216,7 @@ def test_stopping_a_turn_ends_the_reader(session, alice, worker, loop, monkeypat
             await asyncio.sleep(0.02)
         preparing.cancel()
         await asyncio.gather(preparing, return_exceptions=True)
-        database.close()
+        database.close(wait=True)
 
     loop.run(scenario())
     assert started[0].wait(10) == -9

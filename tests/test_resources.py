@@ -63,7 +63,7 @@ def request_of(room, worker, loop, told):
                         assert group == worker.group
                         running.start(json.loads(json.dumps(event)))
                 await running.close()
-                database.close()
+                database.close(wait=True)
                 await client.aclose()
                 return await asked
 
@@ -134,7 +134,7 @@ def test_what_nobody_fetches_expires(loop, worker, room):
         )
         await asyncio.gather(*running._running)
         left = await client.ttl(key)
-        database.close()
+        database.close(wait=True)
         await client.aclose()
         return left
 

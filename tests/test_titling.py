@@ -61,7 +61,7 @@ def entitle(provider, monkeypatch, settings):
             titles.consider(claim)
             await asyncio.gather(*titles._tasks)
             await llm.close()
-            database.close()
+            database.close(wait=True)
 
         asyncio.run(scenario())
 

@@ -68,7 +68,7 @@ def told(claim, session, loop):
         async def prepare():
             database = Database("test")
             await file_contents.prepare(unread, database)
-            database.close()
+            database.close(wait=True)
 
         loop.run(prepare())
         return prompt_for(claim).messages

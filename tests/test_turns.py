@@ -123,7 +123,7 @@ def test_a_turn_that_does_not_obey_its_deadline_ends_anyhow_and_makes_its_worker
         release.set()
         await asyncio.wait_for(told._talk, 60)
         await outbox.close()
-        database.close()
+        database.close(wait=True)
 
     loop.run(scenario())
     ended = now(answer)
@@ -205,7 +205,7 @@ def test_a_conversation_that_was_cancelled_by_nobody_is_a_failure_and_no_answer(
         told = Turn(claim, database, Flusher(outbox), on_doubt=lambda: None, on_sick=lambda: None)
         await asyncio.wait_for(told.run(), 60)
         await outbox.close()
-        database.close()
+        database.close(wait=True)
 
     loop.run(scenario())
     assert (now(answer).status, now(answer).error_code, now(answer).content) == ("error", "internal", "Half of")

@@ -262,7 +262,7 @@ def measured(session, alice, worker, loop):
                     task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
             finally:
-                database.close()
+                database.close(wait=True)
 
         loop.run(turn())
         finish(claim)
@@ -397,7 +397,7 @@ def test_a_model_without_a_price_is_asked_only_for_who_has_no_budget_in_dollars(
         except llm.ModelError as error:
             assert error.code == "unpriced" and "ASSISTANT_PRICES" in error.raw
         finally:
-            database.close()
+            database.close(wait=True)
 
     loop.run(read(claimed(answer_of(ask(session, alice)), worker)))
     assert bool(begun) is asked and UsageRecord.objects.exists() is asked
