@@ -18,6 +18,8 @@ from tests.provider import ProviderProcess
 from .viewer import Viewer
 from .windows import Window
 
+pytestmark = pytest.mark.long
+
 USERS = (
     "from django.contrib.auth import get_user_model as g;"
     "[g().objects.create_user(name, password='correct horse') for name in ('alice', 'bob')]"
