@@ -56,10 +56,6 @@ class ProductProcess:
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(
-                signal.SIGTERM
-            )  # with stop's a second one, which hurries: nobody reads what is written
         self.stop()
         if self._own_dir:
             shutil.rmtree(self.data_dir, ignore_errors=True)
