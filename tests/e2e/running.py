@@ -19,6 +19,8 @@ from tests.provider import ProviderProcess
 from .people import Person
 from .storage import MAKE_PEOPLE, SQLITE, Storage, storage
 
+STANDING_STILL = (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
+
 
 class Product(ProductProcess):
     """A running product that remembers all that it said, and knows its own processes by name."""
@@ -87,9 +89,13 @@ class Product(ProductProcess):
     def frozen_workers(self) -> Iterator[None]:
         """Everything below `manage.py worker` stands still: what is asked now stays pending."""
         supervisor = self.child("manage.py worker")
-        family = [supervisor, *supervisor.children(recursive=True)]
-        for process in family:
-            process.send_signal(signal.SIGSTOP)
+        family: list[psutil.Process] = []
+        # One that was just beginning a child has it after the first look: look until nobody is new.
+        while new := [one for one in (supervisor, *supervisor.children(recursive=True)) if one not in family]:
+            for process in new:
+                process.send_signal(signal.SIGSTOP)
+            self.wait_for(lambda new=new: all(one.status() in STANDING_STILL for one in new))
+            family += new
         try:
             yield
         finally:
