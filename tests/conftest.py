@@ -29,7 +29,7 @@ from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from assistant import llm, outage
-from assistant.delivery import queue, valkey
+from assistant.delivery import mailbox, queue, valkey
 from assistant.models import ChatSession, Participant, WorkerProcess
 from assistant.models.participant import Role
 from assistant.presentation import events
@@ -319,7 +319,7 @@ def frames(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
 
 @pytest.fixture
 def sent_to_workers(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[tuple[str, dict[str, Any]]]]:
-    """What is sent to channel groups beside frames: (group, event)."""
+    """What workers are told, and what is sent to channel groups beside frames: (mailbox or group, event)."""
     noted: list[tuple[str, dict[str, Any]]] = []
 
     def note(group: str, event: dict[str, Any]) -> Any:
@@ -330,4 +330,5 @@ def sent_to_workers(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[tuple[
         return nothing()
 
     monkeypatch.setattr(events, "_send", note)
+    monkeypatch.setattr(mailbox, "put", lambda worker, event: noted.append((worker, event)))
     return lambda: [entry for entry in noted if entry[1]["type"] != "relay"]

@@ -214,7 +214,7 @@ def test_requeue_takes_an_answer_from_a_living_worker(admin_client, written, wor
     assert now(answer).best()[0] == "so far" and now(answer).recoveries == 0
     assert told(frames) == [(str(answer.pk), "pending")]
     stop = {"type": "turn.stop", "message_id": str(answer.pk), "attempt": claim.attempt}
-    assert sent_to_workers() == [(worker.group, stop)]
+    assert sent_to_workers() == [(worker.mailbox, stop)]
     assert not finish(claim) and now(answer).status == "pending", "the worker's late ending changes nothing"
     assert claimed(answer, worker).attempt == claim.attempt + 1
 
@@ -235,7 +235,7 @@ def test_fail_ends_with_an_error_keeps_the_text_and_pauses_the_queue(
     ended = now(answer)
     assert (ended.status, ended.error_code, ended.content) == ("error", "abandoned", "so far")
     assert told(frames) == [(str(answer.pk), "error")]
-    assert sent_to_workers()[0][0] == worker.group and not finish(claim)
+    assert sent_to_workers()[0][0] == worker.mailbox and not finish(claim)
     assert queued(session) == ["waits"]
     session.refresh_from_db()
     assert session.queue_paused_until is not None
@@ -322,7 +322,7 @@ def test_deleting_a_session_stops_its_answer_and_closes_its_viewers(
         admin_client.post("/admin/assistant/chatsession/", sent)
     assert not ChatSession.objects.exists() and not Message.objects.exists()
     told_workers = {group: event["type"] for group, event in sent_to_workers()}
-    assert told_workers == {worker.group: "turn.stop", f"session.{session.pk.hex}": "access.ended"}
+    assert told_workers == {worker.mailbox: "turn.stop", f"session.{session.pk.hex}": "access.ended"}
     assert not finish(claim)
 
 

@@ -145,7 +145,7 @@ def test_a_stop_works_on_an_answer_whose_worker_is_dead(answer, claim, worker, a
 def test_a_stop_tells_the_worker_which_attempt_to_end(answer, claim, worker, alice, sent_to_workers):
     asking.cancel(answer, alice)
     assert sent_to_workers() == [
-        (worker.group, {"type": "turn.stop", "message_id": str(answer.pk), "attempt": claim.attempt})
+        (worker.mailbox, {"type": "turn.stop", "message_id": str(answer.pk), "attempt": claim.attempt})
     ]
 
 

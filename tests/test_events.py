@@ -244,7 +244,7 @@ def test_the_end_of_a_session_is_told_to_its_sockets_and_its_worker(session, ali
     claimed(answer, worker)
     asking.delete(session)
     assert sent_to_workers() == [
-        (worker.group, {"type": "turn.stop", "message_id": str(answer.pk), "attempt": 1}),
+        (worker.mailbox, {"type": "turn.stop", "message_id": str(answer.pk), "attempt": 1}),
         (events.group_of(session.pk), {"type": "access.ended", "user_id": None}),
     ]
 

@@ -83,12 +83,12 @@ def test_it_is_tried_again_until_it_works_and_then_told_once(layer, loop):
     loop.run(scenario())
 
 
-def test_what_is_owed_is_bounded_and_a_worker_is_owed_nothing(layer, loop, monkeypatch):
+def test_what_is_owed_is_bounded_and_a_list_is_owed_nothing(layer, loop, monkeypatch):
     monkeypatch.setattr(events, "MOST_OWED", 2)
 
     async def scenario():
         layer.is_away = True
-        await events._send("worker.x", {"type": "turn.stop"})
+        await events._send("user.1", {"type": "relay", "frame": "{}"})
         assert events._owed == set()
         for n in range(5):
             await events.send_frame(f"{n}" * 32, "{}")

@@ -9,7 +9,7 @@ import pytest
 from django.db import connections as databases
 
 from assistant.database import Database
-from assistant.delivery import valkey
+from assistant.delivery import mailbox, valkey
 from assistant.models import Attachment, ChatSession
 from assistant.models.attachment import storage
 from assistant.worker import errands
@@ -34,9 +34,9 @@ def room(session, in_a_file, patiently):  # noqa: F811
 
 @pytest.fixture
 def told(monkeypatch):
-    """What workers were told to do: (group, event)."""
+    """What workers were told to do: (mailbox, event)."""
     events = []
-    monkeypatch.setattr("assistant.presentation.events.errand", lambda group, event: events.append((group, event)))
+    monkeypatch.setattr(mailbox, "put", lambda worker, event: events.append((worker, event)))
     return events
 
 
@@ -59,8 +59,8 @@ def request_of(room, worker, loop, told):
                 while not asked.done():
                     await asyncio.sleep(0.01)
                     while told:
-                        group, event = told.pop()
-                        assert group == worker.group
+                        box, event = told.pop()
+                        assert box == worker.mailbox
                         running.start(json.loads(json.dumps(event)))
                 await running.close()
                 database.close(wait=True)

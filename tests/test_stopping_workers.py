@@ -100,7 +100,7 @@ def test_what_a_worker_has_to_tell_is_told_before_it_ends(monkeypatch: pytest.Mo
 
     def unregister() -> None:
         """The last thing it does with the database; what it tells comes late."""
-        events.stop_turn("worker.other", uuid4(), 1)
+        events.share_ended(uuid4())
         threading.Timer(0.2, may_send.set).start()
 
     monkeypatch.setattr(events, "_publish", publish)
@@ -109,7 +109,7 @@ def test_what_a_worker_has_to_tell_is_told_before_it_ends(monkeypatch: pytest.Mo
     runner.start()
     runner.drain()
     runner.join()
-    assert sent == ["turn.stop"]
+    assert sent == ["share.ended"]
 
 
 @pytest.mark.django_db(transaction=True)

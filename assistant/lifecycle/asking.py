@@ -309,7 +309,7 @@ def delete(session: ChatSession) -> None:
         for answer in locked.messages.running().select_related("worker"):
             queue.withdraw(answer.job)
             if answer.worker is not None:
-                events.stop_turn(answer.worker.group, answer.pk, answer.attempt)
+                events.stop_turn(answer.worker.mailbox, answer.pk, answer.attempt)
             transaction.on_commit(functools.partial(live_text.close, answer.pk, answer.attempt))
         events.access_ended(session.pk)
         attaching.delete_with(locked)

@@ -121,7 +121,7 @@ def _override(seen: Message, change: Callable[[Message], object], **unchanged: o
         message.session = session
         endings.take_from_writer(message)
         if message.worker is not None:
-            events.stop_turn(message.worker.group, message.pk, message.attempt)
+            events.stop_turn(message.worker.mailbox, message.pk, message.attempt)
         change(message)
     return True
 

@@ -28,6 +28,6 @@ def stop_answer(session: ChatSession, by: Any, answer: Message | None = None) ->
     endings.take_from_writer(row)
     endings.end(row, endings.stopped(by))
     if worker is not None:
-        events.stop_turn(worker.group, row.pk, row.attempt)
+        events.stop_turn(worker.mailbox, row.pk, row.attempt)
     transaction.on_commit(lambda: live_text.close(row.pk, row.attempt))
     return row

@@ -41,6 +41,6 @@ class WorkerProcess(models.Model):
         return f"{self.host}:{self.pid}"
 
     @property
-    def group(self) -> str:
-        """The channel group on which this process listens for messages to it."""
+    def mailbox(self) -> str:
+        """Where this process waits for what others tell it, see `assistant.delivery.mailbox`."""
         return f"worker.{self.id.hex}"

@@ -22,7 +22,7 @@ from channels.layers import get_channel_layer
 from django.db import transaction
 
 from assistant import markup
-from assistant.delivery import channel_groups, valkey
+from assistant.delivery import channel_groups, mailbox, valkey
 from assistant.delivery.channel_groups import Publication
 from assistant.delivery.outbox import Outbox
 from assistant.models.message import Claim, Message
@@ -244,15 +244,10 @@ def _to_lists(frames: dict[UserId, str]) -> None:
         transaction.on_commit(lambda: _run(send()))
 
 
-def stop_turn(group: str, message_id: UUID, attempt: int) -> None:
-    """Tells a worker that the turn is no longer its own. Only a shortcut: the next write or heartbeat says so too."""
+def stop_turn(worker: str, message_id: UUID, attempt: int) -> None:
+    """Tells a worker by its mailbox that the turn is no longer its own. Only a shortcut: its next write says so too."""
     event = {"type": "turn.stop", "message_id": str(message_id), "attempt": attempt}
-    transaction.on_commit(lambda: _run(_send(group, event)))
-
-
-def errand(group: str, event: dict[str, Any]) -> None:
-    """Has a worker do something, see `assistant.worker.errands`. At once: it belongs to no transaction."""
-    _run(_send(group, {"type": "errand", **event}))
+    transaction.on_commit(lambda: mailbox.put(worker, event))
 
 
 # --- sending ---

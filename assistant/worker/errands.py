@@ -18,7 +18,7 @@ from django.contrib.auth import get_user_model
 from django.core.files.base import ContentFile
 
 from assistant.database import Database
-from assistant.delivery import valkey
+from assistant.delivery import mailbox, valkey
 from assistant.lifecycle import attaching
 from assistant.lifecycle.refusal import Refused
 from assistant.mcp import configured, connections, resources
@@ -26,7 +26,6 @@ from assistant.mcp.configured import Configured
 from assistant.models.session import ChatSession
 from assistant.models.user_id import ShownId, shown_id
 from assistant.models.worker import WorkerProcess
-from assistant.presentation import events
 from assistant.toolbox import registry
 
 logger = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ def _run(kind: str, **what: Any) -> dict[str, Any]:
     key = f"{valkey.PREFIX}:errand:{uuid4().hex}"
     try:
         if worker is not None:
-            events.errand(worker.group, {"kind": kind, "key": key, "what": what})
+            mailbox.put(worker.mailbox, {"type": "errand", "kind": kind, "key": key, "what": what})
         while worker is not None and time.monotonic() < until:
             if found := valkey.client().blpop([key], timeout=2):
                 answer: dict[str, Any] = orjson.loads(found[1])

@@ -20,12 +20,11 @@ from functools import partial
 from uuid import UUID
 
 import uvloop
-from channels.layers import get_channel_layer
 from django.db import InterfaceError, OperationalError
 
 from assistant import conf, llm
 from assistant.database import Database
-from assistant.delivery import valkey
+from assistant.delivery import mailbox, valkey
 from assistant.delivery.outbox import Outbox
 from assistant.mcp import connections
 from assistant.models.message import Claim
@@ -181,26 +180,21 @@ class Runner:
     async def _pulse(self) -> None:
         if slot.current:
             slot.current.beat(len(self.turns))
-        self._succession.look_at_supervisor()
         await asyncio.sleep(PULSE_SECONDS)
 
     async def _look_for_successors(self) -> None:
-        if self._intake.is_closed:
-            await asyncio.sleep(PULSE_SECONDS)  # it is stopping already
-        else:
-            await self._succession.wait_for_successors()
+        await self._succession.wait()
+        if not self._intake.is_closed:  # or it is stopping already
+            await self._succession.look()
 
     async def _listen(self) -> None:
-        layer = get_channel_layer()
-        assert layer is not None
-        channel = await layer.new_channel("worker.")
-        await layer.group_add(self.worker.group, channel)
-        while True:
-            event = await layer.receive(channel)
-            if event["type"] == "turn.stop":
-                self.turns.stop_lost(event["message_id"], event["attempt"])
-            elif event["type"] == "errand":
-                self._errands.start(event)
+        event = await mailbox.taken(self._client, self.worker.mailbox)
+        if event is None:
+            return
+        if event["type"] == "turn.stop":
+            self.turns.stop_lost(event["message_id"], event["attempt"])
+        elif event["type"] == "errand":
+            self._errands.start(event)
 
 
 def named(name: str, work: Callable[[], Awaitable[None]], worker: WorkerProcess) -> asyncio.Task[None]:

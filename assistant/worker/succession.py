@@ -23,7 +23,8 @@ from assistant.processes.host_processes import is_process
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.25
+SUPERVISED_SECONDS = 1.0  # between two looks
+ORPHANED_SECONDS = 0.25
 ORPHAN_SECONDS = 30.0  # so long a worker without a supervisor waits for the next supervisor's workers
 
 
@@ -33,21 +34,26 @@ class Succession:
         self._orphaned_at: float | None = None
         self._contemporaries: set[UUID] = set()  # the workers that were here when the supervisor was lost
 
-    def look_at_supervisor(self) -> None:
+    async def wait(self) -> None:
+        await asyncio.sleep(SUPERVISED_SECONDS if self._orphaned_at is None else ORPHANED_SECONDS)
+
+    async def look(self) -> None:
+        """Whether the supervisor is there. Once it is gone, and others are here, tells this process to stop."""
+        self._look_at_supervisor()
+        if self._orphaned_at is not None:
+            await self._look_for_successors(self._orphaned_at)
+
+    def _look_at_supervisor(self) -> None:
         if slot.current and self._orphaned_at is None and not is_process(slot.current.supervisor_pid):
             logger.warning("The supervisor is gone: worker %s works on until there are others.", self._worker)
             self._orphaned_at = time.monotonic()
 
-    async def wait_for_successors(self) -> None:
-        """Waits, then, if there is no supervisor any more and others are here, tells this process to stop."""
-        await asyncio.sleep(LOOK_SECONDS)
-        if self._orphaned_at is None:
-            return
+    async def _look_for_successors(self, since: float) -> None:
         here = await self._database.call_once(self._workers_here)
         self._contemporaries = self._contemporaries or here
         served_by = int(os.environ.get("PARLEY_SERVED_BY", 0))
         is_left = bool(served_by) and not is_process(served_by)
-        is_late = time.monotonic() - self._orphaned_at > ORPHAN_SECONDS
+        is_late = time.monotonic() - since > ORPHAN_SECONDS
         if is_left or is_late or here - self._contemporaries:
             logger.warning("Worker %s, without a supervisor, hands over its turns and ends.", self._worker)
             os.kill(os.getpid(), signal.SIGTERM)
