@@ -258,7 +258,7 @@ def test_stop_is_what_a_participant_would_do(
 @pytest.mark.parametrize("action", ["recover", "requeue", "fail", "stop"])
 def test_an_answer_that_ended_meanwhile_is_left_as_it_is(admin_client, monkeypatch, written, action, frames):
     """It ends after the page has listed it and before the verb looks at it."""
-    from assistant.admin import UnfinishedAnswerAdmin
+    from assistant.admin.unfinished_answers import UnfinishedAnswerAdmin
 
     answer, claim = written
     go_on = UnfinishedAnswerAdmin._do
