@@ -22,6 +22,15 @@ class ReadOnly(admin.ModelAdmin):
         return False
 
 
+class GoesWithSession(ReadOnly):
+    """Deleted with its session or account, never on pages of its own: it would vanish without anyone being told."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        match = request.resolver_match
+        own_pages = match is not None and (match.url_name or "").startswith(f"assistant_{self.opts.model_name}_")
+        return not own_pages and super().has_delete_permission(request, obj)
+
+
 class NamesUser(admin.options.BaseModelAdmin):
     """Has a `user`, found by name where the project has its users in the admin, else entered by id."""
 

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
 
-from assistant.admin.base import ReadOnly, User, ago
+from assistant.admin.base import GoesWithSession, User, ago
 from assistant.models import Attachment, Message
 
 
 @admin.register(Message)
-class MessageAdmin(ReadOnly):
+class MessageAdmin(GoesWithSession):
     list_display = ["id", "session", "role", "status", "age", "worker", "attempt", "last_piece", "beginning"]
     list_filter = ["status", "role", "error_code", "created_at"]
     search_fields = ["id", "session__id", "content"]
     list_select_related = ["session", "worker"]
     ordering = ["-id"]
     show_full_result_count = False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Only with its session: a message deleted by itself would vanish without anyone being told."""
-        match = request.resolver_match
-        own_pages = match is not None and (match.url_name or "").startswith("assistant_message_")
-        return not own_pages and super().has_delete_permission(request, obj)
 
     @admin.display(description="age", ordering="created_at")
     def age(self, message: Message) -> str:
@@ -41,20 +33,14 @@ class MessageAdmin(ReadOnly):
 
 
 @admin.register(Attachment)
-class AttachmentAdmin(ReadOnly):
-    """To look at. Files go with their session, or by the sweep."""
+class AttachmentAdmin(GoesWithSession):
+    """To look at. Files go with their session, or by the sweep: a message would go on to name what was deleted here."""
 
     list_display = ["name", "type", "size", "uploader", "session", "problem", "created_at"]
     list_filter = ["file__type"]
     search_fields = ["name", f"uploader__{User.USERNAME_FIELD}", "session__id"]
     list_select_related = ["file", "uploader", "session"]
     show_full_result_count = False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Only with its session: its message would go on to name it."""
-        match = request.resolver_match
-        own_pages = match is not None and (match.url_name or "").startswith("assistant_attachment_")
-        return not own_pages and super().has_delete_permission(request, obj)
 
     @admin.display(description="type", ordering="file__type")
     def type(self, attachment: Attachment) -> str:

@@ -10,7 +10,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from assistant.admin.base import USERS_NAME, NamesUser, ReadOnly
+from assistant.admin.base import USERS_NAME, GoesWithSession, NamesUser, ReadOnly
 from assistant.lifecycle import asking, people
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Invitation, Participant, ShareLink
@@ -92,8 +92,11 @@ class ChatSessionAdmin(admin.ModelAdmin):
 
 
 @admin.register(Participant)
-class ParticipantAdmin(ReadOnly):
-    """Who takes part where: for an operator whose help a session needs, say because its owner is gone."""
+class ParticipantAdmin(GoesWithSession):
+    """Who takes part where: for an operator whose help a session needs, say because its owner is gone.
+
+    Removed by the action, which tells everyone.
+    """
 
     list_display = ["user", "session", "role", "joined_at"]
     list_filter = ["role"]
@@ -101,12 +104,6 @@ class ParticipantAdmin(ReadOnly):
     search_fields = [USERS_NAME, "session__title", "session__id"]
     ordering = ["-id"]
     actions = ["make_owner", "remove"]
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Only with its session or account: by itself it is removed by the action, which tells everyone."""
-        match = request.resolver_match
-        own_pages = match is not None and (match.url_name or "").startswith("assistant_participant_")
-        return not own_pages and super().has_delete_permission(request, obj)
 
     def has_act_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("assistant.change_participant")
