@@ -17,7 +17,7 @@ from hypothesis.stateful import Bundle, initialize, multiple, precondition, rule
 
 from assistant import markup
 from assistant.delivery import live_text, valkey
-from assistant.lifecycle import answering, approving, asking, ordering, recovery, rounds, steering
+from assistant.lifecycle import answering, approving, asking, ordering, recovery, rounds, session_changes, steering
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Message, ToolCall, WorkerProcess
@@ -155,7 +155,7 @@ class SessionMachine(SessionThatHolds):
     def change(self, what: str, choice: int) -> None:
         self.said += 1
         given: Any = f"Title {self.said}" if what == "title" else CHOICES[what][choice]
-        asking.change(self.session, **{what: given})
+        session_changes.change(self.session, **{what: given})
 
     # --- workers ---
 

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django_q.models import OrmQ
 
-from assistant.lifecycle import asking, people
+from assistant.lifecycle import asking, people, session_changes
 from assistant.models import (
     ApiToken,
     Budget,
@@ -336,13 +336,13 @@ def test_changing_a_session_writes_nothing_but_the_change_and_tells_it(
     admin_client, session, alice, monkeypatch, frames
 ):
     ChatSession.objects.filter(pk=session.pk).update(parameters={"temperature": 1, "top_p": 0.5})
-    change = asking.change
+    change = session_changes.change
 
     def meanwhile(*args, **kwargs):
         ask(session, alice)
         change(*args, **kwargs)
 
-    monkeypatch.setattr(asking, "change", meanwhile)
+    monkeypatch.setattr(session_changes, "change", meanwhile)
     monkeypatch.setattr(
         admin.ModelAdmin, "save_model", lambda self, request, obj, *_: (ask(session, alice), obj.save())
     )

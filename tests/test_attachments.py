@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from assistant import tasks
 from assistant.files import sniff
-from assistant.lifecycle import asking, attaching
+from assistant.lifecycle import asking, attaching, session_changes
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ApiToken, Attachment, ChatSession, Message, StoredFile
 from assistant.models.attachment import storage
@@ -329,7 +329,7 @@ def test_an_upload_leaves_no_temporary_file(session, alice, tmp_path, monkeypatc
 def test_a_file_goes_with_its_session_once_that_is_committed(session, alice):
     attachment = uploaded(alice)
     send(session, alice, [attachment])
-    asking.delete(session)
+    session_changes.delete(session)
     assert not exists(attachment) and not StoredFile.objects.exists()
 
 
@@ -396,7 +396,7 @@ def test_a_copy_shares_the_bytes_and_outlives_the_first(session, alice):
     question = Message.objects.create(session=other, role="user", status="success", position=2, content="x")
     copy, key = attachment.copy_to(other, question), attachment.file.key
     assert wire.message_json(question)["attachments"][0]["name"] == "notes.txt"
-    asking.delete(session)
+    session_changes.delete(session)
     assert bytes_of(copy) == b"Shared."
-    asking.delete(other)
+    session_changes.delete(other)
     assert not storage().exists(key)

@@ -3,7 +3,7 @@
 import pytest
 from django_q.models import OrmQ
 
-from assistant.lifecycle import answering, asking, claiming
+from assistant.lifecycle import answering, asking, claiming, session_changes
 from assistant.lifecycle.answering import Written
 from assistant.models import Message
 from assistant.models.message import Status
@@ -49,7 +49,7 @@ def test_a_stopped_answer_can_t_be_claimed(answer, worker, alice):
 
 
 def test_a_deleted_answer_can_t_be_claimed(session, answer, worker):
-    asking.delete(session)
+    session_changes.delete(session)
     assert claiming.claim(answer.pk, worker) is None
 
 

@@ -6,7 +6,7 @@ import pytest
 from channels.testing import WebsocketCommunicator
 from django.db import OperationalError, transaction
 
-from assistant.lifecycle import answering, asking
+from assistant.lifecycle import answering, asking, session_changes
 from assistant.lifecycle.joining import snapshot
 from assistant.models import Message, Participant
 from assistant.presentation import events
@@ -558,7 +558,7 @@ def test_a_deleted_session_closes_its_sockets_with_4404(session, alice, bob, loo
 
     async def scenario():
         async with joined(session, headers[0]) as a, joined(session, headers[1]) as b:
-            await do(asking.delete, session)
+            await do(session_changes.delete, session)
             assert [await a.close_code(), await b.close_code()] == [4404, 4404]
 
     loop.run(scenario())

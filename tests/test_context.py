@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from assistant.lifecycle import answering, asking, recovery
+from assistant.lifecycle import answering, asking, recovery, session_changes
 from assistant.models import Message
 from assistant.prompt import context
 from tests.acting import answer_of, ask, claimed, fail, finish, kill, now
@@ -146,7 +146,7 @@ def test_the_answer_s_own_model_is_asked(session, alice, worker):
 
 def test_of_a_deleted_message_there_is_nothing_to_send(session, alice, worker):
     claim = claimed(answer_of(ask(session, alice)), worker)
-    asking.delete(session)
+    session_changes.delete(session)
     assert context.prompt_for(claim) is None
     assert context.prompt_for(dataclasses.replace(claim, message_id=uuid.uuid4())) is None
 

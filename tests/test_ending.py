@@ -4,7 +4,7 @@ import pytest
 
 from assistant import markup
 from assistant.delivery import live_text
-from assistant.lifecycle import answering, asking, recovery
+from assistant.lifecycle import answering, asking, recovery, session_changes
 from assistant.lifecycle.answering import Failure, Written
 from assistant.lifecycle.refusal import Refused
 from assistant.models import Message
@@ -262,7 +262,7 @@ def test_a_worker_cannot_write_with_another_s_claim(answer, claim, late_write):
 
 
 def test_writing_to_a_deleted_session_is_quietly_nothing(session, answer, claim, late_write):
-    asking.delete(session)
+    session_changes.delete(session)
     assert not late_write(claim) and not Message.objects.exists()
 
 
@@ -341,7 +341,7 @@ def test_deleting_the_session_and_finishing_at_once_break_nothing(session, alice
         room = ChatSession.objects.create()
         claim = claimed(answer_of(ask(room, alice)), worker)
         ask(room, bob, "second")
-        results = at_once(lambda r=room: asking.delete(r), lambda c=claim: finish(c))
+        results = at_once(lambda r=room: session_changes.delete(r), lambda c=claim: finish(c))
         assert results[0] is None and results[1] in (True, False), results
         assert not ChatSession.objects.filter(pk=room.pk).exists() and jobs() == []
 

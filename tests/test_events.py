@@ -6,7 +6,7 @@ import threading
 import pytest
 from django.db import transaction
 
-from assistant.lifecycle import answering, asking, recovery
+from assistant.lifecycle import answering, asking, recovery, session_changes
 from assistant.lifecycle.joining import snapshot
 from assistant.lifecycle.session_changes import session_changed
 from assistant.models import ChatSession
@@ -242,7 +242,7 @@ def test_a_channel_layer_that_is_away_harms_nobody(session, alice, worker, monke
 def test_the_end_of_a_session_is_told_to_its_sockets_and_its_worker(session, alice, worker, sent_to_workers):
     answer = answer_of(ask(session, alice))
     claimed(answer, worker)
-    asking.delete(session)
+    session_changes.delete(session)
     assert sent_to_workers() == [
         (worker.mailbox, {"type": "turn.stop", "message_id": str(answer.pk), "attempt": 1}),
         (events.group_of(session.pk), {"type": "access.ended", "user_id": None}),

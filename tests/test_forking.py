@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from assistant.lifecycle import answering, asking, forking, resending
+from assistant.lifecycle import answering, asking, forking, resending, session_changes
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Message, Participant, SystemPrompt
@@ -230,7 +230,7 @@ def test_while_a_long_session_is_copied_nobody_waits_and_nobody_sees_a_part_of_i
 def test_nothing_remains_of_a_fork_whose_source_is_deleted_meanwhile(session, alice, worker, between_parts):
     answered(session, alice, worker, "one", "first")
     second = answered(session, alice, worker, "two", "second")
-    between_parts(lambda: asking.delete(session))
+    between_parts(lambda: session_changes.delete(session))
     with pytest.raises(Refused, match="has been deleted"):
         forking.fork(second, alice)
     assert not ChatSession.objects.exists()

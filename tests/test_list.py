@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from assistant.lifecycle import asking, own_list, people, steering
+from assistant.lifecycle import asking, own_list, people, session_changes, steering
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Invitation, Participant
 from assistant.models.participant import Role
@@ -221,7 +221,7 @@ def test_what_happens_in_a_session_is_told_to_the_lists_of_its_people(session, a
             claim = await do(claimed, sent.reply, worker)
             await do(finish, claim)
             await side.until(lambda held: not held[one]["running"] and held[one]["yours"]["unread"] == 2)
-            await do(asking.change, session)
+            await do(session_changes.change, session)
             await do(own_list.mark_read, session, bob)
             await side.until(lambda held: held[one]["yours"]["unread"] == 0)
             await do(own_list.archive, session, bob)
@@ -229,7 +229,7 @@ def test_what_happens_in_a_session_is_told_to_the_lists_of_its_people(session, a
             await do(ask, session, alice)
             await side.until(lambda held: not held[one]["yours"]["archived"])
             assert side.sessions == {e["id"]: e for e in await do(listed, bob)}
-            await do(asking.delete, session)
+            await do(session_changes.delete, session)
             await side.until(lambda held: one not in held)
             assert str(other.pk) not in str(socket.seen)
 

@@ -9,7 +9,7 @@ from django.db import OperationalError
 
 from assistant import outage
 from assistant.delivery import valkey
-from assistant.lifecycle import asking, ordering, people, rounds
+from assistant.lifecycle import asking, ordering, people, rounds, session_changes
 from assistant.lifecycle.answering import Written
 from assistant.models import ToolCall
 from assistant.models.tool_call import Approval
@@ -104,7 +104,7 @@ def test_a_later_frame_does_not_hide_that_one_before_it_was_lost(
     async def scenario():
         async with joined(session, token) as socket:
             assert await do(dies_before_sending, finish, claim, "Whole.")
-            await do(lambda: asking.change(session, title="Another"))
+            await do(lambda: session_changes.change(session, title="Another"))
             snapshot = await socket.until("session.snapshot")
             assert ended(snapshot, answer) == ("success", "Whole.")
 
@@ -132,7 +132,7 @@ def test_who_was_told_is_sent_nothing(session, alice, answer, claim, loop):
     async def scenario():
         async with joined(session, token) as socket:
             await do(finish, claim, "Whole.")
-            await do(lambda: asking.change(session, title="Another"))
+            await do(lambda: session_changes.change(session, title="Another"))
             await socket.until("session.updated")
             await looks(3)
             await socket.send({"type": "ping"})

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from assistant.lifecycle import asking, people
+from assistant.lifecycle import people, session_changes
 from assistant.models import Message
 from assistant.models.participant import Role
 from assistant.models.summary import Summary
@@ -84,7 +84,7 @@ async def seen_on_sockets(session: Any, token: str, alice: Any, bob: Any, charli
         await do(people.unshare, session, alice)
         await one.until("session.shared")
         everything = one.seen + other.seen + reader.seen
-        await do(asking.delete, session)
+        await do(session_changes.delete, session)
         await her_list.until("list.removed")
     return everything + her_list.seen
 

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from assistant.lifecycle import answering, asking, claiming, recovery
+from assistant.lifecycle import answering, asking, claiming, recovery, session_changes
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Message
@@ -295,6 +295,6 @@ def test_a_message_that_arrives_while_an_answer_ends_is_always_answered(session,
 def test_deleting_the_session_takes_its_queue_along(session, answer, claim, bob):
     ask(session, bob, "second")
     other = a_worker("other")
-    asking.delete(session)
+    session_changes.delete(session)
     assert not Message.objects.exists() and not finish(claim)
     assert claiming.claim(answer.pk, other) is None and recovery.sweep() == {}

@@ -15,7 +15,7 @@ from pypdf import PdfReader, PdfWriter
 from assistant import llm
 from assistant.database import Database
 from assistant.files import extraction, isolation
-from assistant.lifecycle import asking
+from assistant.lifecycle import asking, session_changes
 from assistant.llm import dialect
 from assistant.models import Attachment, StoredFile
 from assistant.models.attachment import storage
@@ -137,7 +137,7 @@ def test_a_large_image_is_made_small_and_both_go_with_it(told, alice, session):
         assert kind == "data:image/jpeg" and small.size == (file_contents.LONGEST_SIDE_PIXELS, 392)
     file = StoredFile.objects.get()
     assert storage().exists(file.small_key)
-    asking.delete(session)
+    session_changes.delete(session)
     assert not storage().exists(file.small_key) and not storage().exists(file.key)
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from assistant.delivery import queue
-from assistant.lifecycle import answering, asking, claiming, endings, recovery
+from assistant.lifecycle import answering, asking, claiming, endings, recovery, session_changes
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.joining import snapshot
 from assistant.models import ChatSession, Message, WorkerProcess
@@ -198,7 +198,7 @@ def test_the_finder_was_too_slow_a_successor_has_died_too(answer, claim, worker)
 def test_the_finder_was_too_slow_the_session_is_gone(session, answer, claim, worker):
     kill(worker)
     [seen] = recovery.stuck_answers()
-    asking.delete(session)
+    session_changes.delete(session)
     assert recovery.recover(seen) is None
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assistant.lifecycle import asking
+from assistant.lifecycle import asking, session_changes
 from assistant.models import ChatSession
 from assistant.models.message import Status
 from assistant.prompt import context
@@ -81,7 +81,7 @@ def test_what_waits_stays_a_question_when_the_mode_changes_or_the_mention_goes(s
     asking.edit(waits, "2")
     finish(claim)
     assert running(session).reply_to == waits
-    asking.change(session, replies="every")
+    session_changes.change(session, replies="every")
     assert ask(session, bob, "3").message.status == Status.PENDING
 
 

@@ -9,7 +9,7 @@ from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 
 from assistant import search
-from assistant.lifecycle import answering, asking
+from assistant.lifecycle import answering, asking, session_changes
 from assistant.models import ChatSession, Message, Participant
 from assistant.models.message import MessageRole, Status
 from assistant.models.participant import Role
@@ -157,7 +157,7 @@ def test_what_is_deleted_is_not_found(session, alice):
     said(other, alice, "Short as well")
     message.delete()
     assert found(alice, "short") == ["Short as well"]
-    asking.delete(other)
+    session_changes.delete(other)
     assert found(alice, "short") == []
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assistant.lifecycle import asking, recovery
+from assistant.lifecycle import asking, recovery, session_changes
 from assistant.models import ChatSession, SystemPrompt
 from assistant.prompt import context
 from tests.acting import answer_of, ask, claimed, fail, finish, kill, now, revive, running
@@ -18,17 +18,17 @@ def system(claim):
 
 def test_an_answer_is_asked_for_with_the_session_s_settings(session, alice, worker, settings):
     settings.ASSISTANT_SYSTEM_PROMPT = "House rules."
-    asking.change(session, system_prompt=" Be brief. ", parameters={"temperature": 0.5, "max_tokens": 100})
+    session_changes.change(session, system_prompt=" Be brief. ", parameters={"temperature": 0.5, "max_tokens": 100})
     claim = claimed(answer_of(ask(session, alice)), worker)
     assert context.prompt_for(claim).parameters == {"temperature": 0.5, "max_tokens": 100}
     assert system(claim) == "House rules.\n\nBe brief."
 
 
 def test_a_later_change_rewrites_neither_the_past_nor_what_is_being_written(session, alice, worker):
-    asking.change(session, system_prompt="old", parameters={"temperature": 0})
+    session_changes.change(session, system_prompt="old", parameters={"temperature": 0})
     answer = answer_of(ask(session, alice))
     claimed(answer, worker)
-    asking.change(session, system_prompt="new", parameters={"temperature": 1}, model="test/new")
+    session_changes.change(session, system_prompt="new", parameters={"temperature": 1}, model="test/new")
     kill(worker)
     recovery.sweep()
     revive(worker)
@@ -37,7 +37,7 @@ def test_a_later_change_rewrites_neither_the_past_nor_what_is_being_written(sess
         "old", {"temperature": 0}, "test/model",
     )  # fmt: skip
     fail(claim)
-    asking.change(session, system_prompt="")
+    session_changes.change(session, system_prompt="")
     assert now(answer).system_prompt.text == "old"
 
 
@@ -45,7 +45,7 @@ def test_a_retry_and_what_waited_use_the_present_settings(session, alice, worker
     first = answer_of(ask(session, alice))
     claim = claimed(first, worker)
     waited = ask(session, alice).message
-    asking.change(session, system_prompt="new", parameters={"top_p": 0.3})
+    session_changes.change(session, system_prompt="new", parameters={"top_p": 0.3})
     finish(claim)
     promoted = running(session)
     assert promoted.reply_to == waited and promoted.parameters == {"top_p": 0.3}
@@ -57,7 +57,7 @@ def test_a_retry_and_what_waited_use_the_present_settings(session, alice, worker
 
 def test_each_text_of_a_system_prompt_is_stored_once(session, alice, worker):
     for text in ("one", "one", "two", "one", ""):
-        asking.change(session, system_prompt=text)
+        session_changes.change(session, system_prompt=text)
         finish(claimed(answer_of(ask(session, alice)), worker))
     assert sorted(SystemPrompt.objects.values_list("text", flat=True)) == ["one", "two"]
     used = [answer.system_prompt and answer.system_prompt.text for answer in session.messages.answers().in_order()]
@@ -65,10 +65,10 @@ def test_each_text_of_a_system_prompt_is_stored_once(session, alice, worker):
 
 
 def test_a_parameter_is_set_alone_and_taken_back_alone(session):
-    asking.change(session, parameters={"temperature": 0.5})
-    asking.change(session, parameters={"top_p": 0.9})
+    session_changes.change(session, parameters={"temperature": 0.5})
+    session_changes.change(session, parameters={"top_p": 0.9})
     assert session.parameters == {"temperature": 0.5, "top_p": 0.9}
-    asking.change(session, parameters={"temperature": None})
+    session_changes.change(session, parameters={"temperature": None})
     session.refresh_from_db()
     assert session.parameters == {"top_p": 0.9}
 
@@ -77,12 +77,12 @@ def test_changes_of_different_things_at_once_all_last(session, alice, bob):
     """Race 7: nobody writes back what they had not changed; a message sent meanwhile keeps its place."""
     copies = [ChatSession.objects.get(pk=session.pk) for _ in range(6)]
     results = at_once(
-        lambda: asking.change(copies[0], system_prompt="prompt"),
-        lambda: asking.change(copies[1], model="test/model"),
-        lambda: asking.change(copies[2], parameters={"temperature": 0.1}),
-        lambda: asking.change(copies[3], parameters={"top_p": 0.2}),
-        lambda: asking.change(copies[4], replies="mention", when_busy="steer"),
-        lambda: asking.change(copies[5], title="Title"),
+        lambda: session_changes.change(copies[0], system_prompt="prompt"),
+        lambda: session_changes.change(copies[1], model="test/model"),
+        lambda: session_changes.change(copies[2], parameters={"temperature": 0.1}),
+        lambda: session_changes.change(copies[3], parameters={"top_p": 0.2}),
+        lambda: session_changes.change(copies[4], replies="mention", when_busy="steer"),
+        lambda: session_changes.change(copies[5], title="Title"),
         lambda: ask(session, alice, "@assistant one"),
         lambda: ask(session, bob, "@assistant two"),
     )
@@ -94,7 +94,7 @@ def test_changes_of_different_things_at_once_all_last(session, alice, bob):
 
 
 def test_everyone_is_told_of_a_change(session, frames):
-    asking.change(session, system_prompt="Be kind.", when_busy="interrupt", parameters={"temperature": 1})
+    session_changes.change(session, system_prompt="Be kind.", when_busy="interrupt", parameters={"temperature": 1})
     [frame] = frames
     told = frame["session"]
     assert frame["type"] == "session.updated" and told["version"] == session.version

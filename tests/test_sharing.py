@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 from assistant import conf
-from assistant.lifecycle import asking, people
+from assistant.lifecycle import asking, people, session_changes
 from assistant.models import ShareLink
 from assistant.sockets import consumers
 from tests.acting import answer_of, ask, claimed, finish, write
@@ -141,7 +141,7 @@ def test_no_e_mail_address_no_prompt_and_no_price_is_shown(session, alice, bob, 
         async with reading(session, token) as socket:
             seen.append(json.dumps(socket.seen))
             await do(people.change_role, session, alice, bob.pk, "viewer")
-            await do(asking.change, session)
+            await do(session_changes.change, session)
             updated = await socket.until("session.updated")
             seen.append(json.dumps(updated))
             seen.append(json.dumps(socket.seen))
@@ -233,7 +233,7 @@ def test_revoking_disconnects_readers_at_once_and_nobody_else(session, alice, to
 def test_a_deleted_session_sends_its_readers_away(session, token, loop):
     async def scenario():
         async with reading(session, token) as r:
-            await do(asking.delete, session)
+            await do(session_changes.delete, session)
             assert await r.close_code() == 4404
 
     loop.run(scenario())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assistant.lifecycle import asking, recovery, steering
+from assistant.lifecycle import asking, recovery, session_changes, steering
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession
 from assistant.models.message import Status
@@ -96,7 +96,7 @@ def test_a_late_worker_takes_nothing_from_its_successor(session, answer, claim, 
 
 def test_of_a_deleted_session_nothing_is_taken(session, claim, bob):
     ask(session, bob, "steering", when="steer")
-    asking.delete(session)
+    session_changes.delete(session)
     assert steering.take(claim, 1) == []
 
 

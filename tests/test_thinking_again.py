@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from assistant import llm
-from assistant.lifecycle import answering, asking, recovery, rounds
+from assistant.lifecycle import answering, asking, recovery, rounds, session_changes
 from assistant.lifecycle.joining import snapshot
 from assistant.models import UsageRecord
 from assistant.presentation.wire import message_json
@@ -105,7 +105,7 @@ def test_the_thoughts_of_all_rounds_are_kept_and_stand_apart(
         return "noon"
 
     offer(settings, monkeypatch, kit)
-    asking.change(session, services=["kit"])
+    session_changes.change(session, services=["kit"])
     answer = answer_of(ask(session, alice, model="openai/words-n3-think=2-tool=look"))
     run_turn(loop, claimed(answer, worker))
     ended = now(answer)

@@ -6,7 +6,7 @@ import pytest
 
 from assistant import llm
 from assistant.database import Database
-from assistant.lifecycle import asking, titling
+from assistant.lifecycle import session_changes, titling
 from assistant.models import ChatSession, UsageRecord
 from assistant.models.session import UNTITLED, TitledBy
 from assistant.worker import titles
@@ -107,7 +107,7 @@ def test_once_it_is_named_the_model_is_not_asked_again(session, alice, worker, e
 @pytest.mark.parametrize("when", ["before the question", "after it", "while the model is asked"])
 def test_a_person_s_title_stays(session, alice, worker, entitle, monkeypatch, when):
     def name():
-        asking.change(session, title="Ours")
+        session_changes.change(session, title="Ours")
 
     if when == "before the question":
         name()

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from assistant import llm
 from assistant.database import Database
-from assistant.lifecycle import answering, asking, ledger, recovery, rounds
+from assistant.lifecycle import answering, asking, ledger, recovery, rounds, session_changes
 from assistant.lifecycle.refusal import Refused
 from assistant.models import Budget, Message, UsageRecord
 from assistant.models.message import Status
@@ -106,7 +106,7 @@ def test_the_ledger_outlives_the_session_and_still_counts(session, alice, worker
     settings.ASSISTANT_BUDGET_TOKENS = 10
     claim = claimed(answer_of(ask(session, alice)), worker)
     spend(claim)
-    asking.delete(session)
+    session_changes.delete(session)
     row = UsageRecord.objects.get()
     assert (row.session, row.message, row.user) == (None, None, alice)
     assert ledger.is_spent(alice.pk)
@@ -114,7 +114,7 @@ def test_the_ledger_outlives_the_session_and_still_counts(session, alice, worker
 
 def test_a_call_that_ends_after_its_session_is_charged_all_the_same(session, alice, worker, spend):
     claim = claimed(answer_of(ask(session, alice)), worker)
-    asking.delete(session)
+    session_changes.delete(session)
     spend(claim, user_id=alice.pk)
     assert UsageRecord.objects.get().user == alice
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from assistant.admin.base import USERS_NAME, GoesWithSession, NamesUser, ReadOnly
-from assistant.lifecycle import asking, people
+from assistant.lifecycle import people, session_changes
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Invitation, Participant, ShareLink
 from assistant.models.participant import Role
@@ -57,7 +57,7 @@ class ChatSessionAdmin(admin.ModelAdmin):
         if "parameters" in given:  # what was taken out of them is to go
             given["parameters"] = dict.fromkeys(form.initial["parameters"]) | given["parameters"]
         try:
-            asking.change(obj, **given)
+            session_changes.change(obj, **given)
         except Refused as refusal:
             self.message_user(request, refusal.detail, messages.ERROR)
 
@@ -84,7 +84,7 @@ class ChatSessionAdmin(admin.ModelAdmin):
                 people.joined(participant)
 
     def delete_model(self, request: HttpRequest, obj: ChatSession) -> None:
-        asking.delete(obj)  # stops what is being written there, and tells the viewers
+        session_changes.delete(obj)  # stops what is being written there, and tells the viewers
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ChatSession]) -> None:
         for session in queryset:

@@ -12,7 +12,7 @@ from assistant.api import schemas
 from assistant.api.authentication import user_of
 from assistant.api.authorisation import WRITERS, session_for
 from assistant.api.problems import refuses
-from assistant.lifecycle import asking, own_list
+from assistant.lifecycle import asking, own_list, session_changes
 from assistant.models import ChatSession, Participant
 from assistant.models.participant import Role, display_name, hue
 from assistant.models.session import UNTITLED, TitledBy
@@ -56,7 +56,7 @@ def list_sessions(
 def create_session(request: HttpRequest, payload: schemas.NewSession | None = None) -> Any:
     wanted = payload or schemas.NewSession.model_validate({})
     asking.check_model(wanted.model or "")
-    asking.check_services(wanted.services or [], [])
+    session_changes.check_services(wanted.services or [], [])
     with transaction.atomic():
         title = (wanted.title or "").strip()
         by = TitledBy.PERSON if title else TitledBy.NOBODY
@@ -64,7 +64,7 @@ def create_session(request: HttpRequest, payload: schemas.NewSession | None = No
         owner = Participant.objects.create(session=session, user=user_of(request), role=Role.OWNER)
         session.refresh_from_db()
         if settings := wanted.settings():
-            asking.change(session, **settings)
+            session_changes.change(session, **settings)
         events.list_changed(owner)
     return Status(201, wire.own_json(owner, running=False))
 
@@ -79,15 +79,15 @@ def get_session(request: HttpRequest, session_id: UUID) -> Any:
 def change_session(request: HttpRequest, session_id: UUID, payload: schemas.SessionChanges) -> Any:
     session = session_for(request, session_id, *WRITERS)
     asking.check_model(payload.model or "")
-    asking.check_services(payload.services or [], session.services)
-    asking.change(session, title=payload.title, **payload.settings())
+    session_changes.check_services(payload.services or [], session.services)
+    session_changes.change(session, title=payload.title, **payload.settings())
     return _shown(request, session)
 
 
 @router.delete("/sessions/{session_id}", response={204: None}, summary="Delete it with all that belongs to it")
 def delete_session(request: HttpRequest, session_id: UUID) -> Any:
     session = session_for(request, session_id, Role.OWNER)
-    asking.delete(session)
+    session_changes.delete(session)
     return Status(204, None)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,22 +12,20 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from assistant import catalogue, conf
-from assistant.delivery import live_text, queue
 from assistant.lifecycle import attaching, ledger, refusal, titling
 from assistant.lifecycle.queueing import after_ending, ask_for_answer, line_up, promote_next
 from assistant.lifecycle.refusal import Refused
-from assistant.lifecycle.session_changes import session_changed
+from assistant.lifecycle.session_changes import lock, session_changed
 from assistant.lifecycle.stopping import stop_answer
 from assistant.lifecycle.unread import note_question
 from assistant.models.message import Message, MessageRole, Status, next_version
 from assistant.models.participant import display_name
-from assistant.models.session import UNTITLED, ChatSession, Replies, TitledBy, WhenBusy
+from assistant.models.session import ChatSession, Replies, WhenBusy
 from assistant.models.user_id import ShownId, shown_id
 from assistant.presentation import events, wire
 from assistant.statements import Values, insert
 from assistant.text import mentions
 from assistant.text.blank import is_blank
-from assistant.toolbox import registry
 
 RETRY_AFTER_SECONDS = 5
 QUESTION_CHANGES = ("said", "updated_at", "last_position", "title", "titled_by")  # of its session
@@ -259,63 +256,6 @@ def resume(session: ChatSession) -> None:
         session_changed(locked)
 
 
-def change(
-    session: ChatSession,
-    *,
-    title: str | None = None,
-    model: str | None = None,
-    services: list[str] | None = None,
-    system_prompt: str | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    replies: str | None = None,
-    when_busy: str | None = None,
-) -> None:
-    """Renames a session or changes its settings; `session` shows the change. Raises Refused (not_found).
-
-    Only what is given is written, on the row as it is under its lock: a send at the same moment, or a change of something
-    else, keeps what it changed. That holds for each of the `parameters` too: those given are set, None takes one back
-    to the provider's default. What is being written goes on with the settings it began with.
-    """
-    with transaction.atomic():
-        locked = lock(session)
-        given = {
-            "title": None if title is None else UNTITLED if is_blank(title) else title.strip(),
-            "model": model,
-            "services": None if services is None else list(dict.fromkeys(services)),
-            "system_prompt": None if system_prompt is None else system_prompt.strip(),
-            "parameters": None if parameters is None else _merged(locked.parameters, parameters),
-            "replies": replies,
-            "when_busy": when_busy,
-        }
-        changes = {name: value for name, value in given.items() if value is not None}
-        if title is not None:
-            changes["titled_by"] = TitledBy.NOBODY if is_blank(title) else TitledBy.PERSON
-        for name, value in changes.items():
-            setattr(locked, name, value)
-        locked.save(update_fields=list(changes))
-        session_changed(locked)
-    for name in (*changes, "version"):
-        setattr(session, name, getattr(locked, name))
-
-
-def _merged(parameters: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in {**parameters, **changes}.items() if value is not None}
-
-
-def delete(session: ChatSession) -> None:
-    """Deletes a session with all that belongs to it; what is being written there is stopped quietly."""
-    with transaction.atomic():
-        locked = lock(session)
-        for answer in locked.messages.running().select_related("worker"):
-            queue.withdraw(answer.job)
-            if answer.worker is not None:
-                events.stop_turn(answer.worker.mailbox, answer.pk, answer.attempt)
-            transaction.on_commit(functools.partial(live_text.close, answer.pk, answer.attempt))
-        events.access_ended(session.pk)
-        attaching.delete_with(locked)
-        locked.delete()
-
-
 def checked_content(content: str, *, may_be_empty: bool = False) -> str:
     """The text as it is stored. Raises Refused: empty, too_long (with the number)."""
     content = content.replace("\x00", "").strip()  # PostgreSQL stores no NUL
@@ -345,18 +285,3 @@ def check_model(model: str) -> None:
         raise Refused("invalid_model", detail, status=422)
     if model and not catalogue.offers(model):
         raise Refused("invalid_model", f"There is no model {model!r} here. GET /api/models lists them.", status=422)
-
-
-def check_services(names: list[str], held: list[str]) -> None:
-    """Raises Refused for a service that there isn't. One that the session holds since there was one may stay."""
-    unknown = [name for name in registry.unknown(names) if name not in held]
-    if unknown:
-        raise Refused("invalid_service", f"There is no service {unknown[0]!r} here. GET /api/tools lists them.", 422)
-
-
-def lock(session: ChatSession) -> ChatSession:
-    """The session as it is now, locked until the transaction ends. Raises Refused (not_found)."""
-    locked = ChatSession.objects.locked(session.pk)
-    if locked is None:
-        raise Refused("not_found", "This session has been deleted.", status=404)
-    return locked

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import DatabaseError, transaction
 from django.db.models import Model, Q
 
-from assistant.lifecycle import asking
+from assistant.lifecycle import session_changes
 from assistant.lifecycle.refusal import Refused
 from assistant.models.attachment import Attachment
 from assistant.models.ids import new_id
@@ -49,7 +49,7 @@ def fork(message: Message, by: Any) -> Participant:
         return _finish(copy, by)
     except (Refused, DatabaseError):
         with contextlib.suppress(Refused, DatabaseError):
-            asking.delete(copy.session)
+            session_changes.delete(copy.session)
         raise
 
 
@@ -122,7 +122,7 @@ def _copy_rounds(copy: _Copy, batch: list[UUID]) -> dict[UUID, UUID]:
 
 def _finish(copy: _Copy, by: Any) -> Participant:
     with transaction.atomic():
-        session = asking.lock(copy.session)
+        session = session_changes.lock(copy.session)
         for old, new in copy.superseded.items():
             session.messages.filter(pk=old).update(superseded_by=new)
         positions = session.messages.order_by("-position").values_list("position", flat=True)

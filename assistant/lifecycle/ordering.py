@@ -7,10 +7,10 @@ from uuid import UUID
 
 from django.db import transaction
 
-from assistant.lifecycle.asking import Sent, lock, make_way
+from assistant.lifecycle.asking import Sent, make_way
 from assistant.lifecycle.queueing import line_up, promote
 from assistant.lifecycle.refusal import Refused
-from assistant.lifecycle.session_changes import session_changed
+from assistant.lifecycle.session_changes import lock, session_changed
 from assistant.models.message import Message
 
 

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from assistant.lifecycle import asking
+from assistant.lifecycle import asking, session_changes
 from assistant.lifecycle.refusal import Refused
 from assistant.models.invitation import LIFETIME_SECONDS, Invitation
 from assistant.models.participant import WRITERS, Participant, Removal, Role
@@ -36,7 +36,7 @@ def join(invitation: Invitation, user: Any) -> Participant:
     Raises Refused: not_found (the invitation is over), removed.
     """
     with transaction.atomic():
-        session = asking.lock(invitation.session)
+        session = session_changes.lock(invitation.session)
         present = session.participants.select_related("user").filter(user=user).first()
         if present:
             return present
@@ -75,7 +75,7 @@ def change_role(session: ChatSession, by: Any, user_id: UserId, role: str) -> Pa
     Raises Refused: forbidden, not_found, owner_stays.
     """
     with transaction.atomic():
-        locked = asking.lock(session)
+        locked = session_changes.lock(session)
         _require_owner(locked, by)
         participant = _participant(locked, user_id)
         if participant.role == Role.OWNER:
@@ -91,7 +91,7 @@ def hand_over(session: ChatSession, by: Any, user_id: UserId) -> Participant:
     Raises Refused: forbidden, not_found, already_owner, closed_account.
     """
     with transaction.atomic():
-        locked = asking.lock(session)
+        locked = session_changes.lock(session)
         owner = _require_owner(locked, by)
         heir = _participant(locked, user_id)
         if heir.pk == owner.pk:
@@ -105,7 +105,7 @@ def hand_over(session: ChatSession, by: Any, user_id: UserId) -> Participant:
 def put_in_charge(participant: Participant) -> None:
     """Makes a participant the owner, for an operator: when the present one is gone for good. Raises Refused (not_found)."""
     with transaction.atomic():
-        locked = asking.lock(participant.session)
+        locked = session_changes.lock(participant.session)
         heir = _participant(locked, participant.user_id)
         owner = locked.participants.select_related("user", "session").filter(role=Role.OWNER).first()
         if owner is None:
@@ -121,7 +121,7 @@ def remove(session: ChatSession, by: Any, user_id: UserId) -> None:
     Raises Refused: forbidden, not_found, owner_stays.
     """
     with transaction.atomic():
-        locked = asking.lock(session)
+        locked = session_changes.lock(session)
         _require_owner(locked, by)
         take_out(locked, _participant(locked, user_id))
 
@@ -142,7 +142,7 @@ def leave(session: ChatSession, user: Any) -> None:
     Raises Refused: not_found, owner_must_hand_over, last_person (who deletes the session instead, knowing what goes).
     """
     with transaction.atomic():
-        locked = asking.lock(session)
+        locked = session_changes.lock(session)
         participant = _participant(locked, user.pk)
         if participant.role == Role.OWNER:
             if locked.participants.count() == 1:
@@ -170,7 +170,7 @@ def forget(user: Any) -> None:
                 others = session.participants.exclude(user=user).select_related("user").order_by("joined_at", "id")
                 heirs = [other for other in others if other.user.is_active] or list(others)
                 if not heirs:
-                    asking.delete(session)
+                    session_changes.delete(session)
                     continue
                 _succeed(session, mine, next((heir for heir in heirs if heir.role == Role.EDITOR), heirs[0]))
             _end(mine, "participant.left")
@@ -184,7 +184,7 @@ def invite(
 ) -> Invitation:
     """A new link to come in by. Raises Refused: forbidden, too_many_invitations."""
     with transaction.atomic():
-        locked = asking.lock(session)
+        locked = session_changes.lock(session)
         _require(locked, by, WRITERS)
         if Invitation.objects.open().filter(session=locked).count() >= MOST_OPEN_INVITATIONS:
             raise Refused(
@@ -203,7 +203,7 @@ def revoke(session: ChatSession, by: Any, invitation_id: int) -> None:
     Raises Refused: forbidden, not_yours, not_found.
     """
     with transaction.atomic():
-        locked = asking.lock(session)
+        locked = session_changes.lock(session)
         participant = _require(locked, by, WRITERS)
         invitation = locked.invitations.filter(pk=invitation_id).first()
         if invitation is None:
@@ -216,7 +216,7 @@ def revoke(session: ChatSession, by: Any, invitation_id: int) -> None:
 def share(session: ChatSession, by: Any) -> tuple[ShareLink, bool]:
     """The link by which anyone may read along, and whether it was made just now. Raises Refused (forbidden)."""
     with transaction.atomic():
-        locked = asking.lock(session)
+        locked = session_changes.lock(session)
         _require_owner(locked, by)
         link = ShareLink.objects.filter(session=locked).first()
         if link is not None:
@@ -232,7 +232,7 @@ def unshare(session: ChatSession, by: Any) -> None:
     Raises Refused (forbidden).
     """
     with transaction.atomic():
-        locked = asking.lock(session)
+        locked = session_changes.lock(session)
         _require_owner(locked, by)
         withdraw_share(locked)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from assistant.lifecycle import asking
+from assistant.lifecycle import asking, session_changes
 from assistant.lifecycle.asking import Sent
 from assistant.lifecycle.refusal import Refused
 from assistant.models.message import Message, MessageRole, Status, next_version
@@ -22,7 +22,7 @@ def resend(question: Message, by: Any, content: str, client_id: str, model: str 
     again returns what it made the first time. Raises Refused: not_last, session_busy, and what `asking.send` raises.
     """
     with transaction.atomic():
-        session = asking.lock(question.session)
+        session = session_changes.lock(question.session)
         if before := session.messages.filter(author=by, client_id=client_id).first():
             return Sent(before, before.replies.order_by("id").first(), is_new=False)
         old = _last_question(session)
