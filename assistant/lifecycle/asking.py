@@ -77,10 +77,8 @@ def send(
     with transaction.atomic():
         locked = lock(session)
         others = _SENT_BEFORE_OR_UNFINISHED.all(session=locked, author=author, client_id=client_id)
-        for other in others:
-            if (other["author_id"], other["client_id"]) == (author.pk, client_id):
-                before = locked.messages.get(pk=other["pk"])
-                return Sent(before, before.replies.order_by("id").first(), is_new=False)
+        if before := _sent_before(locked, others, author, client_id):
+            return before
         is_question = locked.replies == Replies.EVERY or mentions.is_addressed(content, _label(locked, model))
         check_rate(author)
         if is_question:
@@ -89,45 +87,60 @@ def send(
         # Most often nothing goes on: then nothing has to be stopped, overtaken or waited for.
         is_idle = locked.queue_paused_until is None and not others
         must_wait = not is_idle and is_question and when != WhenBusy.INTERRUPT and _must_wait(locked)
-        locked.last_position += 2
-        message = Message(
-            session=locked,
-            role=MessageRole.USER,
-            author=author,
-            client_id=client_id,
-            content=content,
-            html=wire.rendered(content),
-            model=model,
-            when=when,
-            mentions=_people_in(locked, content),
-            position=locked.last_position,
-            status=Status.PENDING if must_wait else Status.SUCCESS,
-            finished_at=None if must_wait else timezone.now(),
-        )
+        message = _new_message(locked, author, content, waits=must_wait, client_id=client_id, model=model, when=when)
         if attachments or not (is_idle and is_question):  # else it is stored together with its answer
             insert(message)
         attaching.send_with(message, attachments)
         locked.updated_at = timezone.now()
         titling.name_by_words(locked, content or attaching.first_name(message))
         note_question(locked, author, message.mentions, waits=must_wait)
-        reply = None
+        reply: Message | None
         if is_idle and is_question:
             reply = ask_for_answer(locked, message, is_new=True)
         else:
             events.message_created(message)
-        if must_wait:
-            if promote_next(locked):  # nothing ran after all: a queue that rested for no reason starts again
-                message.refresh_from_db()
-                reply = message.replies.first()
-        elif not is_idle:
-            line_up(locked, [message])
-            if is_question:
-                make_way(locked, author)
-            message.refresh_from_db()
-            if is_question:
-                reply = ask_for_answer(locked, message)
+            reply = None if is_idle else _line_up_new(locked, message, author, is_question)
         session_changed(locked, running=True if reply else None, changed=QUESTION_CHANGES)
         return Sent(message, reply, is_new=True)
+
+
+def _sent_before(session: ChatSession, found: list[dict[str, Any]], author: Any, client_id: str) -> Sent | None:
+    for row in found:
+        if (row["author_id"], row["client_id"]) == (author.pk, client_id):
+            before = session.messages.get(pk=row["pk"])
+            return Sent(before, before.replies.order_by("id").first(), is_new=False)
+    return None
+
+
+def _new_message(session: ChatSession, author: Any, content: str, *, waits: bool, **fields: str) -> Message:
+    """The message, at the session's end; not stored yet."""
+    session.last_position += 2
+    return Message(
+        session=session,
+        role=MessageRole.USER,
+        author=author,
+        content=content,
+        html=wire.rendered(content),
+        mentions=_people_in(session, content),
+        position=session.last_position,
+        status=Status.PENDING if waits else Status.SUCCESS,
+        finished_at=None if waits else timezone.now(),
+        **fields,
+    )
+
+
+def _line_up_new(session: ChatSession, message: Message, author: Any, is_question: bool) -> Message | None:
+    """Where a message goes that is said while others wait or are answered. Returns its answer, if it is asked now."""
+    if message.status == Status.PENDING:
+        if promote_next(session) is None:
+            return None
+        message.refresh_from_db()  # nothing ran after all: a queue that rested for no reason starts again
+        return message.replies.first()
+    line_up(session, [message])
+    if is_question:
+        make_way(session, author)
+    message.refresh_from_db()
+    return ask_for_answer(session, message) if is_question else None
 
 
 def _label(session: ChatSession, model: str) -> str:
