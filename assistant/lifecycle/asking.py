@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from assistant import catalogue, conf
 from assistant.lifecycle import attaching, ledger, refusal, titling
-from assistant.lifecycle.queueing import after_ending, ask_for_answer, line_up, promote_next
+from assistant.lifecycle.queueing import after_ending, ask_for_answer, end_pause, line_up, promote_next
 from assistant.lifecycle.refusal import Refused
 from assistant.lifecycle.session_changes import lock, session_changed
 from assistant.lifecycle.stopping import stop_answer
@@ -176,9 +176,7 @@ def _must_wait(session: ChatSession) -> bool:
 def make_way(session: ChatSession, by: Any) -> None:
     """Ends what keeps a question waiting: the running answer is stopped, a pause is over."""
     stop_answer(session, by)
-    if session.queue_paused_until is not None:
-        session.queue_paused_until = None
-        session.save(update_fields=["queue_paused_until"])
+    end_pause(session)
 
 
 def edit(message: Message, content: str) -> Message:
@@ -201,13 +199,13 @@ def _change_queued(message: Message, **changes: Any) -> Message:
         session = lock(message.session)
         if not session.messages.queued().filter(pk=message.pk).update(version=next_version(), **changes):
             raise Refused("already_promoted", "This message is no longer waiting; it can't be changed now.")
-        if "status" in changes and not session.messages.queued().exists() and session.queue_paused_until:
-            session.queue_paused_until = None  # nothing is left that the pause could hold back
+        if "status" in changes and not session.messages.queued().exists():
+            end_pause(session)  # nothing is left that it could hold back
         if changes.get("status") == Status.CANCELLED:
             attaching.release(message)
         events.message_changed(message)
         # With a version of its own it is noticed by whom it did not reach: nothing else that follows would show it.
-        session_changed(session, changed=["queue_paused_until"])
+        session_changed(session)
     message.refresh_from_db()
     return message
 
@@ -263,8 +261,7 @@ def resume(session: ChatSession) -> None:
     """Goes on with a queue that a failure has paused. Harmless otherwise."""
     with transaction.atomic():
         locked = lock(session)
-        locked.queue_paused_until = None
-        locked.save(update_fields=["queue_paused_until"])
+        end_pause(locked)
         promote_next(locked)
         session_changed(locked)
 

@@ -138,10 +138,16 @@ def after_ending(session: ChatSession, *, failed: Message | None, is_last: bool 
             "detail": failed.error_detail,
         }
         changed += ["queue_paused_until", "queue_paused_for"]
-    elif failed is None and session.queue_paused_until is not None:
-        session.queue_paused_until = None
-        changed += ["queue_paused_until"]
+    elif failed is None:
+        end_pause(session)
     promoted = None if is_last else promote_next(session)
     session_changed(
         session, running=promoted is not None, changed=changed
     )  # a session has one running answer at most
+
+
+def end_pause(session: ChatSession) -> None:
+    """Nothing holds back any more what waits; whoever calls this promotes it. The caller holds the session's lock."""
+    if session.queue_paused_until is not None:
+        session.queue_paused_until = None
+        session.save(update_fields=["queue_paused_until"])
