@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models.functions import Now
 
 from assistant.lifecycle import call_endings, endings
 from assistant.lifecycle.refusal import Refused
@@ -27,22 +26,14 @@ def decide(call: ToolCall, by: Any, *, allow: bool) -> Message:
         message = Message.objects.select_for_update(of=("self",), no_key=True).filter(pk=call.message_id).first()
         if session is None or message is None:
             raise Refused("not_found", "This session has been deleted.", status=404)
-        asked = ToolCall.objects.filter(pk=call.pk)
+        asked = ToolCall.objects.asked().filter(pk=call.pk)
         if allow:
-            won = asked.asked().update(approval=Approval.ALLOWED, decided_by=by)
+            won = asked.update(approval=Approval.ALLOWED, decided_by=by)
         else:
-            won = asked.asked().update(
-                approval=Approval.DENIED,
-                decided_by=by,
-                status=CallStatus.CANCELLED,
-                result=DENIED,
-                summary="Denied",
-                finished_at=Now(),
-            )
+            denied = {"approval": Approval.DENIED, "decided_by": by}
+            won = call_endings.end_calls(asked, CallStatus.CANCELLED, DENIED, "Denied", **denied)
         if not won:
             raise Refused("already_decided", "This has been decided already, or the answer has ended.")
-        if not allow:
-            call_endings.tell_project(call, CallStatus.CANCELLED)
         if message.is_parked and not message.waits_for_approval():
             endings.give_back(message)
         else:

@@ -1,7 +1,11 @@
-"""What becomes of an answer's tool calls when the answer changes hands or ends. In the transaction that does so."""
+"""How tool calls end, in one place for all who end one; and what becomes of an answer's when it changes hands or ends.
+
+In the transaction of whoever does so.
+"""
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.db.models.functions import Now
@@ -15,6 +19,7 @@ INTERRUPTED = (
     "Interrupted: the process that ran this call died in the middle of it. It is not known whether it took effect, and it "
     "was not run again. Find out how things stand before you try it again."
 )
+LONGEST_SUMMARY = 300
 STOPPED = "Cancelled: the answer was ended before this call had a result."
 
 
@@ -24,26 +29,33 @@ def take_over(message: Message) -> None:
     calls.filter(status=CallStatus.RUNNING, is_idempotent=True).update(
         status=CallStatus.PENDING, started_at=None, form=None, form_given=None
     )
-    _end(calls.filter(status=CallStatus.RUNNING), CallStatus.INTERRUPTED, INTERRUPTED, "Interrupted")
+    end_calls(calls.filter(status=CallStatus.RUNNING), CallStatus.INTERRUPTED, INTERRUPTED, "Interrupted")
 
 
 def close_calls(message_id: UUID) -> None:
     """An answer ends: what has no result yet will get none."""
-    _end(ToolCall.objects.open().filter(message_id=message_id), CallStatus.CANCELLED, STOPPED, "Cancelled")
+    end_calls(ToolCall.objects.open().filter(message_id=message_id), CallStatus.CANCELLED, STOPPED, "Cancelled")
 
 
-def _end(calls: ToolCallQuerySet, status: CallStatus, result: str, summary: str) -> None:
+def end_calls(calls: ToolCallQuerySet, status: CallStatus, result: str, summary: str, **columns: Any) -> int:
+    """Gives each of `calls` its one result, and tells the project; returns how many those were. `columns` change as well.
+
+    The caller names only calls that have none yet, and has locked their answer's row: the first result counts.
+    """
     ended = list(calls) if tool_call_ended.has_listeners(ToolCall) else []
-    calls.update(status=status, result=result, summary=summary, form_given=None, finished_at=Now())
-    for call in ended:
-        tell_project(call, status)
-
-
-def tell_project(call: ToolCall, status: CallStatus) -> None:
-    """Of a call that this transaction has ended."""
-    send_after_commit(
-        tool_call_ended, ToolCall, call_id=call.pk, message_id=call.message_id, name=call.name, status=str(status)
+    count = calls.update(
+        status=status,
+        result=result,
+        summary=summary[:LONGEST_SUMMARY],
+        form_given=None,
+        finished_at=Now(),
+        **columns,
     )
+    for call in ended:
+        send_after_commit(
+            tool_call_ended, ToolCall, call_id=call.pk, message_id=call.message_id, name=call.name, status=str(status)
+        )
+    return count
 
 
 def reasoned_before(message: Message) -> Reasoned | None:

@@ -107,18 +107,9 @@ def settle(claim: Claim, call: ToolCall, result: CallResult) -> bool:
     with transaction.atomic():
         if not _held(claim):
             return False
-        mine = ToolCall.objects.filter(message_id=claim.message_id, pk=call.pk)
-        won = mine.open().update(
-            status=result.status,
-            result=result.result + note,
-            summary=result.summary[:300],
-            image_count=kept,
-            form_given=None,
-            finished_at=Now(),
-        )
-        if won:
+        mine = ToolCall.objects.open().filter(message_id=claim.message_id, pk=call.pk)
+        if call_endings.end_calls(mine, result.status, result.result + note, result.summary, image_count=kept):
             events.tool_calls_changed(claim.message_id)
-            call_endings.tell_project(call, result.status)
     return True
 
 
