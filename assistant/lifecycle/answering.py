@@ -85,13 +85,20 @@ def fail(
 
 
 def hand_over(claim_: Claim, written: Written) -> bool:
-    """Puts a turn back for another worker, with a fresh job: this one is stopping. False as in `succeed`."""
+    """Puts a turn back for another worker: this one is stopping. False as in `succeed`."""
+    return let_go(claim_, written)
+
+
+def let_go(claim_: Claim, written: Written, *, goes_on: bool = False) -> bool:
+    """Lets go of an answer and gives it a fresh job, in one transaction: nothing collides with what is let go.
+
+    `goes_on`: between two rounds, so nothing is begun anew. False as in `succeed`.
+    """
     with transaction.atomic():
-        message = held_under_lock(claim_)
+        message = held_under_lock(claim_, written)
         if message is None:
             return False
-        text_columns.take_over(message, written)
-        endings.give_back(message)
+        endings.give_back(message, goes_on=goes_on)
     return True
 
 
@@ -111,13 +118,17 @@ def tell_again(message_id: UUID) -> None:
             events.message_changed(message)
 
 
-def held_under_lock(claim_: Claim) -> Message | None:
-    """The answer that `claim_` holds, with its session, both locked; None: it is no longer this claim's."""
+def held_under_lock(claim_: Claim, written: Written) -> Message | None:
+    """The answer that `claim_` holds, with its session, both locked; None: it is no longer this claim's.
+
+    It shows the text as its worker has it, which whoever goes on from here stores.
+    """
     session = ChatSession.objects.locked(claim_.session_id)
     message = _HELD.one(id=claim_.message_id, worker=claim_.worker_id, attempt=claim_.attempt) if session else None
     if session is None or message is None:
         return None
     message.session = session
+    text_columns.take_over(message, written)
     return message
 
 
@@ -127,10 +138,9 @@ def _end(claim_: Claim, written: Written, ending: Ending) -> bool:
         wire.rendered(written.content, written.ends),
     )  # a long text takes a while: not under the lock
     with transaction.atomic():
-        message = held_under_lock(claim_)
+        message = held_under_lock(claim_, written)
         if message is None:
             return False
-        text_columns.take_over(message, written)
         endings.end(message, ending, drawn)
         # A budget is its owner's trouble, not the session's: what others ask goes on.
         is_trouble = ending.failure is not None and ending.failure.code not in ("over_quota", "unpriced")

@@ -13,8 +13,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
-from assistant.lifecycle import call_endings, endings, found_images, text_columns
-from assistant.lifecycle.answering import held_under_lock
+from assistant.lifecycle import call_endings, endings, found_images
+from assistant.lifecycle.answering import held_under_lock, let_go
 from assistant.lifecycle.session_changes import session_changed
 from assistant.lifecycle.text_columns import Written
 from assistant.models.message import Claim, Message, next_version
@@ -119,12 +119,11 @@ def park(claim: Claim, written: Written) -> bool | None:
     False: everything has been decided meanwhile, go on. None: the answer is no longer this claim's.
     """
     with transaction.atomic():
-        message = held_under_lock(claim)
+        message = held_under_lock(claim, written)
         if message is None:
             return None
         if not message.waits_for_approval():
             return False
-        text_columns.take_over(message, written)
         endings.give_back(message, is_parked=True, goes_on=True)
         # Nothing follows that would show that this was missed.
         session_changed(message.session, running=True)
@@ -132,14 +131,8 @@ def park(claim: Claim, written: Written) -> bool | None:
 
 
 def continue_later(claim: Claim, written: Written) -> bool:
-    """Lets go of an answer and gives it a fresh job, in one transaction: nothing collides with what is let go."""
-    with transaction.atomic():
-        message = held_under_lock(claim)
-        if message is None:
-            return False
-        text_columns.take_over(message, written)
-        endings.give_back(message, goes_on=True)
-    return True
+    """Puts a turn back between two rounds: its rounds or its time are used up. False as in `open_round`."""
+    return let_go(claim, written, goes_on=True)
 
 
 def _held(claim: Claim, **changes: Any) -> bool:
