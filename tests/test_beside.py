@@ -5,11 +5,12 @@ import json
 import pytest
 
 from assistant import llm
-from assistant.lifecycle import asking, attaching, forking, people, recovery, rounds, sources_and_pictures
+from assistant.lifecycle import asking, forking, people, recovery, rounds, sources_and_pictures
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
 from assistant.llm import dialect
 from assistant.models import Attachment, StoredFile
+from assistant.models.attachment import storage
 from assistant.models.ids import new_id
 from assistant.presentation.wire import message_json
 from assistant.prompt.context import prompt_for
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def bytes_of(attachment):
-    with attaching.storage().open(StoredFile.objects.get(pk=attachment.file_id).key) as stored:
+    with storage().open(StoredFile.objects.get(pk=attachment.file_id).key) as stored:
         return stored.read()
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -16,19 +15,11 @@ from django.utils import timezone
 
 from assistant import conf
 from assistant.files import sniff
-from assistant.lifecycle import refusal
+from assistant.lifecycle import refusal, stored_files
 from assistant.lifecycle.refusal import Refused
-from assistant.models.attachment import (
-    MADE_WITHIN,
-    Attachment,
-    StoredFile,
-    random_key,
-    storage,
-)
+from assistant.models.attachment import MADE_WITHIN, Attachment, StoredFile
 from assistant.models.message import Message
 from assistant.models.session import ChatSession
-
-logger = logging.getLogger(__name__)
 
 BATCH = 200
 MB = 1024 * 1024
@@ -51,16 +42,11 @@ def upload(by: Any, name: str, content: File, session: ChatSession | None = None
     refusal.check_rate(f"upload:{by.pk}", limit, detail)
     found = checked(name, content)
     attachment = _reserve(by, name, content.size, found, session)
-    file = attachment.file
     try:
-        content.seek(0)
-        file.key = storage().save(file.key, content)
-    except Exception as error:
-        logger.exception("The file of attachment %s could not be stored.", attachment.pk)
+        stored_files.write(attachment.file, content, "The file could not be stored here. Try again in a moment.")
+    except Refused:
         remove(Attachment.objects.filter(pk=attachment.pk))
-        raise Refused("storage", "The file could not be stored here. Try again in a moment.", status=503) from error
-    file.written_at = timezone.now()
-    file.save(update_fields=["key", "written_at"])
+        raise
     return attachment
 
 
@@ -100,10 +86,9 @@ def _reserve(by: Any, name: str, size: int, found: sniff.Found, session: ChatSes
         # The user's row is the lock under which their quota is counted: two uploads can't both take the last place.
         get_user_model()._default_manager.select_for_update(of=("self",)).filter(pk=by.pk).first()
         _check_quota(Attachment.objects.filter(uploader=by), size, conf.settings.attachment_user_quota_mb, "You have")
-        file = StoredFile.objects.create(
-            key=random_key(), type=found.type, size=size, width=found.width, height=found.height
+        return Attachment.objects.create(
+            file=stored_files.begin(found, size), session=session, uploader=by, name=clean_name(name)
         )
-        return Attachment.objects.create(file=file, session=session, uploader=by, name=clean_name(name))
 
 
 def check_session_quota(session: ChatSession, more: int) -> None:
@@ -187,30 +172,14 @@ def remove(attachments: Any) -> int:
     with transaction.atomic():
         files = set(attachments.values_list("file_id", flat=True))
         count, _ = attachments.delete()
-        transaction.on_commit(lambda: delete_unused(files))
+        transaction.on_commit(lambda: stored_files.delete_unused(files))
     return int(count)
 
 
 def delete_with(session: ChatSession) -> None:
     """Sees to it that the files of a session that is being deleted go when that has been committed."""
     files = set(session.attachments.values_list("file_id", flat=True))
-    transaction.on_commit(lambda: delete_unused(files))
-
-
-def delete_unused(files: Iterable[int]) -> int:
-    """Deletes those of the stored files that no attachment refers to: bytes first, so that no byte is ever forgotten.
-
-    What the storage refuses stays with its row for the next sweep. Never raises for a single file.
-    """
-    deleted = 0
-    for file in StoredFile.objects.unused().filter(pk__in=list(files)):
-        try:
-            for key in filter(None, (file.key, file.usual_small_key, file.small_key)):
-                storage().delete(key)
-            deleted += bool(StoredFile.objects.unused().filter(pk=file.pk).delete()[0])
-        except Exception:
-            logger.exception("The stored file %s could not be deleted; the sweep tries again.", file.key)
-    return deleted
+    transaction.on_commit(lambda: stored_files.delete_unused(files))
 
 
 def sweep() -> int:
@@ -219,4 +188,4 @@ def sweep() -> int:
     # Conditional: one that is being sent at this moment stays.
     Attachment.objects.forgotten().filter(pk__in=list(forgotten[:BATCH])).delete()
     old = StoredFile.objects.unused().filter(created_at__lt=timezone.now() - MADE_WITHIN)
-    return delete_unused(list(old.order_by("pk").values_list("pk", flat=True)[:BATCH]))
+    return stored_files.delete_unused(list(old.order_by("pk").values_list("pk", flat=True)[:BATCH]))

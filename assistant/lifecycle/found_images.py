@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import Sequence
 
 from django.core.files.base import ContentFile
 from django.db import transaction
-from django.utils import timezone
 
 from assistant import conf
 from assistant.files import sniff
-from assistant.lifecycle import attaching
+from assistant.lifecycle import attaching, stored_files
 from assistant.lifecycle.refusal import Refused
-from assistant.models.attachment import IMAGES, Attachment, StoredFile, random_key, storage
+from assistant.models.attachment import IMAGES, Attachment
 from assistant.models.message import Claim, Message
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
 from assistant.text.storable import clean
 from assistant.tools.declare import Image
-
-logger = logging.getLogger(__name__)
 
 MOST = 8  # of one call
 
@@ -60,15 +56,11 @@ def _keep(claim: Claim, call: ToolCall, image: Image, place: int) -> str:
         return refusal.detail
     if attachment is None:
         return "the answer has ended."
-    file = attachment.file
     try:
-        file.key = storage().save(file.key, ContentFile(image.data))
-    except Exception:
-        logger.exception("An image of the call %s could not be stored.", call.pk)
+        stored_files.write(attachment.file, ContentFile(image.data), "it could not be stored.")
+    except Refused as refusal:
         attaching.remove(Attachment.objects.filter(pk=attachment.pk))
-        return "it could not be stored."
-    file.written_at = timezone.now()
-    file.save(update_fields=["key", "written_at"])
+        return refusal.detail
     return ""
 
 
@@ -79,9 +71,7 @@ def _reserve(claim: Claim, call: ToolCall, image: Image, found: sniff.Found, pla
         if session is None or not Message.objects.held_by(claim).exists():
             return None
         attaching.check_session_quota(session, len(image.data))
-        file = StoredFile.objects.create(
-            key=random_key(), type=found.type, size=len(image.data), width=found.width, height=found.height
-        )
+        file = stored_files.begin(found, len(image.data))
         return Attachment.objects.create(
             file=file, session=session, message_id=claim.message_id, call=call, position=place, free_since=None,
             name=attaching.clean_name(image.name),

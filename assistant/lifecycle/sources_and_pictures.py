@@ -8,25 +8,21 @@ not there; what dies in between is a file that nothing refers to, which the swee
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from django.core.files.base import ContentFile
 from django.db import transaction
-from django.utils import timezone
 
 from assistant import conf
-from assistant.lifecycle import attaching
+from assistant.lifecycle import attaching, stored_files
 from assistant.lifecycle.refusal import Refused
-from assistant.models.attachment import Attachment, StoredFile, random_key, storage
+from assistant.models.attachment import Attachment, StoredFile
 from assistant.models.message import Claim, Message, next_version
 from assistant.models.one import one
 from assistant.models.session import ChatSession
 from assistant.presentation import events
-
-logger = logging.getLogger(__name__)
 
 _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/gif": "gif", "image/webp": "webp"}
 
@@ -51,28 +47,15 @@ def keep_picture(claim: Claim, data: bytes, number: int, pk: UUID) -> bool:
     found = attaching.checked("The image", content)
     if found.type not in _ENDINGS:
         raise Refused("wrong_type", "It is none that can be shown here.", status=422)
-    file = StoredFile.objects.create(
-        key=random_key(), type=found.type, size=content.size, width=found.width, height=found.height
-    )
+    file = stored_files.begin(found, content.size)
     is_kept = False
     try:
-        _write(file, content)
+        stored_files.write(file, content)
         is_kept = _attach(claim, file, number, pk)
     finally:
         if not is_kept:
-            attaching.delete_unused([file.pk])
+            stored_files.delete_unused([file.pk])
     return is_kept
-
-
-def _write(file: StoredFile, content: ContentFile[bytes]) -> None:
-    try:
-        content.seek(0)
-        file.key = storage().save(file.key, content)
-    except Exception as error:
-        logger.exception("A picture could not be stored as %s.", file.key)
-        raise Refused("storage", "It could not be stored here.", status=503) from error
-    file.written_at = timezone.now()
-    file.save(update_fields=["key", "written_at"])
 
 
 def _attach(claim: Claim, file: StoredFile, number: int, pk: UUID) -> bool:
