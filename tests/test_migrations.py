@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.db.migrations.loader import MigrationLoader
 from assistant.lifecycle import rounds
 from assistant.lifecycle.text_columns import Written
 from assistant.models import Attachment, Message, StoredFile, ToolCall, UsageRecord
+from assistant.search import words
 from tests.acting import answer_of, ask, claimed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,6 +34,12 @@ def test_the_release_before_can_add_rows(session, alice, worker):
     assert (answer.reasoning, answer.reasoning_seq, answer.cut, answer.pictures) == ("", 0, "", 0)
     assert (call.reasoning_at, call.reasoning_seconds, call.image_count) == (0, 0.0, 0)
     assert (used.cached_tokens, used.cache_write_tokens, used.reasoning_tokens, file.round) == (0, 0, 0, 0)
+
+
+def test_postgresql_separates_words_as_a_search_does():
+    """The migration carries its own copy, so that it makes the same on each day that it is run."""
+    migration = importlib.import_module("assistant.migrations.0008_search")
+    assert (migration.SEPARATORS, migration.MARKS) == (words.SEPARATORS, words.MARKS)
 
 
 def _insert_again(table: str, columns: list[str], pk: Any) -> None:
