@@ -23,7 +23,7 @@ TURN_MODEL, TURN_TOKENS, TURNS = (
 )  # one person, one after the other, as fast as they are answered
 IDLE_SECONDS = 3.0
 QUIET_SECONDS = 10.0
-PATIENCE_SECONDS = 20.0
+LATE_SECONDS = 20.0  # after it should have ended an answer counts as unfinished
 BUDGET_SECONDS = 240.0  # repeats that would take longer than this in all are left out
 LEVEL_SECONDS = 40.0  # what a level needs for its first round
 
@@ -170,7 +170,7 @@ class _Bench:
             model=model,
             questions=[f"{mark} {place}" for place in range(len(offsets) * turns)],
             offsets=offsets,
-            patience_seconds=tokens / self.options.rate + PATIENCE_SECONDS,
+            patience_seconds=tokens / self.options.rate + LATE_SECONDS,
         )
         self.provider.reset()
         run = load.run(

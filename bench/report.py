@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from bench.figures import Figures, percentile
-from bench.measure import PATIENCE_SECONDS, TURN_TOKENS, Level, Result
+from bench.measure import LATE_SECONDS, TURN_TOKENS, Level, Result
 from bench.product import KINDS, Memory
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
@@ -106,7 +106,7 @@ def _targets(result: Result) -> str:
     wrong = sum(_wrong(figures) for level in result.levels for figures in (level.product, level.product_burst))
     lines.append(f"- tokens lost, doubled or reordered: {wrong} (target 0): {'missed' if wrong else 'reached'}")
     late = sum(level.product.letters.unfinished + level.product_burst.letters.unfinished for level in result.levels)
-    lines.append(f"- answers that had not ended {PATIENCE_SECONDS:g} s after they should have: {late}")
+    lines.append(f"- answers that had not ended {LATE_SECONDS:g} s after they should have: {late}")
     lines.append(f"- the first start, with an empty data dir to migrate: {result.first_ready_seconds:.1f} s to Ready")
     return "\n".join(lines)
 

@@ -19,7 +19,7 @@ from chaos.ledger import Ledger, Sight
 from chaos.machine import Machine
 from chaos.stage import Held, Stage, is_up, kill_server, send
 
-PATIENCE_SECONDS = 60.0
+CONDITION_SECONDS = 60.0
 BUSY = 4  # answers that another machine has before its power goes, if it gets them
 
 
@@ -232,7 +232,7 @@ class Killer:
         return self._wait(found)
 
     def _wait(self, condition: Callable[[], Any]) -> Any:
-        return self._product.wait_for(lambda: _unless_gone(condition), PATIENCE_SECONDS)
+        return self._product.wait_for(lambda: _unless_gone(condition), CONDITION_SECONDS)
 
     def _wait_a_while(self, condition: Callable[[], Any]) -> None:
         until = time.monotonic() + 10

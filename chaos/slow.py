@@ -21,7 +21,7 @@ from tests.provider import expected_text
 
 SLOW = "openai/words-n{words}-rate={rate}-salt"
 BUSY = "openai/markdown-n600-rate=150"
-LOOK_SECONDS = 0.5
+SAMPLE_SECONDS = 0.5
 ASKERS = 8
 
 
@@ -104,7 +104,7 @@ def look_on(stage: Stage, looks: Looks, over: threading.Event) -> None:
         if stage.postgres
         else "(julianday('now') - julianday(heartbeat_at)) * 86400"
     )
-    while not over.wait(LOOK_SECONDS):
+    while not over.wait(SAMPLE_SECONDS):
         ((oldest,),) = stage.product.rows(f"SELECT max({age}) FROM assistant_workerprocess WHERE stopped_at IS NULL")
         ((writing,),) = stage.product.rows("SELECT count(*) FROM assistant_message WHERE status = 'processing'")
         looks.oldest_heartbeat = max(looks.oldest_heartbeat, float(oldest or 0))

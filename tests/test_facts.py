@@ -154,7 +154,7 @@ def test_while_an_ollama_is_slow_to_say_what_it_can_its_neighbours_go_on(
 
 
 def test_a_server_that_never_says_it_is_asked_all_the_same(ollama, answer, monkeypatch):
-    monkeypatch.setattr(facts, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(facts, "LOOKUP_SECONDS", 0.2)
     ollama.let.clear()
     assert answer("ollama_chat/llava") == answer("ollama_chat/llava") == "Hello you"
     assert len(ollama.shows) <= 1
@@ -331,7 +331,7 @@ def test_what_blocks_in_litellm_blocks_its_own_answer_only(loop, blocked):
 
 
 def test_stopping_does_not_wait_for_what_blocks(loop, blocked, monkeypatch):
-    monkeypatch.setattr(side_thread, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(side_thread, "ENDING_SECONDS", 0.05)
 
     async def scenario() -> None:
         async with aclosing(llm.stream("demo/assistant", QUESTION)) as pieces:
@@ -409,7 +409,7 @@ def test_a_source_that_is_cancelled_from_inside_ends_the_reading(loop):
 def test_what_blocks_for_longer_than_a_silence_may_last_is_a_timeout(loop, blocked, monkeypatch, settings):
     settings.ASSISTANT_TIMEOUT = 0.05
     monkeypatch.setattr(side_thread, "ANSWER_SECONDS", 0.05)
-    monkeypatch.setattr(side_thread, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(side_thread, "ENDING_SECONDS", 0.05)
 
     async def scenario() -> None:
         async with aclosing(llm.stream("demo/assistant", QUESTION)) as pieces:

@@ -92,7 +92,7 @@ def connected(loop):
 def patiently(connected, monkeypatch):
     """Servers are started in the project's folder, and waited for."""
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(connections, "PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(connections, "START_WAIT_SECONDS", 60)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def offered(loop, patiently, noted, monkeypatch):
     """`offered(*servers)`: their tools by name, and the titles and reasons of those that are missing."""
 
     def look(*servers, patience=60, **options):
-        monkeypatch.setattr(connections, "PATIENCE_SECONDS", patience)
+        monkeypatch.setattr(connections, "START_WAIT_SECONDS", patience)
         found = loop.run(connections.offered(servers, noted, **options))
         return found[0], [(server.title, server.why) for server in found[1]]
 
@@ -239,7 +239,7 @@ def test_a_server_that_starts_slowly_is_there_for_a_later_question(offered, talk
 
 
 def test_a_call_waits_longer_for_its_server_than_a_question(offered, tmp_path, monkeypatch):
-    monkeypatch.setattr(connections, "CALL_PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(connections, "CALL_START_WAIT_SECONDS", 60)
     called, other = (
         depot(name=name, env=(("DEPOT_OPENS", str(tmp_path / name)),)) for name in ("called", "uncalled")
     )

@@ -141,7 +141,7 @@ def test_a_token_that_has_expired_is_renewed_by_one_of_many(connected, call, tel
 
 
 def test_a_token_that_expires_under_an_open_connection_is_renewed(connected, loop, tell, monkeypatch):
-    monkeypatch.setattr(connections, "PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(connections, "START_WAIT_SECONDS", 60)
     database = Database("test")
     wanted = configured.servers()["vault"]
 

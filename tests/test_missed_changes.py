@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def look_often(monkeypatch):
-    monkeypatch.setattr(missed_changes, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(missed_changes, "HEARD_WITHIN_SECONDS", 0.1)
 
 
 @pytest.fixture

@@ -121,7 +121,7 @@ def test_what_the_server_sends_is_what_the_types_say(
         return f"Booked: {(await context.ask(form_of('Where would you like to sit?', SCHEMA))).action}."
 
     offer(settings, monkeypatch, rail)
-    monkeypatch.setattr(tool_forms, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(tool_forms, "FILLED_POLL_SECONDS", 0.02)
     session.services = ["rail"]
     session.save()
     frames = told_while_a_turn_runs(session, alice, worker, loop, monkeypatch)

@@ -177,7 +177,7 @@ def test_a_file_that_vanished_from_the_storage_costs_only_itself(told, alice, mo
 
 
 def test_a_reader_that_hangs_is_ended_and_the_turn_goes_on(told, monkeypatch):
-    monkeypatch.setattr(file_contents, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(file_contents, "READING_SECONDS", 0.5)
     real = subprocess.Popen
     monkeypatch.setattr(
         isolation.subprocess,

@@ -50,7 +50,7 @@ def entitle(provider, monkeypatch, settings):
     """Considers a title, as a runner does, and waits for what comes of it."""
     monkeypatch.setenv("OPENAI_API_BASE", provider.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", "x")
-    monkeypatch.setattr("assistant.worker.titles.PATIENCE_SECONDS", LONG_SECONDS)  # the first call loads a library
+    monkeypatch.setattr("assistant.worker.titles.TITLE_SECONDS", LONG_SECONDS)  # the first call loads a library
     settings.ASSISTANT_MODELS = [("Any", "openai/*")]
     provider.reset()
 

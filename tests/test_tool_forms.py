@@ -151,7 +151,7 @@ def room(session, asked_here, settings, monkeypatch, outcomes):
         return f"Booked: {outcomes[-1].action}."
 
     offer(settings, monkeypatch, rail)
-    monkeypatch.setattr(tool_asking, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(tool_asking, "FILLED_POLL_SECONDS", 0.02)
     session.services = ["rail"]
     session.save()
     return session

@@ -26,7 +26,7 @@ from assistant.llm.library import library
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 3.0  # a first question waits no longer
+LOOKUP_SECONDS = 3.0  # a first question waits no longer
 KEPT_SECONDS = 600.0  # somebody may pull another model under the same name
 FAILED_SECONDS = 30.0
 MOST_KEPT = 1_000  # models
@@ -68,7 +68,7 @@ _output_limits: dict[str, int] = {}  # as providers have named them
 
 
 async def learn(model: str) -> None:
-    """Looks up what `model` can do, unless that is known. Never raises; waits LOOK_SECONDS at most, on no loop.
+    """Looks up what `model` can do, unless that is known. Never raises; waits LOOKUP_SECONDS at most, on no loop.
 
     Beside that it does what litellm does with the first request to a provider, which takes long: importing.
     """
@@ -79,7 +79,7 @@ async def learn(model: str) -> None:
     if known is not None and known.is_good:
         return  # it goes on with what it knew; the next one has what is found now
     try:
-        await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(looking)), LOOK_SECONDS)
+        await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(looking)), LOOKUP_SECONDS)
     except TimeoutError:
         logger.info("Nobody says what %s can do; it is asked without.", model)
         _keep(model, listed(model), is_good=False)
@@ -114,7 +114,7 @@ def _found(model: str) -> Facts:
     provider, _, name = model.partition("/")
     if provider in litellm_internals.OLLAMA:
         litellm_internals.spare(model)  # whatever comes of it
-        told = ollama_show.by_ollama(name, LOOK_SECONDS)
+        told = ollama_show.by_ollama(name, LOOKUP_SECONDS)
         facts = Facts(told.reads, None, told.sees, told.calls, told.thinks)
         litellm_internals.register(model, _as_listed(facts))
         return facts

@@ -20,7 +20,7 @@ from assistant.llm.reader import Raw
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 2.0  # with a stream that is told to end; it goes on ending by itself
+ENDING_SECONDS = 2.0  # with a stream that is told to end; it goes on ending by itself
 THREADS = 2
 ANSWER_SECONDS = 5.0  # for a place to say that its loop still turns
 MOST_WAITING = 1_000  # pieces; then it waits for the reader
@@ -90,7 +90,7 @@ class _Reading:
             return
         self._place.call_soon_threadsafe(self._cancel)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), PATIENCE_SECONDS)
+            await asyncio.wait_for(self._ended.wait(), ENDING_SECONDS)
 
     # What follows runs in the place's thread.
 

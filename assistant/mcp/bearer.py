@@ -16,7 +16,7 @@ with extra("mcp"):
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.2  # between two looks for what another process has renewed
+RENEWAL_POLL_SECONDS = 0.2  # between two looks for what another process has renewed
 
 
 class Bearer(httpx2.Auth):
@@ -53,7 +53,7 @@ class Bearer(httpx2.Auth):
     async def _renewed(self, refused: str) -> grants.Held | None:
         """None: the authorization server is away for now, and the same may succeed later."""
         while (held := await self._database.call(grants.to_renew, self._grant_id, refused)) is None:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(RENEWAL_POLL_SECONDS)
         if not held.is_mine or held.tokens is None:
             return held
         try:

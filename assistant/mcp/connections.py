@@ -29,8 +29,8 @@ from assistant.tools.declare import Context, Offered, Result, ToolError
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 180.0  # for a server to say what tools it has: a first npx or uvx downloads it before
-PATIENCE_SECONDS = 3.0  # of a start, for which an answer waits
-CALL_PATIENCE_SECONDS = 60.0  # where a call waits to be run
+START_WAIT_SECONDS = 3.0  # of a start, for which an answer waits
+CALL_START_WAIT_SECONDS = 60.0  # where a call waits to be run
 LIST_SECONDS = 10.0  # for a server that is there to say again what tools it has
 REST_SECONDS = 30.0  # after a failure, before it is tried again
 LISTED_SECONDS = 300.0  # what tools it has is asked again after that, or when it says that they have changed
@@ -69,14 +69,14 @@ async def offered(
 ) -> tuple[dict[str, Offered], list[Missing]]:
     """The tools of these servers by name, none of them in `taken`; and the servers whose tools can't be had now.
 
-    For servers that are being started it waits until their start is PATIENCE_SECONDS old, for those of the tools that are
-    `called` until it is CALL_PATIENCE_SECONDS old; for others LIST_SECONDS at most.
+    For servers that are being started it waits until their start is START_WAIT_SECONDS old, for those of the tools that are
+    `called` until it is CALL_START_WAIT_SECONDS old; for others LIST_SECONDS at most.
     """
 
     async def of_one(configured: Configured) -> list[Offered] | Missing:
         try:
             is_called = any(name.startswith(f"{configured.name}__") for name in called)
-            patience = CALL_PATIENCE_SECONDS if is_called else PATIENCE_SECONDS
+            patience = CALL_START_WAIT_SECONDS if is_called else START_WAIT_SECONDS
             return await _connection(configured, database).tools(patience)
         except Away as away:
             return Missing(configured.name, configured.title, away.why)
@@ -95,7 +95,7 @@ def preload() -> None:
 
 async def connected(configured: Configured, database: Database) -> Any:
     """The `mcp.Client` of one server. Raises Away."""
-    return await _connection(configured, database)._client(PATIENCE_SECONDS)
+    return await _connection(configured, database)._client(START_WAIT_SECONDS)
 
 
 async def close() -> None:
@@ -163,7 +163,7 @@ class _Connection:
         if self._callers and self._callers.is_alone_needed:
             return await self._call_alone(name, context, arguments)
         try:
-            client = await self._client(PATIENCE_SECONDS)
+            client = await self._client(START_WAIT_SECONDS)
         except Away as away:
             raise ToolError(f"{self.configured.title} {_SAID[away.why]}. The call was not made.") from None
         try:

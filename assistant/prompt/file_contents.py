@@ -28,7 +28,7 @@ from assistant.presentation import events
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 30.0  # for reading one file
+READING_SECONDS = 30.0  # for reading one file
 SIDE_BY_SIDE = 2  # files that one worker process reads at once
 LONGEST_SIDE_PIXELS = 1568  # beyond that providers scale images down themselves
 NEWEST_IMAGES = 8  # of a conversation; older ones are only named
@@ -116,7 +116,7 @@ class Reader:
     def _by_process(self, kind: str, limit: int, content: bytes) -> FileReading:
         self._process = IsolatedProcess(EXTRACTION, kind, str(limit))
         try:
-            answer = self._process.answer(content, PATIENCE_SECONDS)
+            answer = self._process.answer(content, READING_SECONDS)
         except (TookTooLong, Crashed) as error:
             if not self._is_stopped:
                 logger.warning("Reading %s failed: %s", self._file.key, str(error) or "it took too long")

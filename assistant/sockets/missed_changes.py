@@ -26,7 +26,8 @@ from assistant.sockets import fan_out
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.5  # from a commit to its frame it is milliseconds; who is slower than this costs viewers a snapshot
+# From a commit to its frame it is milliseconds; who is slower than this costs viewers a snapshot.
+HEARD_WITHIN_SECONDS = 1.5
 _TELLS_ITS_VERSION = '{"type":"session.updated"'
 
 
@@ -84,7 +85,7 @@ async def _look_again_and_again(database: Database) -> None:
             outage.note()
         except Exception:
             logger.exception("Whether viewers are behind could not be found out.")
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(HEARD_WITHIN_SECONDS)
 
 
 async def _make_up(due: dict[UUID, int], database: Database) -> None:

@@ -9,7 +9,7 @@ from assistant import conf
 from assistant.worker.held_turns import HeldTurns
 from assistant.worker.turn import Stop
 
-LOOK_SECONDS = 0.02
+EMPTY_POLL_SECONDS = 0.02  # between two looks whether a turn is left
 
 
 class Draining:
@@ -24,4 +24,4 @@ class Draining:
             if time.monotonic() >= deadline and not self.is_handing_over:
                 self.is_handing_over = True
                 self._turns.stop_all(Stop.HAND_OVER)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(EMPTY_POLL_SECONDS)

@@ -17,7 +17,7 @@ from assistant.models.user_id import UserId
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 3.0  # for the ledger, when a call was cancelled: its ending must not wait for long
+LEDGER_SECONDS = 3.0  # for the ledger, when a call was cancelled: its ending must not wait for long
 
 
 async def metered(
@@ -59,7 +59,7 @@ async def metered(
 
 async def _write_soon(database: Database, call: ledger.Call) -> None:
     writing = asyncio.create_task(database.call(ledger.record, call), name=f"ledger {call.message_id}")
-    done, _ = await asyncio.wait({writing}, timeout=PATIENCE_SECONDS)
+    done, _ = await asyncio.wait({writing}, timeout=LEDGER_SECONDS)
     if not done:
         logger.warning("The ledger's row of a stopped call of answer %s is late.", call.message_id)
 

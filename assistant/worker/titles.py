@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 4
 MOST_WAITING = 100  # a model that hangs is not asked by all who come
-PATIENCE_SECONDS = 20.0
+TITLE_SECONDS = 20.0  # for a model to name a session
 MOST_TOKENS = 2_000  # with what it thinks
 LONGEST_REPLY = 300  # characters; a model that goes on is cut off
 
@@ -62,7 +62,7 @@ class Titles:
                 talk = await self._database.call_once(titling.begin, claim.message_id)
                 if talk is None:
                     return
-                async with asyncio.timeout(PATIENCE_SECONDS):
+                async with asyncio.timeout(TITLE_SECONDS):
                     title = cleaned(await self._ask(claim, talk))
                 if not is_blank(title):
                     await self._database.call_once(titling.give, claim.session_id, title)

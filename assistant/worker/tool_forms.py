@@ -15,7 +15,7 @@ from assistant.models.message import Claim
 from assistant.tools.form import Filled, Form
 
 FORM_SECONDS = 300.0  # for people to fill in a form
-LOOK_SECONDS = 0.5  # between two looks whether they have
+FILLED_POLL_SECONDS = 0.5  # between two looks whether they have
 LEAST_SECONDS = 5.0  # that they need to have, or they are not asked
 
 
@@ -79,7 +79,7 @@ class Asking:
                 filled = await self._database.call(form_filling.taken, *named)
                 if filled is not None:
                     return filled
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(FILLED_POLL_SECONDS)
         except asyncio.CancelledError:  # who asked has lost interest: nobody is to fill it in any more
             closing = asyncio.create_task(self._database.call(form_filling.close, *named))
             self._closing.add(closing)

@@ -23,7 +23,7 @@ from tests.provider import ProviderProcess, expected_tokens
 RATE = 50  # tokens a second
 SETTLE_SECONDS = 3.0
 QUIET_SECONDS = 10.0
-PATIENCE_SECONDS = 90.0
+LATE_SECONDS = 90.0
 BARE, CHAINLIT, PARLEY = "bare client", "Chainlit", "Parley"
 EVERYBODY = (BARE, CHAINLIT, PARLEY)
 
@@ -165,7 +165,7 @@ def _round(provider: ProviderProcess, contestant: Contestant, task: Task, score:
         model=task.model,
         questions=[f"{mark} {place}" for place in range(task.people * task.turns)],
         offsets=task.offsets,
-        patience_seconds=task.turns * task.tokens / RATE + PATIENCE_SECONDS,
+        patience_seconds=task.turns * task.tokens / RATE + LATE_SECONDS,
         pause_seconds=task.pause_seconds,
     )
     provider.reset()

@@ -56,7 +56,7 @@ class Mortal(AppConfig):
 
         # On a machine with much to do a server of tools starts for longer than an answer waits for it; that an answer then
         # does without is tested elsewhere.
-        connections.PATIENCE_SECONDS = connections.CALL_PATIENCE_SECONDS
+        connections.START_WAIT_SECONDS = connections.CALL_START_WAIT_SECONDS
         for path in MORTAL:
             module, _, inside = path.partition(":")
             *within, attribute = inside.split(".")
