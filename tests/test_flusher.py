@@ -12,7 +12,7 @@ from assistant.delivery import channel_groups, live_text, valkey
 from assistant.delivery.outbox import Outbox
 from assistant.presentation import events
 from assistant.worker import flusher
-from assistant.worker.flusher import Flusher, Window
+from assistant.worker.flusher import Flusher, FlushWindow
 from assistant.worker.streaming import Answer
 from tests.acting import an_outbox, answer_of, ask, claimed, frame_in
 
@@ -290,7 +290,7 @@ def test_what_is_discarded_is_not_sent_any_more(claims, loop, frames, long_windo
 
 
 def test_the_window_widens_with_the_lag_and_the_answers_and_narrows_again():
-    window = Window()
+    window = FlushWindow()
     assert window.seconds == flusher.SHORTEST_SECONDS
     window.look(0.0, 20)
     assert window.seconds == flusher.SHORTEST_SECONDS

@@ -8,7 +8,7 @@ import pytest
 
 from assistant import llm
 from assistant.lifecycle import asking, compacting
-from assistant.lifecycle.answering import Asked, Failure, fail
+from assistant.lifecycle.answering import AskedModels, Failure, fail
 from assistant.lifecycle.text_columns import Written
 from assistant.models import Message, Summary
 from assistant.models.message import Claim, MessageRole, Status
@@ -243,7 +243,7 @@ def test_a_part_reaches_from_the_last_summary_to_half_of_what_is_told(session, t
 
 
 def bounce(claim):
-    asked = Asked("test/model", [], is_heard=False)
+    asked = AskedModels("test/model", [], is_heard=False)
     assert fail(claim, Written("", 0), Failure("provider_error", "Down."), None, asked)
 
 

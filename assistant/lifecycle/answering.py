@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from assistant.delivery import live_text
 from assistant.lifecycle import endings, text_columns
-from assistant.lifecycle.endings import Asked as Asked
+from assistant.lifecycle.endings import AskedModels as AskedModels
 from assistant.lifecycle.endings import Ending
 from assistant.lifecycle.endings import Failure as Failure
 from assistant.lifecycle.queueing import after_ending
@@ -67,7 +67,11 @@ def rows_held_by(worker_id: UUID) -> set[tuple[UUID, int]]:
 
 
 def succeed(
-    claim_: Claim, written: Written, usage: dict[str, Any] | None, asked: Asked | None = None, cut: Cut | None = None
+    claim_: Claim,
+    written: Written,
+    usage: dict[str, Any] | None,
+    asked: AskedModels | None = None,
+    cut: Cut | None = None,
 ) -> bool:
     """Ends the turn well. False: it was no longer this worker's to end, and nothing was changed."""
     return _end(claim_, written, endings.succeeded(usage, asked, cut))
@@ -78,7 +82,7 @@ def fail(
     written: Written,
     failure: Failure,
     usage: dict[str, Any] | None = None,
-    asked: Asked | None = None,
+    asked: AskedModels | None = None,
 ) -> bool:
     """Ends the turn with a failure that people can read; what was written before is kept. False as in `succeed`."""
     return _end(claim_, written, endings.failed(failure, usage, asked))

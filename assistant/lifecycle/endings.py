@@ -42,7 +42,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedModels:
     """Which models a turn has asked."""
 
     model: str  # the last one: whose answer it is
@@ -57,16 +57,18 @@ class Ending:
     status: Status
     failure: Failure | None = None
     by: Any = None  # who stopped it
-    asked: Asked | None = None  # None: as the message says already
+    asked: AskedModels | None = None  # None: as the message says already
     cut: Cut | None = None
     usage: Mapping[str, Any] | None = None  # of its last request: what counts where the ledger has nothing of it
 
 
-def succeeded(usage: Mapping[str, Any] | None = None, asked: Asked | None = None, cut: Cut | None = None) -> Ending:
+def succeeded(
+    usage: Mapping[str, Any] | None = None, asked: AskedModels | None = None, cut: Cut | None = None
+) -> Ending:
     return Ending(Status.SUCCESS, usage=usage, asked=asked, cut=cut)
 
 
-def failed(failure: Failure, usage: Mapping[str, Any] | None = None, asked: Asked | None = None) -> Ending:
+def failed(failure: Failure, usage: Mapping[str, Any] | None = None, asked: AskedModels | None = None) -> Ending:
     return Ending(Status.ERROR, failure, usage=usage, asked=asked)
 
 

@@ -19,7 +19,7 @@ from assistant.models.summary import Summary
 from assistant.models.user_id import UserId
 from assistant.prompt import file_contents
 from assistant.prompt.history import ChatMessage, lines_of_rounds
-from assistant.prompt.window import Reading, Window
+from assistant.prompt.window import ContextWindow, Reading
 from assistant.statements import Select
 from assistant.text.blank import is_blank
 from assistant.toolbox import registry
@@ -99,7 +99,7 @@ def _answer_of(claim: Claim) -> Any:
     return _ANSWER.one(id=claim.message_id)
 
 
-def _prompt(answer: Any, reading: Reading, window: Window) -> Prompt:
+def _prompt(answer: Any, reading: Reading, window: ContextWindow) -> Prompt:
     summary, messages = reading.summary, window.messages
     files, unread = _files_of([*messages, answer], answer.model) if answer.has_files else ({}, [])
     is_named = _is_shared(answer, messages, is_all=summary is None and not window.is_cut)

@@ -40,7 +40,7 @@ _TOLD = (
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ContextWindow:
     messages: list[Message]  # in order, with their calls
     is_cut: bool  # more was said before them, which no summary stands for
 
@@ -55,7 +55,7 @@ class Reading:
     longest_result: int | None = None  # letters of a tool's result that are told
     times: int = 1  # so much more than the model can be told
 
-    def window(self) -> Window:
+    def window(self) -> ContextWindow:
         """What was said up to the question that the answer answers, and with it; of several answers the newest with text.
 
         A question that went back to its author isn't there: no model has heard it, and its author may ask it anew. Where
@@ -198,7 +198,7 @@ class _Said:
             size += sum(IMAGE_LETTERS if a.file.is_image else len(a.file.text) for a in message.attachments.all())
         return size
 
-    def window(self, *, is_cut: bool = False, without: Message | None = None) -> Window:
+    def window(self, *, is_cut: bool = False, without: Message | None = None) -> ContextWindow:
         """In order. Cut: without what stands before its oldest question, or is taken along by an answer before that."""
         kept = self._kept
         if without is not None:
@@ -209,7 +209,7 @@ class _Said:
             kept = kept[: begins[-1] + 1] if begins else kept
             oldest = kept[-1].position if kept else 0
             kept = [m for m in kept if self._place(m)[0] >= oldest and not self._is_orphan(m)]
-        return Window(sorted(kept, key=self._place), is_cut)
+        return ContextWindow(sorted(kept, key=self._place), is_cut)
 
     def _is_orphan(self, message: Message) -> bool:
         """Whether what took it along is older than all that is read. (To the present question all is told.)"""

@@ -19,7 +19,7 @@ from assistant.prompt.history import shortened
 from assistant.prompt.window import NEAR
 from assistant.text.blank import is_blank
 from assistant.text.storable import clean
-from assistant.worker.retries import Source
+from assistant.worker.retries import Ask
 
 FIRST_SHARE, SECOND_SHARE = 0.5, 0.9  # of the older text, by the number of the try
 DEEPEST = 4  # halvings of a part that is itself too long for the model
@@ -54,10 +54,10 @@ def _length(content: Any) -> int:
     return len(content or "")
 
 
-async def compact(claim: Claim, model: str, source: Source, database: Database, share: float) -> bool:
+async def compact(claim: Claim, model: str, ask: Ask, database: Database, share: float) -> bool:
     """Summarises the older `share` of what was said before the present question. False: there is nothing to summarise.
 
-    `source` asks the model. Raises ModelError, also when it takes too long.
+    `ask` asks the model. Raises ModelError, also when it takes too long.
     """
     part = await database.call(compacting.part_to_summarise, claim, share)
     if part is None:
@@ -66,15 +66,15 @@ async def compact(claim: Claim, model: str, source: Source, database: Database, 
     lines = previous + [shortened(line, LONGEST_LINE) for line in part.lines]
     try:
         async with asyncio.timeout(DEADLINE_SHARE * conf.settings.deadline):
-            content = await _Scribe(model, source).summary_of(lines, DEEPEST)
+            content = await _Scribe(model, ask).summary_of(lines, DEEPEST)
     except TimeoutError as error:
         raise ModelError("timeout", "the summary took too long") from error
     return await database.call(compacting.store, claim, part, content, model)
 
 
 class _Scribe:
-    def __init__(self, model: str, source: Source) -> None:
-        self._model, self._source = model, source
+    def __init__(self, model: str, ask: Ask) -> None:
+        self._model, self._ask = model, ask
 
     async def summary_of(self, lines: list[str], depth: int) -> str:
         """The lines in short; in two halves, each in its turn, where they are too long for the model at once."""
@@ -96,7 +96,7 @@ class _Scribe:
             {"role": "user", "content": "\n\n".join(lines)},
         ]
         said: list[str] = []
-        async with aclosing(self._source(self._model, messages, (), {"max_tokens": self._most_tokens()})) as pieces:
+        async with aclosing(self._ask(self._model, messages, (), {"max_tokens": self._most_tokens()})) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Text):
                     said.append(piece.text)

@@ -9,7 +9,7 @@ from typing import Any
 
 from assistant import llm
 from assistant.database import Database
-from assistant.lifecycle.endings import Asked
+from assistant.lifecycle.endings import AskedModels
 from assistant.llm.pieces import ModelError, Piece, has_begun
 from assistant.models.message import Claim
 from assistant.models.user_id import UserId
@@ -41,12 +41,12 @@ class Completion:
         self._has_caught_up = False
 
     @property
-    def asked(self) -> Asked | None:
+    def asked(self) -> AskedModels | None:
         """What is stored of it with the answer; None: nobody was asked."""
         if self._policy is None:
             return None
         tried = [one.as_json() for one in self._policy.tried]
-        return Asked(self._policy.model, tried, is_heard=self._policy.is_heard)
+        return AskedModels(self._policy.model, tried, is_heard=self._policy.is_heard)
 
     @property
     def model(self) -> str:

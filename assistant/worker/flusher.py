@@ -37,7 +37,7 @@ class Draft:
     frame: str
 
 
-class Source(Protocol):
+class GrowingAnswer(Protocol):
     """An answer, as far as it is sent."""
 
     def next_drafts(self) -> list[Draft]:
@@ -48,7 +48,7 @@ class Source(Protocol):
         """These were shown to nobody, and may not be for now."""
 
 
-class Window:
+class FlushWindow:
     """How long pieces gather: longer if many answers grow, or if the loop is late, up to LONGEST_SECONDS."""
 
     def __init__(self) -> None:
@@ -66,19 +66,19 @@ class Flusher:
     """Of the running loop. It works while there is something to send."""
 
     def __init__(self, outbox: Outbox) -> None:
-        self.window = Window()
+        self.window = FlushWindow()
         self._outbox = outbox
-        self._news: dict[Source, None] = {}  # in the order in which they came
-        self._urgent: dict[Source, None] = {}
+        self._news: dict[GrowingAnswer, None] = {}  # in the order in which they came
+        self._urgent: dict[GrowingAnswer, None] = {}
         self._hurry = asyncio.Event()
-        self._waiters: dict[Source, list[asyncio.Future[bool]]] = {}
-        self._under_way: list[Source] = []
+        self._waiters: dict[GrowingAnswer, list[asyncio.Future[bool]]] = {}
+        self._under_way: list[GrowingAnswer] = []
         self._landed: asyncio.Future[None] | None = None
         self._flushed_at = float("-inf")
         self._working: asyncio.Task[None] | None = None
         self._valkey_is_away = False
 
-    def note(self, answer: Source, *, at_once: bool = False) -> None:
+    def note(self, answer: GrowingAnswer, *, at_once: bool = False) -> None:
         """`answer` has news."""
         if at_once:
             self._news.pop(answer, None)
@@ -89,7 +89,7 @@ class Flusher:
         if self._working is None:
             self._working = asyncio.create_task(self._work(), name="flusher")
 
-    async def send(self, answer: Source) -> bool:
+    async def send(self, answer: GrowingAnswer) -> bool:
         """Sends what waits of `answer` and returns when it is sent. False: it may not be, for now."""
         sent: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(answer, []).append(sent)
@@ -102,7 +102,7 @@ class Flusher:
             if result == live_text.DONE and draft.delta.publication is None:
                 await events.send_frame(draft.session_id, draft.frame)
 
-    async def drop(self, answer: Source) -> None:
+    async def drop(self, answer: GrowingAnswer) -> None:
         """Forgets the news of `answer`, and returns when nothing of it is under way any more."""
         self._news.pop(answer, None)
         self._urgent.pop(answer, None)
@@ -133,7 +133,7 @@ class Flusher:
         else:
             self.window.look(0.0, len(self._news))
 
-    def _take(self) -> list[Source]:
+    def _take(self) -> list[GrowingAnswer]:
         """Whose turn it is: those in a hurry alone, for the others go on gathering."""
         if not (self._urgent and self._news):
             self._flushed_at = asyncio.get_running_loop().time()
@@ -143,10 +143,10 @@ class Flusher:
             answers, self._news = self._news, {}
         return list(answers)
 
-    async def _flush(self, answers: list[Source]) -> None:
+    async def _flush(self, answers: list[GrowingAnswer]) -> None:
         waiters = {answer: self._waiters.pop(answer, []) for answer in answers}
         self._under_way, self._landed = answers, asyncio.get_running_loop().create_future()
-        refused: set[Source] = set()
+        refused: set[GrowingAnswer] = set()
         try:
             drafts = {answer: self._drafts_of(answer) for answer in answers}
             refused = await self._sent(drafts)
@@ -160,14 +160,14 @@ class Flusher:
                 if not waiter.done():
                     waiter.set_result(answer not in refused)
 
-    def _drafts_of(self, answer: Source) -> list[Draft]:
+    def _drafts_of(self, answer: GrowingAnswer) -> list[Draft]:
         try:
             return answer.next_drafts()
         except Exception:  # viewers see by the number of the next one that one is missing
             logger.exception("A delta could not be drawn.")
             return []
 
-    async def _sent(self, drafts: dict[Source, list[Draft]]) -> set[Source]:
+    async def _sent(self, drafts: dict[GrowingAnswer, list[Draft]]) -> set[GrowingAnswer]:
         """Sends them; returns the answers that may not be written."""
         all_of_them = [draft for own in drafts.values() for draft in own]
         results = iter(await self._written(all_of_them))

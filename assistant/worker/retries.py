@@ -31,7 +31,7 @@ _ANOTHER_MAY_DO = frozenset(
 
 Messages = list[dict[str, Any]]
 # Asks one model once, as `llm.stream` does: (model, messages, tools, parameters).
-Source = Callable[[str, Messages, Sequence[dict[str, Any]], Mapping[str, Any]], AsyncGenerator[Piece, None]]
+Ask = Callable[[str, Messages, Sequence[dict[str, Any]], Mapping[str, Any]], AsyncGenerator[Piece, None]]
 
 
 def ask_once(
@@ -76,11 +76,11 @@ class RetryPolicy:
     answered.
     """
 
-    def __init__(self, model: str, source: Source = ask_once) -> None:
+    def __init__(self, model: str, ask: Ask = ask_once) -> None:
         self.model = model
         self.tried: list[Tried] = []
         self.is_heard = False  # a model has begun to answer, or to think
-        self._source = source
+        self._ask = ask
         self._fallbacks = [one for one in conf.settings.fallback_models if one != model]
         self._escalation = conf.settings.escalation_model
 
@@ -95,7 +95,7 @@ class RetryPolicy:
         is_after_tools = bool(messages) and messages[-1]["role"] == "tool"
         retries = 0
         while True:
-            request = _Request(self.model, self._source)
+            request = _Request(self.model, self._ask)
             async with aclosing(request.pieces(messages, tools, parameters)) as pieces:
                 async for piece in pieces:
                     # Some tell what the prompt has cost before they look at it.
@@ -142,11 +142,11 @@ class RetryPolicy:
 class _Request:
     """One request to one model: what came of it."""
 
-    def __init__(self, model: str, source: Source) -> None:
+    def __init__(self, model: str, ask: Ask) -> None:
         self.failure: ModelError | None = None
         self.finish: Finish | None = None
         self.kept: Kept | None = None
-        self._model, self._source = model, source
+        self._model, self._ask = model, ask
         self._has_begun = False
         self._began = time.monotonic()
 
@@ -159,7 +159,7 @@ class _Request:
     ) -> AsyncGenerator[Piece, None]:
         """All but the Finish, which may turn out to be none, and what is Kept of it; a failure is noted, not raised."""
         try:
-            async with aclosing(self._source(self._model, messages, tools, parameters)) as pieces:
+            async with aclosing(self._ask(self._model, messages, tools, parameters)) as pieces:
                 async for piece in pieces:
                     match piece:
                         case Finish():

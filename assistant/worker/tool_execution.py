@@ -19,7 +19,7 @@ from django.db import connections
 from assistant import conf
 from assistant.database import Database
 from assistant.lifecycle.rounds import CallResult, NewCall
-from assistant.llm.pieces import ToolCall as Asked
+from assistant.llm.pieces import ToolCall as AskedCall
 from assistant.models.message import Claim
 from assistant.models.tool_call import CallStatus, ToolCall
 from assistant.presentation import events
@@ -42,7 +42,7 @@ OBEY_SECONDS = 1.0  # for an async tool to end once it was cancelled
 _threads = threading.BoundedSemaphore(MOST_THREADS)
 
 
-def new_call(asked: Asked, tools: Mapping[str, Offered]) -> NewCall:
+def new_call(asked: AskedCall, tools: Mapping[str, Offered]) -> NewCall:
     """A call as it is stored: what the model wrote, without what no database stores, and what is known of the tool."""
     tool = tools.get(asked.name)
     name, call_id, arguments = (clean(text) for text in (asked.name, asked.id, asked.arguments))
