@@ -8,7 +8,7 @@ import pytest
 
 from assistant import llm
 from assistant.database import Database
-from assistant.lifecycle import compacting
+from assistant.lifecycle import summaries
 from assistant.lifecycle.joining import snapshot
 from assistant.models import Summary
 from assistant.tools import Service
@@ -144,21 +144,21 @@ def test_a_part_that_is_itself_too_long_is_summarised_in_halves(provider, sessio
 def test_a_worker_that_lost_its_turn_stores_no_summary(session, alice, told, worker):
     told(4)
     claim = claimed(answer_of(ask(session, alice, "And now?")), worker)
-    part = compacting.part_to_summarise(claim, 0.5)
+    part = summaries.part_to_summarise(claim, 0.5)
     assert part is not None
     kill(worker)
     from assistant.lifecycle import recovery
 
     recovery.sweep()
-    assert not compacting.store(claim, part, "late", "test/model")
-    assert compacting.part_to_summarise(claim, 0.5) is None and not Summary.objects.exists()
+    assert not summaries.store(claim, part, "late", "test/model")
+    assert summaries.part_to_summarise(claim, 0.5) is None and not Summary.objects.exists()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_the_part_ends_behind_a_whole_answer_and_before_the_question(session, alice, told, worker, share):
     told(4)
     claim = claimed(answer_of(ask(session, alice, "And now?")), worker)
-    part = compacting.part_to_summarise(claim, share)
+    part = summaries.part_to_summarise(claim, share)
     count = {0.0: 1, 0.5: 2, 1.0: 4}[share]
     assert len(part.lines) == 2 * count
     last = session.messages.get(content__startswith=f"Answer {count - 1}")

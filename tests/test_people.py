@@ -51,23 +51,23 @@ def test_the_database_bears_no_second_owner(session, bob):
 
 
 def test_handing_over_makes_the_other_the_owner_and_who_did_an_editor(session, alice, bob, frames):
-    people.hand_over(session, alice, bob.pk)
+    people.make_owner(session, alice, bob.pk)
     assert roles(session) == {"alice": "editor", "bob": "owner", "vera": "viewer"}
     assert told(frames) == [("participant.updated", "alice", "editor"), ("participant.updated", "bob", "owner")]
-    assert refusal(people.hand_over, session, alice, bob.pk) == "forbidden"
+    assert refusal(people.make_owner, session, alice, bob.pk) == "forbidden"
 
 
 def test_only_a_participant_with_an_open_account_can_be_the_owner(session, alice, bob, charlie):
-    assert refusal(people.hand_over, session, alice, charlie.pk) == "not_found"
-    assert refusal(people.hand_over, session, alice, alice.pk) == "already_owner"
+    assert refusal(people.make_owner, session, alice, charlie.pk) == "not_found"
+    assert refusal(people.make_owner, session, alice, alice.pk) == "already_owner"
     bob.is_active = False
     bob.save()
-    assert refusal(people.hand_over, session, alice, bob.pk) == "closed_account"
+    assert refusal(people.make_owner, session, alice, bob.pk) == "closed_account"
     assert roles(session)["alice"] == "owner"
 
 
 def test_of_two_handovers_at_once_one_is_refused_and_there_is_one_owner(session, alice, bob, vera):
-    results = at_once(*[lambda heir=heir: people.hand_over(session, alice, heir.pk) for heir in (bob, vera)])
+    results = at_once(*[lambda heir=heir: people.make_owner(session, alice, heir.pk) for heir in (bob, vera)])
     assert [type(result) for result in results].count(Refused) == 1
     assert list(roles(session).values()).count("owner") == 1 and roles(session)["alice"] == "editor"
 
@@ -294,6 +294,6 @@ def test_a_removal_and_a_join_at_once_leave_one_state_that_all_were_told(session
 
 def test_the_link_to_read_along_belongs_to_whoever_owns_the_session(session, alice, bob):
     people.share(session, alice)
-    people.hand_over(session, alice, bob.pk)
+    people.make_owner(session, alice, bob.pk)
     people.remove(session, bob, alice.pk)
     assert ShareLink.objects.open().get().created_by == bob

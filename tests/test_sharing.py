@@ -67,7 +67,7 @@ def test_the_token_is_not_in_the_database(token):
 
 
 def test_it_ends_with_the_account_of_the_owner_and_goes_over_with_the_session(session, alice, bob, token, client):
-    people.hand_over(session, alice, bob.pk)
+    people.make_owner(session, alice, bob.pk)
     get_user_model().objects.filter(pk=alice.pk).update(is_active=False)
     assert messages(client, token).status_code == 200
     get_user_model().objects.filter(pk=bob.pk).update(is_active=False)

@@ -9,8 +9,8 @@ from assistant.database import Database
 from assistant.lifecycle import session_changes, titling
 from assistant.models import ChatSession, UsageRecord
 from assistant.models.session import UNTITLED, TitledBy
-from assistant.worker import titles
-from assistant.worker.titles import Titles, cleaned
+from assistant.worker import title_requests
+from assistant.worker.title_requests import TitleRequests, cleaned
 from tests.acting import ask, claimed, fail, finish, now
 from tests.calling import Caller
 from tests.provider import ProviderProcess
@@ -50,14 +50,16 @@ def entitle(provider, monkeypatch, settings):
     """Considers a title, as a runner does, and waits for what comes of it."""
     monkeypatch.setenv("OPENAI_API_BASE", provider.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", "x")
-    monkeypatch.setattr("assistant.worker.titles.TITLE_SECONDS", LONG_SECONDS)  # the first call loads a library
+    monkeypatch.setattr(
+        "assistant.worker.title_requests.TITLE_SECONDS", LONG_SECONDS
+    )  # the first call loads a library
     settings.ASSISTANT_MODELS = [("Any", "openai/*")]
     provider.reset()
 
     def entitle(claim):
         async def scenario():
             database = Database("titles", threads=1)
-            titles = Titles(database)
+            titles = TitleRequests(database)
             titles.consider(claim)
             await asyncio.gather(*titles._tasks)
             await llm.close()
@@ -183,12 +185,12 @@ def test_a_model_that_hangs_is_not_waited_for_by_all_who_come(session, alice, wo
         await asyncio.sleep(3600)
 
     async def scenario():
-        held = Titles(None)
-        monkeypatch.setattr(Titles, "_entitle", hangs)
-        for _ in range(titles.MOST_WAITING + 50):
+        held = TitleRequests(None)
+        monkeypatch.setattr(TitleRequests, "_entitle", hangs)
+        for _ in range(title_requests.MOST_WAITING + 50):
             held.consider(claim)
         await asyncio.sleep(0)
-        assert len(held._tasks) == len(asked) == titles.MOST_WAITING
+        assert len(held._tasks) == len(asked) == title_requests.MOST_WAITING
         await held.close()
         assert not held._tasks
 
@@ -198,4 +200,4 @@ def test_a_model_that_hangs_is_not_waited_for_by_all_who_come(session, alice, wo
 def test_a_title_is_asked_for_with_an_output_limit(session, alice, worker, entitle, provider):
     entitle(answered(session, alice, worker, model="openai/words-n3"))
     (request,) = provider.requests()
-    assert request["body"]["max_tokens"] == titles.MOST_TOKENS
+    assert request["body"]["max_tokens"] == title_requests.MOST_TOKENS

@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from assistant import llm
-from assistant.lifecycle import asking, compacting
+from assistant.lifecycle import asking, summaries
 from assistant.lifecycle.answering import AskedModels, Failure, fail
 from assistant.lifecycle.text_columns import Written
 from assistant.models import Message, Summary
@@ -93,8 +93,8 @@ def test_of_however_many_messages_a_bounded_part_is_read(
     assert contents(prompt)[-2:] == ["a299", "alice:"] and "left out" in system(prompt)
     made.clear()
     with django_assert_max_num_queries(12):
-        part = compacting.part_to_summarise(held, 0.5)
-    assert len(made) <= 5 * most and part.lines[0] == compacting.NOT_READ
+        part = summaries.part_to_summarise(held, 0.5)
+    assert len(made) <= 5 * most and part.lines[0] == summaries.NOT_READ
     assert len(part.lines) <= 3 * most and part.until_position > 600 - most
 
 
@@ -209,7 +209,7 @@ def test_what_does_not_fit_is_summarised_before_the_question_is_asked(asked_here
     assert asked("openai/words").status == "success"
     summarising, asking_ = bodies(asked_here)
     assert "q19" in str(asking_) and "q0 " not in str(summarising), "bounded: what is left out is read in part"
-    assert compacting.NOT_READ in str(summarising)
+    assert summaries.NOT_READ in str(summarising)
     summary = Summary.objects.get()
     assert summary.content in asking_["messages"][0]["content"] and "left out" not in str(asking_)
     check_request(asking_)
@@ -232,7 +232,7 @@ def test_a_part_reaches_from_the_last_summary_to_half_of_what_is_told(session, t
     told(9)
     held = claim()
     Summary.objects.create(session=session, until_position=7, content="Before.", model="m")
-    part = compacting.part_to_summarise(held, 0.5)
+    part = summaries.part_to_summarise(held, 0.5)
     told_now = len(contents(context.prompt_for(held)))
     assert part.previous == "Before." and part.lines[0].startswith("bob: q3")
     assert told_now == 11, "the window has room for six exchanges at most"

@@ -58,7 +58,7 @@ def upload_file_before_session(request: HttpRequest, file: File[UploadedFile]) -
 @refuses("403 forbidden", "429 too_fast", "503 busy")
 def list_resources(request: HttpRequest, session_id: UUID) -> Any:
     session = session_for(request, session_id, *WRITERS)
-    _check_rate(request)
+    _check_resource_rate(request)
     return errands.resources_of(session)
 
 
@@ -70,12 +70,12 @@ def list_resources(request: HttpRequest, session_id: UUID) -> Any:
 @refuses(*UPLOADING, "422 no_such_resource", "503 busy")
 def attach_resource(request: HttpRequest, session_id: UUID, chosen: schemas.ChosenResource) -> Any:
     session = session_for(request, session_id, *WRITERS)
-    _check_rate(request)
+    _check_resource_rate(request)
     made = errands.attach_resource(session, user_of(request), chosen.server, chosen.uri)
     return Status(201, wire.attachment_json(Attachment.objects.shown().get(pk=made)))
 
 
-def _check_rate(request: HttpRequest) -> None:
+def _check_resource_rate(request: HttpRequest) -> None:
     """Of what servers are asked for. Raises Refused."""
     detail = "You have looked often enough for a moment. Go on in {seconds} s."
     refusal.check_rate(f"resources:{user_of(request).pk}", conf.settings.upload_rate, detail)

@@ -57,7 +57,7 @@ def remove_participant(request: HttpRequest, session_id: UUID, user_id: schemas.
 @refuses("409 already_owner closed_account")
 def hand_over_session(request: HttpRequest, session_id: UUID, payload: schemas.NewOwner) -> Any:
     session = session_for(request, session_id, Role.OWNER)
-    people.hand_over(session, user_of(request), payload.user)
+    people.make_owner(session, user_of(request), payload.user)
     return _shown(session)
 
 

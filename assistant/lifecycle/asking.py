@@ -80,7 +80,7 @@ def send(
         if before := _sent_before(locked, others, author, client_id):
             return before
         is_question = locked.replies == Replies.EVERY or mentions.is_addressed(content, _label(locked, model))
-        check_rate(author)
+        check_asking_rate(author)
         if is_question:
             ledger.check_budget(author)
         when = (when or locked.when_busy) if is_question else ""
@@ -242,7 +242,7 @@ def retry(message: Message, model: str = "", by: Any = None) -> Message:
         if session.messages.running().exists():
             raise Refused("session_busy", "An answer is being written here already. Wait for it, or stop it.")
         if by is not None:
-            check_rate(by)
+            check_asking_rate(by)
             ledger.check_budget(by)
         if model:
             question.model = model
@@ -282,7 +282,7 @@ def checked_content(content: str, *, may_be_empty: bool = False) -> str:
     return content
 
 
-def check_rate(user: Any) -> None:
+def check_asking_rate(user: Any) -> None:
     """Raises Refused (too_fast, 429) where `user` asks too often."""
     limit = conf.settings.rate_limit
     detail = f"You may ask {limit} times in a minute. Ask again in {{seconds}} s."

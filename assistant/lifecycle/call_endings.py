@@ -23,7 +23,7 @@ LONGEST_SUMMARY = 300
 STOPPED = "Cancelled: the answer was ended before this call had a result."
 
 
-def take_over(message: Message) -> None:
+def inherit_calls(message: Message) -> None:
     """What a new attempt does with its predecessor's calls: one that was running is run again only if that is harmless."""
     calls = ToolCall.objects.filter(message_id=message.pk)
     calls.filter(status=CallStatus.RUNNING, is_idempotent=True).update(

@@ -157,7 +157,7 @@ def _next_claim(message: Message, worker: WorkerProcess) -> Claim:
     for name, value in taken.items():
         setattr(message, name, value)
     if message.rounds:
-        call_endings.take_over(message)
+        call_endings.inherit_calls(message)
     events.message_reset(message, text, ends)
     sources = tuple(taken["sources"] or ())
     return Claim(message.pk, message.session_id, worker.pk, message.attempt, job, text, ends, reasoned, sources)

@@ -1,6 +1,6 @@
 """What people do with each other: join, change a role, hand over, remove, leave; and share a session by a link.
 
-A session always has exactly one owner: only `hand_over` ends an owner's role. Each verb looks at the roles under the
+A session always has exactly one owner: only `make_owner` ends an owner's role. Each verb looks at the roles under the
 session's lock, so that of two that exclude each other one is refused.
 """
 
@@ -85,7 +85,7 @@ def change_role(session: ChatSession, by: Any, user_id: UserId, role: str) -> Pa
     return participant
 
 
-def hand_over(session: ChatSession, by: Any, user_id: UserId) -> Participant:
+def make_owner(session: ChatSession, by: Any, user_id: UserId) -> Participant:
     """Makes another participant the owner; the present owner becomes an editor. Returns the new owner.
 
     Raises Refused: forbidden, not_found, already_owner, closed_account.

@@ -60,10 +60,10 @@ class Bearer(httpx2.Auth):
             tokens: dict[str, Any] = (await oauth.renew(oauth.Tokens(**held.tokens))).as_json()
         except oauth.NotConnected as problem:
             logger.warning("A sign-in with an MCP server could not be renewed: %s", problem)
-            await self._database.call(grants.lose if problem.is_final else grants.give_back, self._grant_id)
+            await self._database.call(grants.lose if problem.is_final else grants.give_up_renewing, self._grant_id)
             return grants.Held(None) if problem.is_final else None
         except BaseException:
-            await asyncio.shield(asyncio.ensure_future(self._database.call(grants.give_back, self._grant_id)))
+            await asyncio.shield(asyncio.ensure_future(self._database.call(grants.give_up_renewing, self._grant_id)))
             raise
         await self._database.call(grants.keep, self._grant_id, tokens)
         return grants.Held(tokens)

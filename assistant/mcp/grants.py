@@ -81,7 +81,7 @@ def to_renew(grant_id: int, refused: str) -> Held | None:
     # Somebody may have renewed it between the look and the claim.
     tokens = _opened(_usable(grant_id))
     if tokens is not None and tokens["access"] != refused:
-        give_back(grant_id)
+        give_up_renewing(grant_id)
         return Held(tokens)
     return Held(tokens, is_mine=True)
 
@@ -90,7 +90,7 @@ def keep(grant_id: int, tokens: Secret) -> None:
     McpGrant.objects.filter(pk=grant_id).update(tokens=sealing.seal(json.dumps(tokens)), renewing_until=None)
 
 
-def give_back(grant_id: int) -> None:
+def give_up_renewing(grant_id: int) -> None:
     """It could not be renewed now; somebody may try again."""
     McpGrant.objects.filter(pk=grant_id).update(renewing_until=None)
 

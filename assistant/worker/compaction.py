@@ -12,7 +12,7 @@ from typing import Any
 
 from assistant import conf, llm
 from assistant.database import Database
-from assistant.lifecycle import compacting
+from assistant.lifecycle import summaries
 from assistant.llm.pieces import ModelError, Text, WasThought
 from assistant.models.message import Claim
 from assistant.prompt.history import shortened
@@ -59,7 +59,7 @@ async def compact(claim: Claim, model: str, ask: Ask, database: Database, share:
 
     `ask` asks the model. Raises ModelError, also when it takes too long.
     """
-    part = await database.call(compacting.part_to_summarise, claim, share)
+    part = await database.call(summaries.part_to_summarise, claim, share)
     if part is None:
         return False
     previous = [f"(Summary of what was before)\n{part.previous}"] if part.previous else []
@@ -69,7 +69,7 @@ async def compact(claim: Claim, model: str, ask: Ask, database: Database, share:
             content = await _Scribe(model, ask).summary_of(lines, DEEPEST)
     except TimeoutError as error:
         raise ModelError("timeout", "the summary took too long") from error
-    return await database.call(compacting.store, claim, part, content, model)
+    return await database.call(summaries.store, claim, part, content, model)
 
 
 class _Scribe:

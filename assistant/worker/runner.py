@@ -41,7 +41,7 @@ from assistant.worker.held_turns import HeldTurns
 from assistant.worker.intake import Intake
 from assistant.worker.lease import Lease
 from assistant.worker.succession import Succession
-from assistant.worker.titles import Titles
+from assistant.worker.title_requests import TitleRequests
 from assistant.worker.turn import Stop, Turn
 
 logger = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class Runner:
         self._client = valkey.async_client()
         self._lease = Lease(self.worker, self.turns, self._own_database, self._database)
         self._succession = Succession(self.worker, self._own_database)
-        self._titles = Titles(self._database)
+        self._titles = TitleRequests(self._database)
         self._errands = Errands(self._database, self._client)
         self._intake_database = Database("intake", threads=1)  # a claim must not queue behind endings
         self._intake = Intake(self.worker, self.turns, self._intake_database, self._client, self._begin)

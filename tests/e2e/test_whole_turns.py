@@ -424,12 +424,12 @@ DEATHS: list[tuple[Story, str, int, tuple[int, ...]]] = [
     (busy_then_broken_then_another_model, "before llm.stream", 2, (0,)),
     (busy_then_broken_then_another_model, "after events.turn_status", 2, (0,)),  # between two models
     (busy_then_broken_then_another_model, "after _Meter.see", 2, (0,)),  # in the other one's answer
-    (an_overflow, "before compacting.part_to_summarise", 1, (0,)),
-    (an_overflow, "after compacting.part_to_summarise", 1, (0,)),
-    (an_overflow, "before compacting.store", 1, (0,)),
-    (an_overflow, "after compacting.store", 1, (0,)),
-    (two_overflows, "before compacting.store", 2, (0,)),
-    (two_overflows, "after compacting.store", 2, (0,)),
+    (an_overflow, "before summaries.part_to_summarise", 1, (0,)),
+    (an_overflow, "after summaries.part_to_summarise", 1, (0,)),
+    (an_overflow, "before summaries.store", 1, (0,)),
+    (an_overflow, "after summaries.store", 1, (0,)),
+    (two_overflows, "before summaries.store", 2, (0,)),
+    (two_overflows, "after summaries.store", 2, (0,)),
     (a_file, "after attaching._reserve", 1, (0,)),  # the web server: a row, and no bytes
     (a_file, "after attaching.upload", 1, (0,)),
     (a_file, "before asking.send", 1, (0,)),

@@ -34,7 +34,7 @@ INSTRUCTION = (
 )
 
 
-class Titles:
+class TitleRequests:
     """Owned by a worker's runner, on its loop."""
 
     def __init__(self, database: Database) -> None:
