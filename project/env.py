@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from assistant.conf import connections
 from assistant.conf.kinds import Folder
 
 
@@ -61,8 +62,7 @@ def database(url: str, folder: Path, *, pooled: bool) -> dict[str, Any]:
         raise ImproperlyConfigured(f"DATABASE_URL can't be read as a database URL ({error}).") from error
     if scheme == "sqlite":
         return _sqlite(config)
-    options = config.setdefault("OPTIONS", {})
-    options.setdefault("connect_timeout", 5)
+    options = config["OPTIONS"] = connections.postgres() | config.get("OPTIONS", {})
     if pooled:
         # Daphne has a thread for each request at once: a connection for each of them would be too many.
         options["pool"] = {"min_size": 1, "max_size": 16, "timeout": 10}

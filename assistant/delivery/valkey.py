@@ -11,10 +11,14 @@ from typing import Any
 import redis
 import redis.asyncio
 from django.conf import settings
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from assistant.conf import connections
+
 PREFIX = "parley"
+RETRIES = 1  # a connection that the server has closed is found out by the first command that it is sent
 OLDEST = 7  # Redis' first version with BLMPOP, by which workers wait at the bell
 
 # What a call may raise when Valkey is away. Callers decide what that means; nobody falls back to process memory.
@@ -29,27 +33,43 @@ def client() -> redis.Redis:
     url = settings.REDIS_URL
     with _lock:
         if url not in _clients:
-            _clients[url] = redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=5)
+            _clients[url] = redis.Redis.from_url(url, retry=Retry(NoBackoff(), RETRIES), **_limits(url))
         return _clients[url]
 
 
 def async_client() -> redis.asyncio.Redis:
     """A new client for the running event loop; the caller closes it."""
-    return redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=5)
+    url = settings.REDIS_URL
+    return redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), RETRIES), **_limits(url))
+
+
+def _limits(url: str) -> dict[str, Any]:
+    return connections.redis(url) | {"socket_connect_timeout": 2, "socket_timeout": 5}
 
 
 def too_old() -> str | None:
     """A sentence if the server is one that workers can't wait at. None if it isn't, doesn't answer now, or doesn't tell."""
-    times = {"socket_connect_timeout": 2, "socket_timeout": 2}
     try:
-        with redis.Redis.from_url(settings.REDIS_URL, retry=Retry(NoBackoff(), 0), **times) as asked_once:
+        with _asked_once() as server:
             # A Valkey gives the Redis that it can stand for.
-            version = str(asked_once.info("server")["redis_version"])
+            version = str(server.info("server")["redis_version"])
     except (*Unavailable, KeyError):
         return None
     if int(version.partition(".")[0]) >= OLDEST:
         return None
     return f"REDIS_URL: the server is Redis {version}, and workers need Redis {OLDEST} or newer, or a Valkey."
+
+
+def ping() -> None:
+    """Raises one of Unavailable if the server does not answer within a few seconds."""
+    with _asked_once() as server:
+        server.ping()
+
+
+def _asked_once() -> redis.Redis:
+    """A client that asks whoever is at the URL now, and has no patience."""
+    times = {"socket_connect_timeout": 2, "socket_timeout": 2}
+    return redis.Redis.from_url(settings.REDIS_URL, retry=Retry(NoBackoff(), 0), **times)
 
 
 class Script:

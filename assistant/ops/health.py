@@ -26,7 +26,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     except (DatabaseError, InterfaceError):
         checks["database"], checks["workers"] = "not reachable", "unknown"
     try:
-        valkey.client().ping()
+        valkey.ping()
     except valkey.Unavailable:
         checks["redis"] = "not reachable"
     is_ready = set(checks.values()) == {"ok"}

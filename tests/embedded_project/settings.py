@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from assistant.conf import connections
+
 DATA = Path(os.environ["EMBEDDED_DATA"])
 
 SECRET_KEY = "only-for-tests"
@@ -67,7 +69,7 @@ REDIS_URL = os.environ["REDIS_URL"]
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3}], "prefix": "mine"},
+        "CONFIG": {"hosts": [connections.channel_host(REDIS_URL)], "prefix": "mine"},
     }
 }
 Q_CLUSTER = {
