@@ -20,7 +20,7 @@ from assistant.lifecycle import answering, asking, claiming
 from assistant.lifecycle.answering import Failure, Written
 from assistant.models import ChatSession, Message, Participant, WorkerProcess
 from assistant.models.message import Claim, Status
-from assistant.presentation import events
+from assistant.presentation import broadcast
 from assistant.text.reasoned import Reasoned
 
 FAILURE = Failure("provider_error", "The model's provider had a problem.")
@@ -117,7 +117,7 @@ def write(claim: Claim, text: str, seq: int, reasoned: Reasoned | None = None) -
 
 
 def recorder(noted: list[dict[str, Any]]) -> Callable[[Any, str], Any]:
-    """In the place of `events.send_frame`: notes the frame at once, in the thread that sends it."""
+    """In the place of `broadcast.send_frame`: notes the frame at once, in the thread that sends it."""
 
     def note(session_id: Any, frame: str) -> Any:
         noted.append(json.loads(frame))
@@ -140,7 +140,7 @@ def note_frames(patch: Any, noted: list[dict[str, Any]]) -> None:
                 noted.append(json.loads(frame_in(delta.publication)))
         return results
 
-    patch.setattr(events, "send_frame", recorder(noted))
+    patch.setattr(broadcast, "send_frame", recorder(noted))
     patch.setattr(live_text, "write", note)
 
 

@@ -33,7 +33,7 @@ from assistant.conf.connections import channel_host
 from assistant.delivery import mailbox, queue, valkey
 from assistant.models import ChatSession, Participant, WorkerProcess
 from assistant.models.participant import Role
-from assistant.presentation import events
+from assistant.presentation import broadcast
 from assistant.processes.embedded_valkey import command, socket_path
 from tests.emptying import empty_tables
 from tests.llamacpp import LlamaServer
@@ -104,7 +104,7 @@ def valkey_server() -> Iterator[None]:
         process = subprocess.Popen(command(socket_path(FOLDER), FOLDER), stdout=subprocess.DEVNULL)
     _until_it_answers(valkey.client())
     yield
-    events.flush()
+    broadcast.flush()
     for key in valkey.client().scan_iter(f"{PREFIX}*"):
         valkey.client().delete(key)
     if process is not None:
@@ -330,6 +330,6 @@ def sent_to_workers(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[tuple[
 
         return nothing()
 
-    monkeypatch.setattr(events, "_send", note)
+    monkeypatch.setattr(broadcast, "send", note)
     monkeypatch.setattr(mailbox, "put", lambda worker, event: noted.append((worker, event)))
     return lambda: [entry for entry in noted if entry[1]["type"] != "relay"]

@@ -17,7 +17,7 @@ from assistant.models import ChatSession, Message, Participant, ToolCall
 from assistant.models.message import EDGES, UNFINISHED, Claim, MessageRole, Status
 from assistant.models.participant import Role
 from assistant.models.tool_call import CallStatus
-from assistant.presentation import events
+from assistant.presentation import broadcast
 from assistant.prompt import context
 from assistant.prompt.history import NO_RESULT
 from tests.acting import note_frames
@@ -53,7 +53,7 @@ class SessionThatHolds(RuleBasedStateMachine):
         self.client = ClientState(self._look())
 
     def teardown(self) -> None:
-        events.flush()
+        broadcast.flush()
         self.patch.undo()
         empty_tables()
 

@@ -23,7 +23,7 @@ from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Message, ToolCall, WorkerProcess
 from assistant.models.message import Claim, Status
 from assistant.models.tool_call import Approval, CallStatus
-from assistant.presentation import events
+from assistant.presentation import wire
 from assistant.text.reasoned import Reasoned
 from tests.acting import FAILURE, a_worker, ask, claimed, fail, finish, kill, lose_job, revive, write
 from tests.session_invariants import OPEN, SessionThatHolds, length
@@ -306,7 +306,7 @@ class SessionMachine(SessionThatHolds):
         """Valkey has the text so far, and the viewers its newest piece."""
         write(self.mine, self.text, self.seq, self.reasoned)
         names = {"message_id": str(self.mine.message_id), "attempt": self.mine.attempt}
-        self.frames.append(json.loads(events.encode(type_, **names, **fields)))
+        self.frames.append(json.loads(wire.encode(type_, **names, **fields)))
 
     @property
     def job_waits(self) -> bool:

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.test import Client
 
 from assistant.models import ApiToken
-from assistant.presentation import events
+from assistant.presentation import broadcast
 from tests.client_state import ClientState
 
 SECONDS = 30  # longer than anything here takes; nothing waits that long unless it fails
@@ -62,7 +62,7 @@ async def opened(session_id, *headers, path=None):
     """An accepted socket with these headers."""
     from project.asgi import application
 
-    await asyncio.to_thread(events.flush, SECONDS)  # what was done before is not news
+    await asyncio.to_thread(broadcast.flush, SECONDS)  # what was done before is not news
     path = path or f"/ws/sessions/{session_id}/"
     communicator = WebsocketCommunicator(application, path, headers=[(b"host", b"testserver"), *headers])
     accepted, _ = await communicator.connect(SECONDS)
@@ -108,7 +108,7 @@ async def do(action, *arguments):
         try:
             return action(*arguments)
         finally:
-            events.flush(SECONDS)
+            broadcast.flush(SECONDS)
             connection.close()
 
     return await asyncio.to_thread(run)
@@ -116,7 +116,7 @@ async def do(action, *arguments):
 
 def tell(session, frame):
     with transaction.atomic():
-        events._on_commit(session.pk, json.dumps(frame))
+        broadcast.on_commit(session.pk, json.dumps(frame))
 
 
 OWN = (b"origin", b"http://testserver")

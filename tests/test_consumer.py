@@ -9,7 +9,7 @@ from django.db import OperationalError, transaction
 from assistant.lifecycle import answering, asking, session_changes
 from assistant.lifecycle.joining import snapshot
 from assistant.models import Message, Participant
-from assistant.presentation import events
+from assistant.presentation import broadcast, events
 from assistant.presentation.snapshot import PAGE
 from assistant.sockets import consumers
 from tests.acting import answer_of, ask, claimed, finish, kill, lose_job, now, write
@@ -268,7 +268,7 @@ def test_what_happens_between_the_reading_and_the_sending_of_the_snapshot_arrive
     def read_and_then_it_ends(session_id, user):
         state = real(session_id, user)
         finish(claim, "Fine.")
-        events.flush(SECONDS)
+        broadcast.flush(SECONDS)
         return state
 
     monkeypatch.setattr(consumers, "snapshot", read_and_then_it_ends)
@@ -301,7 +301,7 @@ def test_a_delta_that_the_snapshot_holds_already_is_not_applied_twice(session, a
         tell(session, delta(claim, 1, "As "))
         tell(session, delta(claim, 2, "far"))
         tell(session, delta(claim, 3, " as"))
-        events.flush(SECONDS)
+        broadcast.flush(SECONDS)
         return state
 
     monkeypatch.setattr(consumers, "snapshot", read_and_then_it_is_published)

@@ -10,7 +10,7 @@ from assistant.lifecycle import answering, asking, recovery, session_changes
 from assistant.lifecycle.joining import snapshot
 from assistant.lifecycle.session_changes import session_changed
 from assistant.models import ChatSession
-from assistant.presentation import events
+from assistant.presentation import broadcast, wire
 from tests.acting import a_worker, answer_of, ask, claimed, fail, finish, kill, now
 from tests.client_state import ClientState
 from tests.threads import at_once
@@ -65,7 +65,7 @@ def test_whoever_hears_of_a_message_finds_it_committed(session, alice, monkeypat
 
         return nothing()
 
-    monkeypatch.setattr(events, "send_frame", look)
+    monkeypatch.setattr(broadcast, "send_frame", look)
     ask(session, alice)
     assert found == [True, True]
 
@@ -126,7 +126,7 @@ def test_frames_name_their_session(session, alice, monkeypatch):
 
         return nothing()
 
-    monkeypatch.setattr(events, "send_frame", note)
+    monkeypatch.setattr(broadcast, "send_frame", note)
     other = ChatSession.objects.create()
     ask(other, get_user_model().objects.create_user("dora"))
     assert set(told) == {str(other.pk)}
@@ -142,7 +142,7 @@ def test_two_changes_of_the_session_that_are_told_in_the_wrong_order_leave_the_n
     """
     client = ClientState(snapshot(session.pk, vera))
     told, first_has_committed, second_is_told = [], threading.Event(), threading.Event()
-    real = events._on_commit
+    real = broadcast.on_commit
 
     def late(session_id, frame):
         if json.loads(frame).get("session", {}).get("title") == "First":
@@ -159,11 +159,11 @@ def test_two_changes_of_the_session_that_are_told_in_the_wrong_order_leave_the_n
         rename("Second")
         second_is_told.set()
 
-    events._on_commit = late
+    broadcast.on_commit = late
     try:
         results = at_once(lambda: rename("First"), second)
     finally:
-        events._on_commit = real
+        broadcast.on_commit = real
     assert results == [None, None] and [frame["session"]["title"] for frame in told] == ["Second", "First"]
     for frame in told:
         client.apply(frame)
@@ -186,7 +186,7 @@ def test_a_second_attempt_counts_anew_and_nothing_of_it_is_dropped(session, alic
 
     def delta(claim, seq, text):
         names = {"message_id": str(answer.pk), "attempt": claim.attempt, "seq": seq}
-        frames.append(json.loads(events.encode("message.delta", **names, text=text, blocks={"from": 0, "html": []})))
+        frames.append(json.loads(wire.encode("message.delta", **names, text=text, blocks={"from": 0, "html": []})))
 
     first = claimed(answer, worker)
     for seq in range(1, 6):
@@ -211,12 +211,12 @@ def test_frames_leave_in_the_order_in_which_they_were_announced(session, alice, 
 
         layer = get_channel_layer()
         channel = await layer.new_channel("test.")
-        await layer.group_add(events.group_of(session.pk), channel)
+        await layer.group_add(broadcast.group_of(session.pk), channel)
 
         def announce():
             for n in range(100):
                 with transaction.atomic():
-                    events._on_commit(session.pk, json.dumps({"n": n}))
+                    broadcast.on_commit(session.pk, json.dumps({"n": n}))
             transaction.get_connection().close()
 
         await asyncio.to_thread(announce)
@@ -232,10 +232,10 @@ def test_a_channel_layer_that_is_away_harms_nobody(session, alice, worker, monke
     class Layer:
         group_send = staticmethod(away)
 
-    monkeypatch.setattr(events, "get_channel_layer", Layer)
-    monkeypatch.setattr(events, "_is_away", False)
+    monkeypatch.setattr(broadcast, "get_channel_layer", Layer)
+    monkeypatch.setattr(broadcast, "_is_away", False)
     finish(claimed(answer_of(ask(session, alice)), worker))
-    events.flush(30)
+    broadcast.flush(30)
     assert session.messages.filter(status="success").count() == 2 and "Frames are not sent" in caplog.text
 
 
@@ -245,7 +245,7 @@ def test_the_end_of_a_session_is_told_to_its_sockets_and_its_worker(session, ali
     session_changes.delete(session)
     assert sent_to_workers() == [
         (worker.mailbox, {"type": "turn.stop", "message_id": str(answer.pk), "attempt": 1}),
-        (events.group_of(session.pk), {"type": "access.ended", "user_id": None}),
+        (broadcast.group_of(session.pk), {"type": "access.ended", "user_id": None}),
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from channels.layers import get_channel_layer
 
-from assistant.presentation import events
+from assistant.presentation import broadcast
 from assistant.sockets import fan_out
 from assistant.web import backpressure
 from tests.sockets import SECONDS, do, joined, tell, token_of
@@ -56,7 +56,7 @@ def test_a_frame_is_decoded_once_for_twenty_viewers_and_all_have_it(session, ali
 
 def test_the_next_viewer_hears_while_the_last_one_leaves(session, loop):
     """The end of a subscription is under way when somebody joins."""
-    name = events.group_of(session.pk)
+    name = broadcast.group_of(session.pk)
 
     async def scenario():
         early, late = "early", "late"
@@ -104,7 +104,7 @@ def test_what_can_t_be_read_costs_nobody_what_follows(session, alice, loop, monk
 
 
 def test_one_socket_is_told_between_frames_and_one_that_is_gone_is_not(session, loop):
-    name = events.group_of(session.pk)
+    name = broadcast.group_of(session.pk)
 
     async def scenario():
         inbox = fan_out.open_inbox("one")

@@ -10,7 +10,7 @@ from channels.layers import get_channel_layer
 from assistant import markup
 from assistant.delivery import channel_groups, live_text, valkey
 from assistant.delivery.outbox import Outbox
-from assistant.presentation import events
+from assistant.presentation import broadcast, wire
 from assistant.worker import flusher
 from assistant.worker.flusher import Flusher, FlushWindow
 from assistant.worker.streaming import Answer
@@ -149,7 +149,7 @@ def test_what_is_published_is_in_the_live_text_already(claims, loop, monkeypatch
     async def scenario():
         layer = get_channel_layer()
         channel = await layer.new_channel()
-        await layer.group_add(events.group_of(claim.session_id), channel)
+        await layer.group_add(broadcast.group_of(claim.session_id), channel)
         async with an_outbox() as outbox:
             answer = Answer(claim, Flusher(outbox), on_doubt=lambda: None)
             for word in ("One", " two", " three"):
@@ -219,16 +219,16 @@ def test_without_valkey_the_writing_goes_on_and_its_viewers_are_owed_a_snapshot(
     claims, loop, monkeypatch, settings, caplog
 ):
     both = claims(2)
-    events.flush()
+    broadcast.flush()
     owed = set()
-    monkeypatch.setattr(events, "_owe", owed.add)
+    monkeypatch.setattr(broadcast, "_owe", owed.add)
 
     async def scenario():
         here = settings.REDIS_URL
         async with an_outbox() as outbox:
             sender = Flusher(outbox)
             answers = [Answer(claim, sender, on_doubt=lambda: None) for claim in both]
-            events.send_from(asyncio.get_running_loop(), outbox)
+            broadcast.send_from(asyncio.get_running_loop(), outbox)
             settings.REDIS_URL = "unix:///nowhere/at.all"
             client, outbox._client = outbox._client, valkey.async_client()
             settings.REDIS_URL = here
@@ -237,7 +237,7 @@ def test_without_valkey_the_writing_goes_on_and_its_viewers_are_owed_a_snapshot(
                     answer.write(word)
                 await until(lambda: sender._working is None)
             assert [answer.written.content for answer in answers] == ["One two"] * 2
-            assert owed == {events.group_of(claim.session_id) for claim in both}
+            assert owed == {broadcast.group_of(claim.session_id) for claim in both}
             await outbox.close()
             outbox._client = client
             for answer in answers:
@@ -248,7 +248,7 @@ def test_without_valkey_the_writing_goes_on_and_its_viewers_are_owed_a_snapshot(
     try:
         loop.run(scenario())
     finally:
-        events.send_from(None)
+        broadcast.send_from(None)
     assert all(live_text.read(claim.message_id).content == "One two three" for claim in both)
     assert sum("answers go on" in line for line in caplog.messages) == 1, "one line for an outage"
 
@@ -313,15 +313,15 @@ def test_the_window_widens_with_the_lag_and_the_answers_and_narrows_again():
 
 def test_a_publication_is_what_the_channel_layer_publishes_to_a_group(session, loop):
     """channels_redis says nowhere how it names a group's channel: if this fails it has changed."""
-    frame = events.encode("typing", user=None, active=False)
+    frame = wire.encode("typing", user=None, active=False)
 
     async def scenario():
-        published = events.publication(session.pk, frame)
+        published = broadcast.publication(session.pk, frame)
         client = valkey.async_client()
         listening = client.pubsub()
         await listening.psubscribe("*")
         layer = get_channel_layer()
-        await layer.group_send(events.group_of(session.pk), {"type": "relay", "frame": frame})
+        await layer.group_send(broadcast.group_of(session.pk), {"type": "relay", "frame": frame})
         while (message := await listening.get_message(timeout=60))["type"] != "pmessage" or (
             frame.encode() not in message["data"]
         ):
@@ -357,7 +357,7 @@ def test_only_at_the_one_server_of_both_is_it_published_with_the_text(session, l
     settings.CHANNEL_LAYERS = layers
 
     async def scenario():
-        return events.publication(session.pk, "{}")
+        return broadcast.publication(session.pk, "{}")
 
     assert bool(loop.run(scenario())) is together
 

@@ -90,11 +90,11 @@ def test_an_import_inside_of_a_function_says_why():
     assert found == []
 
 
-def test_only_events_sends_to_the_channel_layer():
+def test_only_broadcast_sends_to_the_channel_layer():
     senders = {
         module
         for module, path in MODULES.items()
-        if "group_send(" in path.read_text() and module != "assistant.presentation.events"
+        if "group_send(" in path.read_text() and module != "assistant.presentation.broadcast"
     }
     assert senders == set()
 

@@ -8,7 +8,7 @@ from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 
 from assistant.database import Database
-from assistant.presentation import events
+from assistant.presentation import broadcast
 from assistant.sockets import consumers, fan_out, missed_changes, relay, resync, revalidation
 from tests.sockets import SECONDS, Socket, do, tell, token_of
 from tests.threads import LONG_SECONDS
@@ -20,7 +20,7 @@ async def communicator(session, header):
     """Of a socket that has had its snapshot and is looked after."""
     from project.asgi import application
 
-    await asyncio.to_thread(events.flush, SECONDS)
+    await asyncio.to_thread(broadcast.flush, SECONDS)
     path = f"/ws/sessions/{session.pk}/"
     made = WebsocketCommunicator(application, path, headers=[(b"host", b"testserver"), header])
     assert (await made.connect(SECONDS))[0]

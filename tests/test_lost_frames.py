@@ -6,7 +6,7 @@ import time
 import pytest
 from channels.layers import get_channel_layer
 
-from assistant.presentation import events
+from assistant.presentation import broadcast
 from tests.acting import answer_of, ask, claimed, finish
 from tests.sockets import SECONDS, do, joined, token_of
 
@@ -15,12 +15,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def nothing_is_owed(monkeypatch):
-    monkeypatch.setattr(events, "MAKE_UP_SECONDS", 0.02)
-    monkeypatch.setattr(events, "_is_away", False)
-    events._owed.clear()
-    monkeypatch.setattr(events, "_making_up", None)
+    monkeypatch.setattr(broadcast, "MAKE_UP_SECONDS", 0.02)
+    monkeypatch.setattr(broadcast, "_is_away", False)
+    broadcast._owed.clear()
+    monkeypatch.setattr(broadcast, "_making_up", None)
     yield
-    events._owed.clear()
+    broadcast._owed.clear()
 
 
 class Layer:
@@ -40,7 +40,7 @@ class Layer:
 @pytest.fixture
 def layer(monkeypatch):
     made = Layer()
-    monkeypatch.setattr(events, "get_channel_layer", lambda: made)
+    monkeypatch.setattr(broadcast, "get_channel_layer", lambda: made)
     return made
 
 
@@ -67,40 +67,40 @@ def test_an_ending_whose_frame_was_lost_reaches_its_viewer_with_nobody_doing_any
 
 
 def test_it_is_tried_again_until_it_works_and_then_told_once(layer, loop):
-    group = events.group_of("7" * 32)
+    group = broadcast.group_of("7" * 32)
 
     async def scenario():
         layer.is_away = True
         for _ in range(3):
-            await events.send_frame("7" * 32, "{}")
-        while events._owed != {group}:  # for a moment of each try it is not
+            await broadcast.send_frame("7" * 32, "{}")
+        while broadcast._owed != {group}:  # for a moment of each try it is not
             await asyncio.sleep(0.001)
         assert layer.sent == []
         layer.is_away = False
-        await asyncio.wait_for(events._making_up, SECONDS)
-        assert layer.sent == [(group, "viewer.resync")] and not events._owed
+        await asyncio.wait_for(broadcast._making_up, SECONDS)
+        assert layer.sent == [(group, "viewer.resync")] and not broadcast._owed
 
     loop.run(scenario())
 
 
 def test_what_is_owed_is_bounded_and_a_list_is_owed_nothing(layer, loop, monkeypatch):
-    monkeypatch.setattr(events, "MOST_OWED", 2)
+    monkeypatch.setattr(broadcast, "MOST_OWED", 2)
 
     async def scenario():
         layer.is_away = True
-        await events._send("user.1", {"type": "relay", "frame": "{}"})
-        assert events._owed == set()
+        await broadcast.send("user.1", {"type": "relay", "frame": "{}"})
+        assert broadcast._owed == set()
         for n in range(5):
-            await events.send_frame(f"{n}" * 32, "{}")
-        assert len(events._owed) == 2
-        events._making_up.cancel()
+            await broadcast.send_frame(f"{n}" * 32, "{}")
+        assert len(broadcast._owed) == 2
+        broadcast._making_up.cancel()
 
     loop.run(scenario())
 
 
 def test_a_loop_that_is_late_drops_no_frame(monkeypatch, loop):
     """The answer of the server has long arrived when the loop, busy with something else, looks at the clock."""
-    monkeypatch.setattr(events, "SEND_SECONDS", 0.2)
+    monkeypatch.setattr(broadcast, "SEND_SECONDS", 0.2)
     sent = []
 
     class Slow:
@@ -109,30 +109,30 @@ def test_a_loop_that_is_late_drops_no_frame(monkeypatch, loop):
                 await asyncio.sleep(0.01)
             sent.append(event["type"])
 
-    monkeypatch.setattr(events, "get_channel_layer", Slow)
+    monkeypatch.setattr(broadcast, "get_channel_layer", Slow)
 
     async def scenario():
-        sending = asyncio.create_task(events.send_frame("7" * 32, "{}"))
+        sending = asyncio.create_task(broadcast.send_frame("7" * 32, "{}"))
         await asyncio.sleep(0.005)
         time.sleep(0.4)  # noqa: ASYNC251 (that is the point; twice as long as a frame is waited for)
         await sending
 
     loop.run(scenario())
-    assert sent == ["relay"] and not events._owed
+    assert sent == ["relay"] and not broadcast._owed
 
 
 def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch, loop):
-    monkeypatch.setattr(events, "SEND_SECONDS", 0.1)
+    monkeypatch.setattr(broadcast, "SEND_SECONDS", 0.1)
 
     class Silent:
         async def group_send(self, group, event):
             await asyncio.sleep(3600)
 
-    monkeypatch.setattr(events, "get_channel_layer", Silent)
+    monkeypatch.setattr(broadcast, "get_channel_layer", Silent)
 
     async def scenario():
-        await asyncio.wait_for(events.send_frame("7" * 32, "{}"), SECONDS)
-        assert events._owed
-        events._making_up.cancel()
+        await asyncio.wait_for(broadcast.send_frame("7" * 32, "{}"), SECONDS)
+        assert broadcast._owed
+        broadcast._making_up.cancel()
 
     loop.run(scenario())

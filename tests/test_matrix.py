@@ -22,7 +22,7 @@ from django.urls import get_resolver
 from assistant.lifecycle import people
 from assistant.models import Attachment, ChatSession, Invitation, Message, Participant, ToolCall
 from assistant.models.participant import Role
-from assistant.presentation import events, public, wire
+from assistant.presentation import public, wire
 from assistant.sockets import consumers
 from tests.acting import answer_of, ask
 from tests.calling import Caller, Room, a_form, content, problem
@@ -287,7 +287,7 @@ def test_of_what_is_told_only_what_was_said_reaches_readers(room, worker):
         "message": wire.message_json(answer), "session": wire.session_json(room.session, None, running=False),
         "message_id": str(answer.pk), "version": 1, "tool_calls": [], "attempt": 1, "seq": 0, "content": "", "html": [],
     }  # fmt: skip
-    passed = {type_ for type_ in TOLD if public.frame(events.encode(type_, **fields), "token")}
+    passed = {type_ for type_ in TOLD if public.frame(wire.encode(type_, **fields), "token")}
     assert passed == {type_ for type_, reaches in TOLD.items() if reaches}
 
 

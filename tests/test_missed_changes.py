@@ -13,7 +13,7 @@ from assistant.lifecycle import asking, ordering, people, rounds, session_change
 from assistant.lifecycle.answering import Written
 from assistant.models import ToolCall
 from assistant.models.tool_call import Approval
-from assistant.presentation import events
+from assistant.presentation import broadcast
 from assistant.sockets import missed_changes
 from tests.acting import ask, finish, kill
 from tests.sockets import do, joined, opened, reading, token_of
@@ -32,7 +32,7 @@ def dies_before_sending(monkeypatch):
 
     def done(action, *arguments):
         with monkeypatch.context() as patch:
-            patch.setattr(events, "_run", lambda coroutine: coroutine.close())
+            patch.setattr(broadcast, "_run", lambda coroutine: coroutine.close())
             return action(*arguments)
 
     return done
@@ -167,9 +167,9 @@ def test_a_subscription_that_breaks_for_a_moment_costs_nobody_an_ending(session,
                 receivers.append((cut, heard_by))
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(events, "_publish", publish)
+            patch.setattr(broadcast, "_publish", publish)
             assert finish(claim, "Whole.")
-            events.flush()
+            broadcast.flush()
 
     receivers = []
 

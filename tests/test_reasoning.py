@@ -16,7 +16,7 @@ from assistant.lifecycle import answering, asking, forking, people, rounds
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.joining import snapshot
 from assistant.models import Message
-from assistant.presentation import events
+from assistant.presentation import broadcast, wire
 from assistant.presentation.wire import message_json, message_json_now
 from assistant.prompt import context
 from assistant.search import find
@@ -281,7 +281,7 @@ def test_readers_by_a_link_get_neither_the_field_nor_the_frames(thoughtful, sess
     async def scenario():
         async with reading(session, token) as socket:
             deltas = {"message_id": str(claim.message_id), "attempt": 1, "seq": 2, "text": SECRET, "seconds": 2.0}
-            await events.send_frame(session.pk, events.encode("message.reasoning_delta", **deltas))
+            await broadcast.send_frame(session.pk, wire.encode("message.reasoning_delta", **deltas))
             await do(goes_on)
             await socket.until("message.reset", content="Because")
             await socket.until("message.updated")

@@ -201,10 +201,10 @@ def test_a_reader_sees_an_answer_grow_and_end(session, alice, charlie, worker, t
 def tell_compactly(session, type_, fields):
     from django.db import transaction
 
-    from assistant.presentation import events
+    from assistant.presentation import broadcast, wire
 
     with transaction.atomic():
-        events._on_commit(session.pk, events.encode(type_, **fields))
+        broadcast.on_commit(session.pk, wire.encode(type_, **fields))
 
 
 def test_revoking_disconnects_readers_at_once_and_nobody_else(session, alice, token, loop):

@@ -16,7 +16,7 @@ from django_q.tasks import async_task
 
 from assistant.delivery import queue, valkey
 from assistant.lifecycle import recovery
-from assistant.presentation import events
+from assistant.presentation import broadcast, events
 from assistant.processes.slot import Slot
 from assistant.processes.supervisor import OneWorkerCluster
 from assistant.worker import runner as runner_module
@@ -103,7 +103,7 @@ def test_what_a_worker_has_to_tell_is_told_before_it_ends(monkeypatch: pytest.Mo
         events.share_ended(uuid4())
         threading.Timer(0.2, may_send.set).start()
 
-    monkeypatch.setattr(events, "_publish", publish)
+    monkeypatch.setattr(broadcast, "_publish", publish)
     monkeypatch.setattr(Lease, "unregister", lambda lease: unregister())
     runner = Runner()
     runner.start()

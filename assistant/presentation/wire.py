@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import orjson
 from django.db.models import Prefetch, prefetch_related_objects
 
 from assistant import addresses, markup
@@ -20,6 +21,11 @@ from assistant.search import Hit
 from assistant.text.reasoned import Reasoned
 
 RESULT_SHOWN = 4_000  # characters of a call's result that viewers are sent; the model is told all of it
+
+
+def encode(type_: str, **fields: Any) -> str:
+    """A frame."""
+    return orjson.dumps({"type": type_, **fields}).decode()
 
 
 def message_json(message: Message, *, alive: bool | None = None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from assistant.lifecycle.joining import shared_snapshot, snapshot
 from assistant.models import ShareLink
 from assistant.models.participant import WRITERS, display_name
 from assistant.models.user_id import UserId, shown_id
-from assistant.presentation import events, public
+from assistant.presentation import broadcast, public, wire
 from assistant.presentation.sidebar import list_snapshot
 from assistant.presentation.snapshot import session_exists
 from assistant.sockets import fan_out, missed_changes, presence, revalidation
@@ -34,7 +34,7 @@ class OneSessionConsumer(RelayConsumer):
     seat: Seat | None = None  # None until the first snapshot, and after a refusal
 
     def group(self) -> str:
-        return events.group_of(self.session_id)
+        return broadcast.group_of(self.session_id)
 
     @property
     def user_id(self) -> UserId:
@@ -55,7 +55,7 @@ class OneSessionConsumer(RelayConsumer):
         if not await self.may_stay(online):
             return False
         self._sit(seat)
-        await self.send(events.encode("session.snapshot", **self.shown(online), **fields))
+        await self.send(wire.encode("session.snapshot", **self.shown(online), **fields))
         missed_changes.shown(self.channel_name, self.session_id, fields["session"]["version"], self.database)
         return True
 
@@ -98,7 +98,7 @@ class OneSessionConsumer(RelayConsumer):
 
     async def _tell_presence(self, change: Any) -> None:
         online = await self._presence(change)
-        await events.send_frame(self.session_id, events.encode("presence", **online.as_json()))
+        await broadcast.send_frame(self.session_id, wire.encode("presence", **online.as_json()))
 
 
 class SessionConsumer(OneSessionConsumer):
@@ -151,7 +151,7 @@ class SessionConsumer(OneSessionConsumer):
 
     async def _tell_typing(self, active: bool) -> None:
         user = {"id": shown_id(self.user.pk), "name": display_name(self.user)}
-        await events.send_frame(self.session_id, events.encode("typing", user=user, active=active))
+        await broadcast.send_frame(self.session_id, wire.encode("typing", user=user, active=active))
 
 
 class ReaderConsumer(OneSessionConsumer):
@@ -224,11 +224,11 @@ class ListConsumer(RelayConsumer):
     """What changes in any of one's sessions, as it stands in one's list of them."""
 
     def group(self) -> str:
-        return events.group_of_user(self.user.pk)
+        return broadcast.group_of_user(self.user.pk)
 
     async def send_snapshot(self) -> bool:
         state = await self.database.call_once(list_snapshot, self.user)
-        await self.send(events.encode("list.snapshot", **state))
+        await self.send(wire.encode("list.snapshot", **state))
         revalidation.take(self.channel_name, Seat(None, self.user.pk, credential=self.credential), self.database)
         return True
 

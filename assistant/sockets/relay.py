@@ -17,7 +17,7 @@ from django.db import DatabaseError
 from assistant import access, outage
 from assistant.database import Database
 from assistant.delivery import valkey
-from assistant.presentation import events
+from assistant.presentation import wire
 from assistant.sockets import fan_out, missed_changes, resync, revalidation
 
 logger = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ class RelayConsumer(AsyncWebsocketConsumer):
             await self._resync()
 
     async def complain(self, code: str, detail: str) -> None:
-        await self.send(events.encode("error", code=code, detail=detail))
+        await self.send(wire.encode("error", code=code, detail=detail))
 
     async def _tell(self) -> bool:
         self.is_told = await self.send_snapshot()

@@ -20,7 +20,7 @@ from assistant import access
 from assistant.database import Database
 from assistant.delivery import valkey
 from assistant.models.user_id import UserId
-from assistant.presentation import events
+from assistant.presentation import broadcast, wire
 from assistant.sockets import fan_out, presence
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ async def _renew(database: Database) -> None:
         if seat.session_id is not None:
             sockets[seat.session_id].append((seat.user_id, socket))
     for session_id, online in (await database.call_once(presence.renew, sockets)).items():
-        await events.send_frame(session_id, events.encode("presence", **online.as_json()))
+        await broadcast.send_frame(session_id, wire.encode("presence", **online.as_json()))
 
 
 async def _look(database: Database) -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from assistant.delivery import live_text, valkey
 from assistant.delivery.outbox import Outbox
-from assistant.presentation import events
+from assistant.presentation import broadcast
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class Flusher:
         """Sends these of an answer that has nothing under way. What can't be stored is told to nobody."""
         for draft, result in zip(drafts, await self._written(drafts), strict=True):
             if result == live_text.DONE and draft.delta.publication is None:
-                await events.send_frame(draft.session_id, draft.frame)
+                await broadcast.send_frame(draft.session_id, draft.frame)
 
     async def drop(self, answer: GrowingAnswer) -> None:
         """Forgets the news of `answer`, and returns when nothing of it is under way any more."""
@@ -179,7 +179,7 @@ class Flusher:
                 refused.add(answer)
                 answer.refused(kept)
             untold += [
-                events.send_frame(draft.session_id, draft.frame)
+                broadcast.send_frame(draft.session_id, draft.frame)
                 for draft, result in became
                 if result != live_text.REFUSED and (result != live_text.DONE or draft.delta.publication is None)
             ]

@@ -29,7 +29,7 @@ from assistant.delivery.outbox import Outbox
 from assistant.mcp import connections
 from assistant.models.message import Claim
 from assistant.models.worker import WorkerProcess
-from assistant.presentation import events
+from assistant.presentation import broadcast
 from assistant.processes import slot
 from assistant.processes.host_processes import boot_id
 from assistant.worker import sweeping
@@ -129,11 +129,11 @@ class Runner:
         self._intake = Intake(self.worker, self.turns, self._intake_database, self._client, self._begin)
         self._outbox = Outbox()
         self._flusher = Flusher(self._outbox)
-        events.send_from(self._loop, self._outbox)
+        broadcast.send_from(self._loop, self._outbox)
 
     async def _close(self) -> None:
-        await asyncio.to_thread(events.flush)  # the loop ends, and with it what it has not sent
-        events.send_from(None)
+        await asyncio.to_thread(broadcast.flush)  # the loop ends, and with it what it has not sent
+        broadcast.send_from(None)
         await self._outbox.close()
         await self._client.aclose()
         await llm.close()

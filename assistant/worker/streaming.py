@@ -16,7 +16,7 @@ from assistant.delivery import live_text
 from assistant.delivery.live_text import ANEW, Delta, LiveSeqs
 from assistant.lifecycle.text_columns import Written
 from assistant.models.message import Claim
-from assistant.presentation import events
+from assistant.presentation import broadcast, wire
 from assistant.text.blank import is_blank
 from assistant.text.reasoned import Reasoned
 from assistant.text.storable import storable
@@ -181,7 +181,7 @@ class Answer:
         else:
             start, html = self._blocks.append(piece)
             more = {"blocks": {"from": start, "html": html}}
-        frame = events.encode(
+        frame = wire.encode(
             "message.delta" if text is self._text else "message.reasoning_delta",
             message_id=str(claim.message_id),
             attempt=claim.attempt,
@@ -189,7 +189,7 @@ class Answer:
             text=piece,
             **more,
         )
-        published = events.publication(claim.session_id, frame)
+        published = broadcast.publication(claim.session_id, frame)
         delta = Delta(claim.message_id, claim.attempt, piece, before, self._whole, seconds, published)
         return Draft(delta, claim.session_id, text, frame)
 

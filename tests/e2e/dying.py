@@ -23,16 +23,16 @@ class Dying(AppConfig):
     def ready(self) -> None:
         from django.db import transaction
 
-        from assistant.presentation import events
+        from assistant.presentation import broadcast
 
-        real = events._on_commit
+        real = broadcast.on_commit
 
         def on_commit(session_id: Any, frame: str) -> None:
             if '"role":"assistant"' in frame and '"status":"success"' in frame:
                 transaction.on_commit(_die)
             real(session_id, frame)
 
-        events._on_commit = on_commit
+        broadcast.on_commit = on_commit
 
 
 def _die() -> None:
