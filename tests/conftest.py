@@ -208,6 +208,12 @@ def scripted() -> Iterator[ProviderProcess]:
         yield process
 
 
+@pytest.fixture(scope="module")
+def provider(scripted: ProviderProcess) -> ProviderProcess:
+    """The same, for files in which nothing has to be set up to ask it."""
+    return scripted
+
+
 @pytest.fixture
 def asked_here(scripted: ProviderProcess, settings: Any, monkeypatch: pytest.MonkeyPatch) -> ProviderProcess:
     """Whoever asks `openai/...` in the tests' own process asks the scripted provider; no model stands in for another."""

@@ -13,19 +13,12 @@ import pytest
 
 from tests.e2e.people import Person
 from tests.embedded import EmbeddedProject
-from tests.provider import ProviderProcess
 from tests.servers import PostgresServer, find_program
 
 pytestmark = pytest.mark.long
 
 PASSWORD = "violet harbour 9"
 CREATE = "from django.contrib.auth import get_user_model as g; print(g().objects.create_user({}).pk)"
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[ProviderProcess]:
-    with ProviderProcess() as process:
-        yield process
 
 
 @pytest.fixture(scope="module", params=["uuid", "text", "uuid on PostgreSQL"])

@@ -10,7 +10,6 @@ from assistant.lifecycle.refusal import Refused
 from assistant.models import ToolCall
 from assistant.presentation.wire import message_json
 from tests.acting import answer_of, ask, claimed, jobs, kill, now
-from tests.provider import ProviderProcess
 from tests.provider.valid import check_request
 from tests.rounds import beside, calls, offer, run_to_the_end, run_turn
 from tests.test_rounds import bench, ran  # noqa: F401  (the tools)
@@ -19,12 +18,6 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # litellm trips over its own libraries'
 ]
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with ProviderProcess() as process:
-        yield process
 
 
 @pytest.fixture

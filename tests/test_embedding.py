@@ -161,12 +161,6 @@ def embedded(provider: ProviderProcess) -> Iterator[EmbeddedProject]:
         yield project
 
 
-@pytest.fixture(scope="module")
-def provider() -> Iterator[ProviderProcess]:
-    with ProviderProcess() as process:
-        yield process
-
-
 def test_an_application_without_websockets_is_refused_at_the_start(embedded, tmp_path):
     """As `startproject` writes it. It would answer requests, and nobody would see an answer being written."""
     (tmp_path / "plain.py").write_text(

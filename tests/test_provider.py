@@ -15,17 +15,11 @@ from tests.provider.script import ScriptError
 QUESTION = "Grüße 👋🏽 cafe\u0301?"
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[ProviderProcess]:
-    with ProviderProcess() as provider:
-        yield provider
-
-
 @pytest.fixture
-def provider(running: ProviderProcess) -> ProviderProcess:
-    running.wait_for(lambda it: it.active() == 0)
-    running.reset()
-    return running
+def provider(scripted: ProviderProcess) -> ProviderProcess:
+    scripted.wait_for(lambda it: it.active() == 0)
+    scripted.reset()
+    return scripted
 
 
 @contextmanager

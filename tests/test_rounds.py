@@ -14,7 +14,6 @@ from assistant.text.reasoned import Reasoned
 from assistant.tools import Context, Result, Service, ToolError
 from assistant.worker.completion import WITHOUT_TOOLS
 from tests.acting import answer_of, ask, claimed, kill, now
-from tests.provider import ProviderProcess
 from tests.provider.valid import check_request
 from tests.rounds import beside, calls, hand_over, offer, run_to_the_end, run_turn
 
@@ -22,12 +21,6 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # litellm trips over its own libraries'
 ]
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with ProviderProcess() as process:
-        yield process
 
 
 @pytest.fixture

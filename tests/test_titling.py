@@ -13,16 +13,9 @@ from assistant.worker import title_requests
 from assistant.worker.title_requests import TitleRequests, cleaned
 from tests.acting import ask, claimed, fail, finish, now
 from tests.calling import Caller
-from tests.provider import ProviderProcess
 from tests.threads import LONG_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with ProviderProcess() as process:
-        yield process
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from assistant import llm
 from assistant.llm.calls import Fragments
 from assistant.llm.pieces import Finish, Text, ToolCall
-from tests.provider import ProviderProcess
 
 # litellm trips over its own libraries' warnings, which are errors in these tests.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -19,12 +18,6 @@ WEATHER = {
     "type": "function",
     "function": {"name": "weather", "description": "Weather.", "parameters": {"type": "object", "properties": {}}},
 }
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with ProviderProcess() as process:
-        yield process
 
 
 @pytest.fixture
