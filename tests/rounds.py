@@ -31,7 +31,7 @@ def offer(settings: Any, monkeypatch: Any, *services: Service) -> None:
         setattr(module, service.name, service)
     monkeypatch.setitem(sys.modules, MODULE, module)
     settings.ASSISTANT_TOOLS = [MODULE]
-    registry._services.cache_clear()
+    registry.services_of.cache_clear()
 
 
 def run_turn(loop: asyncio.Runner, claim: Claim, meanwhile: Callable[[Turn], Any] | None = None) -> None:

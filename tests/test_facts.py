@@ -79,7 +79,7 @@ def ollama(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ollama]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     monkeypatch.setenv("OLLAMA_API_BASE", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setattr(facts, "_learnt", {})
+    monkeypatch.setattr(facts, "learnt", {})
     yield fake
     fake.let.set()
     server.shutdown()
@@ -259,7 +259,7 @@ def test_the_address_is_the_one_that_litellm_would_take(monkeypatch, base):
      "groq/llama-3.3-70b-versatile", "replicate/meta/llama-2-7b", "anthropic/claude-opus-4-8", "bedrock/x", "vertex_ai/x"],
 )  # fmt: skip
 def test_what_is_asked_of_facts_never_asks_anybody(monkeypatch, model):
-    monkeypatch.setattr(facts, "_learnt", {})
+    monkeypatch.setattr(facts, "learnt", {})
 
     def refuse(*args: Any, **more: Any) -> None:
         raise AssertionError(f"somebody asks {args[:2]}")
@@ -292,7 +292,7 @@ def test_the_output_limit_is_the_lists_and_for_every_other_claude_a_generous_one
 
 
 def test_a_limit_that_the_provider_has_named_is_kept(monkeypatch):
-    monkeypatch.setattr(facts, "_output_limits", {})
+    monkeypatch.setattr(facts, "output_limits", {})
     llm.note_output_limit("anthropic/claude-next", 8_000)
     llm.note_output_limit("anthropic/claude-next", 0)
     assert llm.output_limit("anthropic/claude-next") == 8_000

@@ -17,10 +17,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def nothing_is_owed(monkeypatch):
     monkeypatch.setattr(broadcast, "MAKE_UP_SECONDS", 0.02)
     monkeypatch.setattr(broadcast, "_is_away", False)
-    broadcast._owed.clear()
-    monkeypatch.setattr(broadcast, "_making_up", None)
+    broadcast.owed.clear()
+    monkeypatch.setattr(broadcast, "making_up", None)
     yield
-    broadcast._owed.clear()
+    broadcast.owed.clear()
 
 
 class Layer:
@@ -73,12 +73,12 @@ def test_it_is_tried_again_until_it_works_and_then_told_once(layer, loop):
         layer.is_away = True
         for _ in range(3):
             await broadcast.send_frame("7" * 32, "{}")
-        while broadcast._owed != {group}:  # for a moment of each try it is not
+        while broadcast.owed != {group}:  # for a moment of each try it is not
             await asyncio.sleep(0.001)
         assert layer.sent == []
         layer.is_away = False
-        await asyncio.wait_for(broadcast._making_up, SECONDS)
-        assert layer.sent == [(group, "viewer.resync")] and not broadcast._owed
+        await asyncio.wait_for(broadcast.making_up, SECONDS)
+        assert layer.sent == [(group, "viewer.resync")] and not broadcast.owed
 
     loop.run(scenario())
 
@@ -89,11 +89,11 @@ def test_what_is_owed_is_bounded_and_a_list_is_owed_nothing(layer, loop, monkeyp
     async def scenario():
         layer.is_away = True
         await broadcast.send("user.1", {"type": "relay", "frame": "{}"})
-        assert broadcast._owed == set()
+        assert broadcast.owed == set()
         for n in range(5):
             await broadcast.send_frame(f"{n}" * 32, "{}")
-        assert len(broadcast._owed) == 2
-        broadcast._making_up.cancel()
+        assert len(broadcast.owed) == 2
+        broadcast.making_up.cancel()
 
     loop.run(scenario())
 
@@ -118,7 +118,7 @@ def test_a_loop_that_is_late_drops_no_frame(monkeypatch, loop):
         await sending
 
     loop.run(scenario())
-    assert sent == ["relay"] and not broadcast._owed
+    assert sent == ["relay"] and not broadcast.owed
 
 
 def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch, loop):
@@ -132,7 +132,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch, loop):
 
     async def scenario():
         await asyncio.wait_for(broadcast.send_frame("7" * 32, "{}"), SECONDS)
-        assert broadcast._owed
-        broadcast._making_up.cancel()
+        assert broadcast.owed
+        broadcast.making_up.cancel()
 
     loop.run(scenario())

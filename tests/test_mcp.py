@@ -469,10 +469,10 @@ def in_a_file(settings, tmp_path):
         path = tmp_path / "mcp.json"
         path.write_text(json.dumps({"mcpServers": servers}))
         settings.ASSISTANT_MCP = str(path)
-        configured._read.cache_clear()
+        configured.read.cache_clear()
 
     yield write
-    configured._read.cache_clear()
+    configured.read.cache_clear()
 
 
 def test_the_file_is_in_the_customary_form(in_a_file, monkeypatch):
@@ -523,7 +523,7 @@ def test_what_an_administrator_enters_is_a_service(session, alice):
 def test_a_model_uses_a_server_s_tool_and_a_dead_server_costs_only_its_tools(
     session, alice, worker, loop, patiently, in_a_file, asked_here
 ):
-    registry._services.cache_clear()
+    registry.services_of.cache_clear()
     command = {"command": sys.executable, "args": ["-m", "tests.mcp_server"], "approval": "never"}
     in_a_file(depot=command, dead={"command": "/no/such/program"})
     session.services = ["depot", "dead", "clock"]

@@ -82,7 +82,7 @@ def test_a_slow_provider_holds_up_nobody(
     settings.ASSISTANT_FAST_LANE = lane
     words = "words-n9-hold=0" if slow == "before-the-first-word" else "words-n9-hold=5"
     model = PROTOCOLS[protocol] + words
-    facts._learnt.pop(model, None)
+    facts.learnt.pop(model, None)
 
     async def ask() -> list[Any]:
         async with aclosing(llm.stream(model, QUESTION, tools=TOOLS)) as pieces:

@@ -47,7 +47,7 @@ def test_claude_is_told_a_limit_that_cuts_nothing(model, lines, parameters, limi
 
 
 def test_a_limit_that_was_refused_is_not_asked_for_again(monkeypatch):
-    monkeypatch.setattr(facts, "_output_limits", {"deepseek/x": 8_192})
+    monkeypatch.setattr(facts, "output_limits", {"deepseek/x": 8_192})
     assert limits.fitting("deepseek/x", SHORT, (), {"max_tokens": 50_000, "top_p": 1}) == {
         "max_tokens": 8_192,
         "top_p": 1,
@@ -110,7 +110,7 @@ Ask = Callable[..., list[Any]]
 
 @pytest.fixture
 def ask(loop: asyncio.Runner, protocols: ProtocolsProcess, monkeypatch: pytest.MonkeyPatch) -> Ask:
-    monkeypatch.setattr(facts, "_output_limits", {})
+    monkeypatch.setattr(facts, "output_limits", {})
 
     async def pieces(model: str, parameters: dict[str, Any]) -> list[Any]:
         async with aclosing(llm.stream(model, SHORT, parameters=parameters)) as stream:

@@ -89,7 +89,7 @@ def without_hint(city) -> None:
 )
 def test_a_wrong_setting_fails_a_check_with_a_sentence(settings, name, value, says):
     setattr(settings, name, value)
-    registry._services.cache_clear()
+    registry.services_of.cache_clear()
     (problem,) = configuration.tools_can_be_had(None)
     assert says in problem.msg and problem.id == "assistant.E004"
 

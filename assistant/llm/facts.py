@@ -60,11 +60,11 @@ class _Learnt:
     is_good: bool  # else nobody has answered, and these are litellm's list's
 
 
-_learnt: dict[str, _Learnt] = {}
+learnt: dict[str, _Learnt] = {}
 _looking: dict[str, Future[None]] = {}
 _lock = threading.Lock()
 _threads = ThreadPoolExecutor(4, thread_name_prefix="facts")
-_output_limits: dict[str, int] = {}  # as providers have named them
+output_limits: dict[str, int] = {}  # as providers have named them
 
 
 async def learn(model: str) -> None:
@@ -72,7 +72,7 @@ async def learn(model: str) -> None:
 
     Beside that it does what litellm does with the first request to a provider, which takes long: importing.
     """
-    known = _learnt.get(model)
+    known = learnt.get(model)
     if known is not None and known.until > time.monotonic():
         return
     looking = _look(model)
@@ -104,9 +104,9 @@ def _learn(model: str) -> None:
 
 
 def _keep(model: str, facts: Facts, *, is_good: bool) -> None:
-    if len(_learnt) >= MOST_KEPT and model not in _learnt:
-        _learnt.clear()  # where people may choose any name
-    _learnt[model] = _Learnt(facts, time.monotonic() + (KEPT_SECONDS if is_good else FAILED_SECONDS), is_good)
+    if len(learnt) >= MOST_KEPT and model not in learnt:
+        learnt.clear()  # where people may choose any name
+    learnt[model] = _Learnt(facts, time.monotonic() + (KEPT_SECONDS if is_good else FAILED_SECONDS), is_good)
 
 
 def _found(model: str) -> Facts:
@@ -184,7 +184,7 @@ def listed(model: str) -> Facts:
 
 
 def _facts(model: str) -> Facts:
-    known = _learnt.get(model)
+    known = learnt.get(model)
     return known.facts if known is not None else listed(model)
 
 
@@ -198,22 +198,22 @@ def limit(model: str) -> int | None:
 
 def output_limit(model: str) -> int | None:
     """How many tokens `model` can write in one answer, or None if nobody knows. Of every Claude it is known, or assumed."""
-    known = _output_limits.get(model) or entry_of(model).get("max_output_tokens")
+    known = output_limits.get(model) or entry_of(model).get("max_output_tokens")
     family = (tokens for name, tokens in _CLAUDE_WRITES if re.search(name, model))
     return known or next(family, None) or _facts(model).writes  # the last: litellm's guess
 
 
 def named_output_limit(model: str) -> int | None:
     """The one that `model`'s provider has named when it refused a higher one."""
-    return _output_limits.get(model)
+    return output_limits.get(model)
 
 
 def note_output_limit(model: str, tokens: int) -> None:
     """The provider has refused a higher one, and named this."""
     if tokens > 0:
-        if len(_output_limits) >= MOST_KEPT:
-            _output_limits.clear()
-        _output_limits[model] = tokens
+        if len(output_limits) >= MOST_KEPT:
+            output_limits.clear()
+        output_limits[model] = tokens
 
 
 def sees(model: str) -> bool:
@@ -226,7 +226,7 @@ def sees(model: str) -> bool:
     for name in conf.settings.vision_models:
         if model == name or (name.endswith("*") and model.startswith(name[:-1])):
             return True
-    if model not in _learnt and model.partition("/")[0] in litellm_internals.OLLAMA:
+    if model not in learnt and model.partition("/")[0] in litellm_internals.OLLAMA:
         return True
     return bool(_facts(model).sees)
 

@@ -46,11 +46,11 @@ def servers() -> dict[str, Configured]:
 def of_the_file() -> dict[str, Configured]:
     """Raises WrongTools."""
     path = conf.settings.mcp
-    return _read(path) if path else {}
+    return read(path) if path else {}
 
 
 @functools.cache
-def _read(path: str) -> dict[str, Configured]:
+def read(path: str) -> dict[str, Configured]:
     try:
         found = json.loads(Path(path).read_text())["mcpServers"]
         return {name: _of_entry(name, entry) for name, entry in found.items()}

@@ -38,8 +38,8 @@ _outbox: Outbox | None = None  # of that loop
 _lock = threading.Lock()
 _is_away = False
 _unsent: set[Future[None]] = set()
-_owed: set[str] = set()  # groups that a frame did not reach: their viewers are owed a fresh snapshot
-_making_up: asyncio.Task[None] | None = None
+owed: set[str] = set()  # groups that a frame did not reach: their viewers are owed a fresh snapshot
+making_up: asyncio.Task[None] | None = None
 
 
 def send_from(loop: asyncio.AbstractEventLoop | None, outbox: Outbox | None = None) -> None:
@@ -155,24 +155,24 @@ async def _to_group(group: str, event: dict[str, Any]) -> None:
 
 def _owe(group: str) -> None:
     """Has `viewer.resync` sent to the group as soon as sending works: the frame that it missed may have been an ending."""
-    global _making_up
-    if len(_owed) < MOST_OWED:
-        _owed.add(group)
+    global making_up
+    if len(owed) < MOST_OWED:
+        owed.add(group)
     with _lock:
-        if _making_up is None or _making_up.done() or _making_up.get_loop().is_closed():
-            _making_up = asyncio.create_task(_make_up(), name="making up")
+        if making_up is None or making_up.done() or making_up.get_loop().is_closed():
+            making_up = asyncio.create_task(_make_up(), name="making up")
 
 
 async def _make_up() -> None:
-    while _owed:
+    while owed:
         await asyncio.sleep(MAKE_UP_SECONDS)
-        for group in list(_owed):
+        for group in list(owed):
             # Before it is sent: a frame that is lost from here on is owed anew.
-            _owed.discard(group)
+            owed.discard(group)
             try:
                 await _publish(group, {"type": "viewer.resync"})
             except (*valkey.Unavailable, TimeoutError):
-                _owed.add(group)
+                owed.add(group)
                 break
 
 

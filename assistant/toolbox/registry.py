@@ -16,7 +16,7 @@ from assistant.tools.declare import Offered, Service, WrongTools
 
 def services() -> dict[str, Service]:
     """All services by name, in the order of the setting. Raises WrongTools."""
-    return _services(tuple(conf.settings.tools))
+    return services_of(tuple(conf.settings.tools))
 
 
 def offered(names: Sequence[str]) -> dict[str, Offered]:
@@ -57,7 +57,7 @@ def hook_of(path: str) -> Callable[[Any, Any], Mapping[str, Any]] | None:
 
 
 @functools.cache
-def _services(modules: tuple[str, ...]) -> dict[str, Service]:
+def services_of(modules: tuple[str, ...]) -> dict[str, Service]:
     found: dict[str, Service] = {}
     tools: dict[str, str] = {}
     for path in modules:
