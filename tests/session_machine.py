@@ -139,7 +139,7 @@ class SessionMachine(SessionThatHolds):
     @precondition(lambda self: self.asked_for)
     @rule(by=people, allow=st.booleans())
     def decide(self, by: str, allow: bool) -> None:
-        approving.decide(self.asked_for[0], self.users[by], allow=allow)
+        (approving.allow if allow else approving.deny)(self.asked_for[0], self.users[by])
 
     @precondition(lambda self: self.session.queue_paused_until)
     @rule(by_itself=st.booleans())

@@ -99,6 +99,14 @@ def test_the_same_client_id_again_does_nothing_else(session, alice, worker):
     assert (first.message, first.reply) == (again.message, again.reply) and session.messages.count() == 4
 
 
+def test_the_same_client_id_with_other_words_is_refused(session, alice, worker):
+    old = ask(session, alice, "one")
+    resend(old.message, alice, client_id="same")
+    with pytest.raises(Refused) as refused:
+        resend(old.message, alice, "something else", client_id="same")
+    assert refused.value.code == "client_id_used" and session.messages.count() == 4
+
+
 def test_of_two_at_once_one_wins(session, alice, worker):
     old = ask(session, alice, "one")
     finish(claimed(old.reply, worker))

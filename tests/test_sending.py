@@ -106,6 +106,27 @@ def test_the_same_client_id_again_gives_the_first_answer_even_after_a_retry(sess
     assert ask(session, alice, "Hello", "once").reply == first.reply
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_the_same_client_id_with_other_words_is_refused_and_does_nothing(session, alice, waits, frames):
+    """Race 43: its sender would take the first message for the second."""
+    if waits:
+        ask(session, alice, "Before")
+    first = ask(session, alice, "Hello", "once")
+    told, kept = len(frames), Message.objects.count()
+    with pytest.raises(Refused) as refused:
+        ask(session, alice, "Goodbye", "once")
+    assert (refused.value.code, refused.value.status) == ("client_id_used", 409)
+    assert (Message.objects.count(), len(frames)) == (kept, told)
+    assert ask(session, alice, "  Hello\x00 ", "once").message == first.message, "it is the same as stored"
+
+
+def test_a_send_that_is_repeated_after_its_message_was_edited_is_no_other(session, alice):
+    ask(session, alice, "Before")
+    first = ask(session, alice, "Hello", "once").message
+    asking.edit(first, "Hello, all")
+    assert ask(session, alice, "Hello", "once").message == first
+
+
 def test_a_client_id_is_its_author_s_own(session, alice, bob):
     ask(session, alice, "Mine", "once")
     assert ask(session, bob, "Mine too", "once").is_new

@@ -135,7 +135,7 @@ def test_a_call_is_told_with_its_first_result(asked, told):
 
 
 def test_calls_that_are_denied_or_get_no_result_are_told_too(asked, alice, told):
-    approving.decide(call("wipe"), alice, allow=False)
+    approving.deny(call("wipe"), alice)
     assert ends(told) == [("wipe", "cancelled")]
     finish(asked)
     assert ends(told)[1:] == [("clock", "cancelled"), ("page", "cancelled")]

@@ -18,12 +18,14 @@ MEANINGS = {
     "already_sent": "The file has been sent with a message.",
     "attachments_off": "Files can't be attached here.",
     "busy": "No worker could look into it just now.",
+    "client_id_used": "One has sent another message with this client_id.",
     "closed_account": "This person's account is closed.",
     "empty": "There is nothing in the message.",
     "empty_file": "There is nothing in the file.",
     "forbidden": "One's role in the session does not allow it; or a browser's CSRF token is missing or wrong.",
     "internal": "Something went wrong here; the operator's log has the details.",
     "invalid": "A field or parameter is missing, unknown or of the wrong kind; the sentence names it.",
+    "invalid_arguments": "A tool can't be run with what was given; the sentence says why.",
     "invalid_form": "What was given does not fit the form; the sentence names the field.",
     "invalid_model": "There is no such model here.",
     "invalid_service": "There is no such service here.",
@@ -56,7 +58,7 @@ MEANINGS = {
 }
 
 # What asking may be refused for, wherever it is done.
-ASKING = ("409 session_busy", "422 empty too_long invalid_model", "429 too_fast over_quota queue_full")
+ASKING = ("409 session_busy client_id_used", "422 empty too_long invalid_model", "429 too_fast over_quota queue_full")
 UPLOADING = ("422 attachments_off too_big empty_file wrong_type", "429 too_fast quota_full", "503 storage")
 
 _UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}

@@ -28,15 +28,17 @@ def list_tools(request: HttpRequest) -> Any:
 
 
 @router.post("/tool-calls/{call_id}/approve", response=schemas.Message, summary="Allow a call that waits for it")
-@refuses("409 already_decided")
-def approve_tool_call(request: HttpRequest, call_id: UUID) -> Any:
-    return wire.message_json(approving.decide(_call_for(request, call_id), user_of(request), allow=True))
+@refuses("409 already_decided", "422 invalid_arguments")
+def approve_tool_call(request: HttpRequest, call_id: UUID, given: schemas.Allowed | None = None) -> Any:
+    arguments = given.as_text if given else None
+    return wire.message_json(approving.allow(_call_for(request, call_id), user_of(request), arguments))
 
 
 @router.post("/tool-calls/{call_id}/deny", response=schemas.Message, summary="Deny a call: it is not run")
 @refuses("409 already_decided")
-def deny_tool_call(request: HttpRequest, call_id: UUID) -> Any:
-    return wire.message_json(approving.decide(_call_for(request, call_id), user_of(request), allow=False))
+def deny_tool_call(request: HttpRequest, call_id: UUID, given: schemas.Denied | None = None) -> Any:
+    reason = given.reason if given else ""
+    return wire.message_json(approving.deny(_call_for(request, call_id), user_of(request), reason))
 
 
 @router.post(

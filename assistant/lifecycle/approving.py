@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
@@ -10,14 +11,50 @@ from assistant.lifecycle import call_endings, endings
 from assistant.lifecycle.refusal import Refused
 from assistant.models.message import Message, next_version
 from assistant.models.session import ChatSession
-from assistant.models.tool_call import Approval, CallStatus, ToolCall
+from assistant.models.tool_call import Approval, CallStatus, ToolCall, ToolCallQuerySet
 from assistant.presentation import events
+from assistant.prompt.history import arguments_of
+from assistant.text.storable import clean
 
 DENIED = "Denied: the people in this session did not allow this call. It was not run."
+SAID_WHY = " They say: {}"
+LONGEST_ARGUMENTS = 100_000
 
 
-def decide(call: ToolCall, by: Any, *, allow: bool) -> Message:
-    """Allows or denies a call; with the last decision a parked answer goes on, in a fresh job. Returns the answer.
+def allow(call: ToolCall, by: Any, arguments: str | None = None) -> Message:
+    """Has a call run: as it was shown, or with other `arguments`, a JSON object. See `_decide`.
+
+    Raises Refused: invalid_arguments.
+    """
+    changed = "" if arguments in (None, call.arguments) else _checked(arguments)
+    return _decide(
+        call, lambda asked: asked.update(approval=Approval.ALLOWED, decided_by=by, changed_arguments=changed)
+    )
+
+
+def deny(call: ToolCall, by: Any, reason: str = "") -> Message:
+    """Keeps a call from being run. The model is told so, and the `reason`; people see it as well. See `_decide`."""
+    reason = clean(reason).strip()
+    result = DENIED + SAID_WHY.format(reason) if reason else DENIED
+    columns = {"approval": Approval.DENIED, "decided_by": by}
+    return _decide(
+        call, lambda asked: call_endings.end_calls(asked, CallStatus.CANCELLED, result, reason or "Denied", **columns)
+    )
+
+
+def _checked(written: str) -> str:
+    """Raises Refused (invalid_arguments) if a tool could not be run with what is `written`."""
+    if len(written) > LONGEST_ARGUMENTS:
+        detail = f"The arguments may have {LONGEST_ARGUMENTS:,} characters; these have {len(written):,}."
+        raise Refused("invalid_arguments", detail, status=422)
+    if not written.strip() or arguments_of(written) is None:
+        detail = "The arguments must be a JSON object, with each name once."
+        raise Refused("invalid_arguments", detail, status=422)
+    return clean(written)
+
+
+def _decide(call: ToolCall, change: Callable[[ToolCallQuerySet], int]) -> Message:
+    """With the last decision a parked answer goes on, in a fresh job. Returns the answer.
 
     The first decision counts. Raises Refused: already_decided, not_found.
     """
@@ -26,13 +63,7 @@ def decide(call: ToolCall, by: Any, *, allow: bool) -> Message:
         message = Message.objects.select_for_update(of=("self",), no_key=True).filter(pk=call.message_id).first()
         if session is None or message is None:
             raise Refused("not_found", "This session has been deleted.", status=404)
-        asked = ToolCall.objects.asked().filter(pk=call.pk)
-        if allow:
-            won = asked.update(approval=Approval.ALLOWED, decided_by=by)
-        else:
-            denied = {"approval": Approval.DENIED, "decided_by": by}
-            won = call_endings.end_calls(asked, CallStatus.CANCELLED, DENIED, "Denied", **denied)
-        if not won:
+        if not change(ToolCall.objects.asked().filter(pk=call.pk)):
             raise Refused("already_decided", "This has been decided already, or the answer has ended.")
         if message.is_parked and not message.waits_for_approval():
             endings.give_back(message)

@@ -67,9 +67,9 @@ def send(
     turn; "steer" does too, unless the running answer takes it along before its next round (`steering.take`);
     "interrupt" stops the running answer, keeps what it has, and is answered at once. Where the session replies only when
     mentioned, a message that doesn't mention the assistant is no question: it is said at once and waits for nothing.
-    The same `client_id` of the same author again returns what it made the first time.
+    The same `client_id` of the same author again returns what it made the first time, if the content is the same too.
     `attachments` are ids of files that the author has uploaded; with one a message needs no text.
-    Raises Refused: empty, too_long, invalid_model, too_fast, over_quota, queue_full, not_found, and what
+    Raises Refused: empty, too_long, invalid_model, client_id_used, too_fast, over_quota, queue_full, not_found, and what
     `attaching.send_with` raises.
     """
     content = checked_content(content, may_be_empty=bool(attachments))
@@ -77,7 +77,7 @@ def send(
     with transaction.atomic():
         locked = lock(session)
         others = _SENT_BEFORE_OR_UNFINISHED.all(session=locked, author=author, client_id=client_id)
-        if before := _sent_before(locked, others, author, client_id):
+        if before := _sent_before(locked, others, author, client_id, content):
             return before
         is_question = locked.replies == Replies.EVERY or mentions.is_addressed(content, _label(locked, model))
         check_asking_rate(author)
@@ -104,12 +104,23 @@ def send(
         return Sent(message, reply, is_new=True)
 
 
-def _sent_before(session: ChatSession, found: list[dict[str, Any]], author: Any, client_id: str) -> Sent | None:
+def _sent_before(
+    session: ChatSession, found: list[dict[str, Any]], author: Any, client_id: str, content: str
+) -> Sent | None:
     for row in found:
         if (row["author_id"], row["client_id"]) == (author.pk, client_id):
-            before = session.messages.get(pk=row["pk"])
-            return Sent(before, before.replies.order_by("id").first(), is_new=False)
+            return sent_again(session.messages.get(pk=row["pk"]), content)
     return None
+
+
+def sent_again(before: Message, content: str) -> Sent:
+    """What the first send with this `client_id` made. Raises Refused (client_id_used): it had other content.
+
+    A message that was edited since is what it has become: nobody knows any more what it was sent as.
+    """
+    if before.content != content and not before.is_edited:
+        raise Refused("client_id_used", "You have sent another message with this client_id. Take a new one.")
+    return Sent(before, before.replies.order_by("id").first(), is_new=False)
 
 
 def _new_message(session: ChatSession, author: Any, content: str, *, waits: bool, **fields: str) -> Message:
@@ -186,7 +197,7 @@ def edit(message: Message, content: str) -> Message:
     """
     content = checked_content(content, may_be_empty=message.attachments.exists())
     named = _people_in(message.session, content)
-    return _change_queued(message, content=content, html=wire.rendered(content), mentions=named)
+    return _change_queued(message, is_edited=True, content=content, html=wire.rendered(content), mentions=named)
 
 
 def withdraw(message: Message) -> Message:

@@ -24,7 +24,9 @@ def resend(question: Message, by: Any, content: str, client_id: str, model: str 
     with transaction.atomic():
         session = session_changes.lock(question.session)
         if before := session.messages.filter(author=by, client_id=client_id).first():
-            return Sent(before, before.replies.order_by("id").first(), is_new=False)
+            return asking.sent_again(
+                before, asking.checked_content(content, may_be_empty=before.attachments.exists())
+            )
         old = _last_question(session)
         if old is None or old.pk != question.pk or old.status != Status.SUCCESS or old.taken_by_id:
             raise Refused("not_last", "Only one's last question can be asked anew, before anybody has said more.")

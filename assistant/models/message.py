@@ -140,6 +140,9 @@ class Message(models.Model):
     )  # fmt: skip
     client_id = models.CharField(max_length=100, null=True, blank=True, help_text="Makes a repeated send harmless.")
     reply_to = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="replies")
+    is_edited = models.BooleanField(
+        default=False, db_default=False, help_text="Its author has changed it while it waited."
+    )
     when = models.CharField(
         max_length=10, choices=WhenBusy, blank=True, help_text="A question: what it does while an answer is written."
     )

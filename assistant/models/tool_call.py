@@ -57,6 +57,9 @@ class ToolCall(models.Model):
     call_id = models.TextField(help_text="The provider's id for it.")
     name = models.TextField(help_text="As the model wrote it; there may be no such tool.")
     arguments = models.TextField(blank=True, help_text="As the model wrote them; they may not be JSON.")
+    changed_arguments = models.TextField(
+        blank=True, default="", db_default="", help_text="With which somebody allowed it: it runs with these."
+    )
     title = models.CharField(max_length=200, help_text="What people read.")
     doing = models.CharField(max_length=200, blank=True, help_text="What people read while it runs.")
     is_idempotent = models.BooleanField(default=False, help_text="May be run again after its worker died.")
@@ -95,6 +98,11 @@ class ToolCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.status})"
+
+    @property
+    def runs_with(self) -> str:
+        """Its arguments as people are shown them and the tool gets them."""
+        return self.changed_arguments or self.arguments
 
     @property
     def asks(self) -> bool:

@@ -33,6 +33,7 @@ from assistant.worker.tool_forms import Asking, Clock
 
 logger = logging.getLogger(__name__)
 
+CHANGED = "(The people in this session changed the arguments before they allowed the call. It was run with: {})\n\n"
 MOST_CALLS = 32  # in one round
 SIDE_BY_SIDE = 16
 MOST_THREADS = 64  # of sync tools in one process, with those that nobody waits for any more
@@ -98,17 +99,23 @@ class CallRunner:
             return _failed(f"There is no tool {call.name[:80]!r}. The tools are: {known}.", "There is no such tool")
         if call.place >= MOST_CALLS:
             return _failed(f"Not run: at most {MOST_CALLS} calls can be made at once.", "Too many calls at once")
-        arguments = arguments_of(call.arguments)
+        arguments = arguments_of(call.runs_with)
         if arguments is None:
-            return _failed("Not run: the arguments are not a JSON object. Write them again.", "Unreadable arguments")
+            return _failed(
+                "Not run: the arguments are not a JSON object with each name once. Write them again.",
+                "Unreadable arguments",
+            )
         line = _StatusLine(self.claim, call)
         clock = Clock(tool.timeout_seconds)
         asking = Asking(self.claim, call.pk, self.database, clock, self.ends_at)
         context = replace(self.context, call_id=call.pk, status=line.say, ask=asking.ask)
         try:
-            return await _run(tool, context, arguments, clock)
+            result = await _run(tool, context, arguments, clock)
         finally:
             line.close()
+        if call.changed_arguments:
+            result = replace(result, result=CHANGED.format(call.changed_arguments) + result.result)
+        return result
 
 
 async def _run(tool: Offered, context: Context, arguments: dict[str, Any], clock: Clock) -> CallResult:

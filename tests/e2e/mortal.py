@@ -26,7 +26,7 @@ MORTAL = (
     "assistant.lifecycle.claiming:_claimed",
     "assistant.lifecycle.answering:fail",
     "assistant.lifecycle.answering:succeed",
-    "assistant.lifecycle.approving:decide",
+    "assistant.lifecycle.approving:allow",
     "assistant.lifecycle.asking:send",
     "assistant.lifecycle.attaching:_reserve",
     "assistant.lifecycle.attaching:upload",

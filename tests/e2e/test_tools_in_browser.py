@@ -112,7 +112,7 @@ def test_tools_are_shown_where_they_stand_and_leave_is_asked_for(
     asked.get_by_role("button", name="Allow").click()
     expect(answer).to_contain_text("go to bed")
     expect(calls.nth(4)).to_contain_text("allowed by alice")
-    calls.nth(1).locator("summary").click()
+    calls.nth(1).locator("summary").first.click()
     expect(calls.nth(1)).to_contain_text("expression: (3 + 4)^12 / 7")
     expect(calls.nth(1)).to_contain_text("= 1977326743")
     expect(calls.nth(2)).to_contain_text("failed")
@@ -130,6 +130,44 @@ def test_tools_are_shown_where_they_stand_and_leave_is_asked_for(
     expect(calls).to_have_count(5)
     assert order() == live
     assert window.complaints == []
+
+
+def test_what_is_asked_for_is_changed_or_denied_with_a_reason(
+    provider: ProviderProcess, alice: Person, window: Window
+) -> None:
+    name = tagged("x").rpartition("=")[2]
+    wipe = lambda what: [{"name": "wipe", "arguments": {"what": what}}]  # noqa: E731
+    steps = [
+        {"text": "Shall I?", "preamble": 99, "tools": wipe("All drafts")},
+        {"text": "And this?", "preamble": 99, "tools": wipe("The archive")},
+        {"text": "As you say."},
+    ]
+    session = alice.new_session(provider.script(f"changed-{name}", steps))
+    alice.asked(session, "Clean up")
+    page = window.open(f"/s/{session}/")
+    calls = page.locator(".message.is-answer").last.locator(".tool-call")
+    asked = calls.nth(0)
+    asked.get_by_text("Change it, or say why not").click()
+    instead = asked.get_by_label("Allow it with this instead")
+    expect(instead).to_have_value('{\n  "what": "All drafts"\n}')
+    look(page, "5-changing")
+    instead.fill('{"what": ')
+    asked.get_by_role("button", name="Allow").click()
+    expect(page.locator(".notices")).to_contain_text("must be a JSON object")
+    expect(instead).to_have_value('{"what": ')
+    instead.fill('{"what": "Only mine"}')
+    asked.get_by_role("button", name="Allow").click()
+    expect(asked).to_contain_text("changed · allowed by alice")
+    expect(asked).to_contain_text("what: Only mine")
+    denied = calls.nth(1)
+    denied.get_by_text("Change it, or say why not").click()
+    denied.get_by_label("Why it is denied").fill("It is still needed")
+    denied.get_by_role("button", name="Deny").click()
+    expect(denied).to_contain_text("It is still needed · denied by alice")
+    expect(page.locator(".message.is-answer").last).to_contain_text("As you say.")
+    (refusal,) = window.complaints
+    assert "422" in refusal
+    window.complaints.clear()  # the window is the next test's too
 
 
 def test_a_form_that_a_tool_puts_before_people(provider: ProviderProcess, alice: Person, window: Window) -> None:
@@ -171,7 +209,7 @@ def test_a_form_that_a_tool_puts_before_people(provider: ProviderProcess, alice:
     expect(answer).to_contain_text("Booked.")
     call = answer.locator(".tool-call")
     expect(call).to_contain_text("declined by alice")
-    call.locator("summary").click()
+    call.locator("summary").first.click()
     expect(call).to_contain_text("{'seats': 3, 'class': '2', 'extras': ['dog'], 'window': True}, paid: decline.")
     look(page, "9-answered")
     assert window.complaints == []

@@ -415,8 +415,8 @@ DEATHS: list[tuple[Story, str, int, tuple[int, ...]]] = [
     (an_approval, "before rounds.park", 1, (0,)),
     (an_approval, "before endings.give_back", 1, (0,)),
     (an_approval, "after rounds.park", 1, (0,)),
-    (an_approval, "before approving.decide", 1, (0,)),  # the web server
-    (an_approval, "after approving.decide", 1, (0,)),
+    (an_approval, "before approving.allow", 1, (0,)),  # the web server
+    (an_approval, "after approving.allow", 1, (0,)),
     (an_approval, "before Runner._begin", 2, (0,)),
     (a_stall_after_the_tools, "after events.turn_status", 1, (0,)),
     (a_busy_provider, "before events.turn_status", 1, (0,)),

@@ -19,12 +19,14 @@ from assistant.api.schemas.resources import ChosenResource, Resources
 from assistant.api.schemas.search import Found
 from assistant.api.schemas.sessions import Models, NewSession, Reading, Session, SessionChanges, Sessions
 from assistant.api.schemas.sharing import Invitation, Invitations, NewInvitation, Share, SharedMessages
-from assistant.api.schemas.tools import FilledForm, Services
+from assistant.api.schemas.tools import Allowed, Denied, FilledForm, Services
 from assistant.api.schemas.usage import OwnUsage, SessionUsage
 
 __all__ = [
+    "Allowed",
     "Attachment",
     "ChosenResource",
+    "Denied",
     "FilledForm",
     "Found",
     "Invitation",

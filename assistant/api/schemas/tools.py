@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal, NotRequired
 
 from ninja import Schema
@@ -9,7 +10,7 @@ from pydantic import Field
 from typing_extensions import TypedDict  # pydantic takes the standard library's from Python 3.12 on
 
 from assistant.api.schemas.attachments import Attachment
-from assistant.api.schemas.base import Input, Person
+from assistant.api.schemas.base import Input, Person, Text
 
 
 class ToolKind(Schema):
@@ -76,7 +77,8 @@ class ToolCall(Schema):
     name: str
     title: str
     doing: str
-    arguments: str
+    arguments: str = Field(description="What it is run with: JSON as the model wrote it, or as somebody changed it.")
+    original_arguments: str | None = Field(description="The model's own, where somebody changed them.")
     status: Literal["pending", "running", "success", "error", "cancelled", "interrupted"]
     approval: Literal["asked", "allowed", "denied"] | None
     decided_by: Person | None
@@ -87,6 +89,23 @@ class ToolCall(Schema):
     images: list[Attachment]
     started_at: str | None
     finished_at: str | None
+
+
+class Allowed(Input):
+    arguments: dict[str, Any] | Text | None = Field(
+        None,
+        description="Other arguments to run it with: a JSON object, or its text. Without them, those that are shown.",
+    )
+
+    @property
+    def as_text(self) -> str | None:
+        if isinstance(self.arguments, dict):
+            return json.dumps(self.arguments, ensure_ascii=False)
+        return self.arguments
+
+
+class Denied(Input):
+    reason: Text = Field("", max_length=1000, description="Why it is not to be run. The model is told so.")
 
 
 class FilledForm(Input):

@@ -162,8 +162,9 @@ export const api = {
   /**
    * @param {string} callId
    * @param {"approve" | "deny"} decision
+   * @param {{ arguments: string } | { reason: string }} [said] other arguments to allow it with, or why it is denied
    */
-  decide: (callId, decision) => call(`POST tool-calls/{call_id}/${decision}`, [callId]),
+  decide: (callId, decision, said) => call(`POST tool-calls/{call_id}/${decision}`, [callId], said),
   /**
    * @param {string} callId
    * @param {number} number of the form that was shown

@@ -8,6 +8,7 @@ import { notice, orNotice } from "./notices.js";
 import { part } from "./parts.js";
 import { running } from "./state/selectors.js";
 import { givenIn } from "./toolforms.js";
+import { saidWith } from "./tools.js";
 
 /** @import { Outbox } from "./outbox.js" */
 /** @import { Shown } from "./message.js" */
@@ -40,8 +41,8 @@ export function createCommands({ store, outbox, stop, goOn, more, gaps, elementO
     usage: (message, _, element) => toggleUsage(element, message),
     stop: (message) => stop(message),
     "go-on": () => goOn(),
-    "allow-call": (_, button) => decide(button, "approve"),
-    "deny-call": (_, button) => decide(button, "deny"),
+    "allow-call": (message, button) => decide(message, button, "approve"),
+    "deny-call": (message, button) => decide(message, button, "deny"),
     "decline-form": (message, { form }) => form && answerForm(message, form, "decline"),
     "cancel-form": (message, { form }) => form && answerForm(message, form, "cancel"),
     "stop-and-retry": async (message) => (await stop(message)) && again(message),
@@ -58,12 +59,16 @@ export function createCommands({ store, outbox, stop, goOn, more, gaps, elementO
   };
 
   /**
+   * @param {Held} message
    * @param {HTMLElement} button
    * @param {"approve" | "deny"} decision
    */
-  async function decide(button, decision) {
-    const message = await orNotice(() => api.decide(callOf(button), decision));
-    if (message) store.dispatch({ type: "ui.changed", message });
+  async function decide(message, button, decision) {
+    const call = message.tool_calls.find(({ id }) => id === callOf(button));
+    const element = /** @type {HTMLElement | null} */ (button.closest("[data-call]"));
+    if (!call || !element) return; // somebody else was faster
+    const answer = await orNotice(() => api.decide(call.id, decision, saidWith(element, call, decision)));
+    if (answer) store.dispatch({ type: "ui.changed", message: answer });
   }
 
   /**

@@ -89,9 +89,43 @@ function drawCall(element, call, message, mayWrite) {
   if (asks) {
     setText(part(element, "tool-question"), `The assistant wants to do this: ${call.title}.`);
     setHidden(part(element, "tool-choices"), !mayWrite);
-    if (!element.dataset.opened) one(element, "details").open = true; // one should see what one allows
+    setHidden(part(element, "tool-change"), !mayWrite);
+    if (!element.dataset.opened) {
+      one(element, "details").open = true; // one should see what one allows
+      changed(element).value = editable(call.arguments);
+    }
     element.dataset.opened = "true";
   }
+}
+
+/** @param {HTMLElement} element a call's */
+const changed = (element) => /** @type {HTMLTextAreaElement} */ (part(element, "tool-changed"));
+
+/**
+ * Arguments as one edits them.
+ * @param {string} written
+ */
+function editable(written) {
+  try {
+    return JSON.stringify(JSON.parse(written || "{}"), null, 2);
+  } catch {
+    return written;
+  }
+}
+
+/**
+ * What somebody has written beside their decision, as the API takes it.
+ * @param {HTMLElement} element a call's
+ * @param {ToldCall} call
+ * @param {"approve" | "deny"} decision
+ */
+export function saidWith(element, call, decision) {
+  if (decision === "deny") {
+    const reason = /** @type {HTMLInputElement} */ (part(element, "tool-reason")).value.trim();
+    return reason ? { reason } : undefined;
+  }
+  const written = changed(element).value;
+  return written === editable(call.arguments) ? undefined : { arguments: written };
 }
 
 /**
@@ -100,10 +134,11 @@ function drawCall(element, call, message, mayWrite) {
  */
 function note(call, message) {
   if (call.status === "running") return message.toolTexts?.[call.id] ?? call.doing;
+  const isChanged = call.original_arguments != null ? "changed" : "";
   const decided = call.decided_by ? `${call.approval === "denied" ? "denied" : "allowed"} by ${call.decided_by.name}` : "";
   const word = call.approval === "denied" ? "" : (WORDS[call.status] ?? "");
   const summary = [WORDS[call.status], "Denied", "Cancelled", "Interrupted"].includes(call.summary) ? "" : call.summary;
-  return [word, summary, decided, filled(call)].filter(Boolean).join(" · ");
+  return [word, summary, isChanged, decided, filled(call)].filter(Boolean).join(" · ");
 }
 
 /** @param {ToldCall} call */
