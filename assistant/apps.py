@@ -1,9 +1,10 @@
 from typing import Any
 
 from django.apps import AppConfig, apps
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_delete
 
 
 class AssistantConfig(AppConfig):
@@ -19,8 +20,16 @@ class AssistantConfig(AppConfig):
 
         from assistant.checks import configuration, embedding, needed_extras, setting_values  # noqa: F401  registers the checks
 
+        pre_delete.connect(_forget_person, sender=settings.AUTH_USER_MODEL, dispatch_uid="assistant.people")
         post_spawn.connect(_begin_work, dispatch_uid="assistant.worker.runner")
         post_migrate.connect(_install_search, sender=self, dispatch_uid="assistant.search")
+
+
+def _forget_person(instance: Any, **kwargs: Any) -> None:
+    """However an account is deleted, none of its sessions is left without an owner, or without anybody."""
+    from assistant.lifecycle import people  # as in `ready`
+
+    people.forget(instance)
 
 
 def _begin_work(**kwargs: Any) -> None:

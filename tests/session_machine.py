@@ -104,26 +104,26 @@ class SessionMachine(SessionThatHolds):
     @something_waits
     @rule(message=questions, before=st.none() | questions)
     def move(self, message: Message, before: Message | None) -> None:
-        with self._may_be_refused("already_promoted", "not_waiting"):
+        with self._may_be_refused("already_promoted", "already_withdrawn", "not_waiting"):
             ordering.move(message, before.pk if before else None)
 
     @something_waits
     @rule(message=questions, by=people)
     def send_now(self, message: Message, by: str) -> None:
-        with self._may_be_refused("already_promoted"):
+        with self._may_be_refused("already_promoted", "already_withdrawn"):
             ordering.send_now(message, self.users[by])
 
     @something_waits
     @rule(message=questions)
     def edit(self, message: Message) -> None:
         self.said += 1
-        with self._may_be_refused("already_promoted"):
+        with self._may_be_refused("already_promoted", "already_withdrawn"):
             asking.edit(message, f"Edited {self.said}")
 
     @something_waits
     @rule(message=questions)
     def withdraw(self, message: Message) -> None:
-        with self._may_be_refused("already_promoted"):
+        with self._may_be_refused("already_promoted", "already_withdrawn"):
             asking.withdraw(message)
 
     @rule(message=questions, by=people)

@@ -1,8 +1,10 @@
 """A call that needs somebody's approval: the answer waits without a worker, survives everything, and then goes on."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from assistant.lifecycle import approving, asking, recovery, rounds
 from assistant.lifecycle.answering import Written
@@ -10,7 +12,7 @@ from assistant.lifecycle.refusal import Refused
 from assistant.llm import ToolCall as AskedCall
 from assistant.models import ToolCall
 from assistant.presentation.wire import message_json
-from assistant.prompt.history import arguments_of
+from assistant.text.arguments import arguments_of
 from assistant.toolbox import registry
 from assistant.worker.tool_execution import new_call
 from tests.acting import answer_of, ask, claimed, jobs, kill, now
@@ -145,6 +147,32 @@ def test_arguments_with_a_name_twice_are_not_asked_for_and_not_run(room):
     assert new_call(AskedCall("c", "wipe", '{"what": "A"}'), tools).needs_approval
     for written in ('{"what": "A", "what": "B"}', '{"what": {"in": 1, "in": 2}}'):
         assert not new_call(AskedCall("c", "wipe", written), tools).needs_approval and arguments_of(written) is None
+
+
+def test_what_nobody_decides_in_time_is_denied_and_the_answer_goes_on(
+    parked,
+    bob,
+    worker,
+    loop,
+    ran,  # noqa: F811
+    provider,
+    settings,
+):
+    assert approving.expire() == 0, "by itself it waits for ever"
+    assert message_json(now(parked))["tool_calls"][0]["expires_at"] is None
+    settings.ASSISTANT_APPROVAL_TIMEOUT = 3600
+    ToolCall.objects.filter(name="wipe").update(created_at=timezone.now() - timedelta(seconds=3500))
+    assert approving.expire() == 0 and wipe().approval == "asked"
+    assert message_json(now(parked))["tool_calls"][0]["expires_at"], "who comes later is told too"
+    ToolCall.objects.filter(name="wipe").update(created_at=timezone.now() - timedelta(seconds=3700))
+    assert approving.expire() == 1
+    assert (wipe().status, wipe().approval, wipe().decided_by) == ("cancelled", "denied", None)
+    with pytest.raises(Refused, match="already"):
+        approving.allow(wipe(), bob)
+    ended = run_to_the_end(loop, parked, worker)
+    assert ended.status == "success" and ("wipe", "Home") not in ran
+    told = [line["content"] for line in provider.requests()[-1]["body"]["messages"] if line["role"] == "tool"]
+    assert "did not decide in time" in told[0]
 
 
 def test_the_first_decision_counts(parked, alice, bob):

@@ -1,7 +1,7 @@
 """What load balancers and operators ask: is it up, can it work, what is it doing."""
 
 import pytest
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection
 from prometheus_client.parser import text_string_to_metric_families
 
 from assistant.lifecycle import asking
@@ -25,6 +25,22 @@ def redis_away(settings):
     settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
 
 
+@pytest.fixture
+def refusing_writes(worker):
+    """As where the disk is somebody else's, or the server is a standby."""
+    is_sqlite = connection.vendor == "sqlite"
+
+    def switch(on):
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA query_only = {on}" if is_sqlite else f"SET default_transaction_read_only = {on}")
+
+    def begin():
+        switch("on")
+
+    yield begin
+    switch("off")
+
+
 # --- healthz ---
 
 
@@ -45,6 +61,20 @@ def test_readyz_is_200_if_all_parts_are_usable(client, worker):
 def test_readyz_says_that_no_worker_is_alive(client, worker, stop):
     stop(worker)
     assert ready(client) == (503, FINE | {"status": "not ready", "workers": "no worker process is alive"})
+
+
+def test_readyz_says_that_the_database_can_not_be_written(client, worker, refusing_writes):
+    """Workers can't renew their leases then: it is not they who are at fault."""
+    kill(worker)
+    refusing_writes()
+    assert ready(client) == (503, FINE | {"status": "not ready", "database": "not writable", "workers": "unknown"})
+
+
+def test_to_try_whether_it_can_be_written_leaves_nothing(client, worker):
+    kill(worker)
+    before = set(WorkerProcess.objects.values_list("pk", flat=True))
+    ready(client)
+    assert set(WorkerProcess.objects.values_list("pk", flat=True)) == before
 
 
 def test_a_worker_that_has_stopped_in_order_does_not_count(client, worker):

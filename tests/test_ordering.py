@@ -79,7 +79,7 @@ def test_only_what_waits_is_moved_and_only_before_what_waits(session, answer, wa
     gone = waiting.pop("a")
     asking.withdraw(gone)
     for moved, before, code in (
-        (gone, None, "already_promoted"),
+        (gone, None, "already_withdrawn"),
         (now(answer).reply_to, None, "already_promoted"),
         (waiting["c"], gone.pk, "not_waiting"),
         (waiting["c"], answer.reply_to_id, "not_waiting"),

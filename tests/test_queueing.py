@@ -149,7 +149,7 @@ def test_it_can_be_withdrawn_once(session, answer, bob):
     for again in (lambda: asking.withdraw(waiting), lambda: asking.edit(waiting, "x")):
         with pytest.raises(Refused) as refusal:
             again()
-        assert refusal.value.code == "already_promoted"
+        assert refusal.value.code == "already_withdrawn"
 
 
 def test_an_answered_question_and_an_answer_can_t_be_withdrawn(session, answer):

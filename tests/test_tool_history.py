@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assistant.models import ToolCall
-from assistant.prompt.history import arguments_of, lines_of_rounds, tools_called
+from assistant.prompt.history import lines_of_rounds, tools_called
+from assistant.text.arguments import arguments_of
 from assistant.text.blank import is_blank
 from tests.strict import anybody
 

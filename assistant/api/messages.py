@@ -81,13 +81,13 @@ def get_message(request: HttpRequest, message_id: UUID) -> Any:
 
 
 @router.patch("/messages/{message_id}", response=schemas.Message, summary="Edit one's own waiting message")
-@refuses("403 not_yours", "409 already_promoted", "422 empty too_long")
+@refuses("403 not_yours", "409 already_promoted already_withdrawn", "422 empty too_long")
 def edit_message(request: HttpRequest, message_id: UUID, payload: schemas.NewContent) -> Any:
     return wire.message_json(asking.edit(own_message_for(request, message_id), payload.content))
 
 
 @router.delete("/messages/{message_id}", response=schemas.Message, summary="Withdraw one's own waiting message")
-@refuses("403 not_yours", "409 already_promoted")
+@refuses("403 not_yours", "409 already_promoted already_withdrawn")
 def withdraw_message(request: HttpRequest, message_id: UUID) -> Any:
     return wire.message_json(asking.withdraw(own_message_for(request, message_id)))
 
@@ -97,7 +97,7 @@ def withdraw_message(request: HttpRequest, message_id: UUID) -> Any:
     response=schemas.Message,
     summary="Move a waiting message in the queue: one's own, or any as the owner",
 )
-@refuses("403 not_yours", "409 already_promoted not_waiting")
+@refuses("403 not_yours", "409 already_promoted already_withdrawn not_waiting")
 def move_message(request: HttpRequest, message_id: UUID, payload: schemas.Place) -> Any:
     message = message_for(request, message_id, *WRITERS)
     if message.session.role_of(user_of(request)) != Role.OWNER:
@@ -110,7 +110,7 @@ def move_message(request: HttpRequest, message_id: UUID, payload: schemas.Place)
     response=schemas.Pair,
     summary="Ask a waiting message at once; the running answer is stopped, its text is kept",
 )
-@refuses("409 already_promoted")
+@refuses("409 already_promoted already_withdrawn")
 def send_message_now(request: HttpRequest, message_id: UUID) -> Any:
     sent = ordering.send_now(message_for(request, message_id, *WRITERS), user_of(request))
     assert sent.reply is not None

@@ -73,6 +73,11 @@ class ToolSettings(Table):
     services = Words([], "Services of tools that new sessions begin with, such as `clock,calculator`.")
     mcp = Text("", "A JSON file that names MCP servers.")
     user_context = Text("", "The dotted path of a function that tells tools and models who asks.")
+    approval_timeout = Number(
+        0.0,
+        "Seconds after which a call that nobody has allowed is denied, and its answer goes on; 0: never.",
+        least=0,
+    )
     rounds = Whole(8, "Rounds of tools in one job.", least=1)
     slice = Number(
         half_of_deadline, "Seconds of one job with tools.", least=0.1, shown="half of `ASSISTANT_DEADLINE`"

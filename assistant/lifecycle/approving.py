@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models.functions import Now
 
+from assistant import conf
 from assistant.lifecycle import call_endings, endings
 from assistant.lifecycle.refusal import Refused
 from assistant.models.message import Message, next_version
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import Approval, CallStatus, ToolCall, ToolCallQuerySet
 from assistant.presentation import events
-from assistant.prompt.history import arguments_of
+from assistant.text.arguments import arguments_of
 from assistant.text.storable import clean
 
 DENIED = "Denied: the people in this session did not allow this call. It was not run."
+LATE = "Not run: the people in this session did not decide in time whether to allow this call."
+BATCH = 100
 SAID_WHY = " They say: {}"
 LONGEST_ARGUMENTS = 100_000
 
@@ -40,6 +45,26 @@ def deny(call: ToolCall, by: Any, reason: str = "") -> Message:
     return _decide(
         call, lambda asked: call_endings.end_calls(asked, CallStatus.CANCELLED, result, reason or "Denied", **columns)
     )
+
+
+def expire() -> int:
+    """Denies what nobody has decided for ASSISTANT_APPROVAL_TIMEOUT, a batch at a time; returns how many those were."""
+    if not conf.settings.approval_timeout:
+        return 0
+    patience = timedelta(seconds=conf.settings.approval_timeout)
+    late = ToolCall.objects.asked().filter(created_at__lt=Now() - patience).select_related("message")
+    return sum(_expire(call) for call in late.order_by("created_at")[:BATCH])
+
+
+def _expire(call: ToolCall) -> bool:
+    columns = {"approval": Approval.DENIED, "decided_by": None}
+    try:
+        _decide(
+            call, lambda asked: call_endings.end_calls(asked, CallStatus.CANCELLED, LATE, "Nobody decided", **columns)
+        )
+    except Refused:  # somebody has, just now
+        return False
+    return True
 
 
 def _checked(written: str) -> str:

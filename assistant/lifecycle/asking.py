@@ -193,7 +193,7 @@ def make_way(session: ChatSession, by: Any) -> None:
 def edit(message: Message, content: str) -> Message:
     """Changes a question that still waits; a question it stays, also without its mention.
 
-    Raises Refused: already_promoted, and what `send` raises for content.
+    Raises Refused: already_promoted, already_withdrawn, and what `send` raises for content.
     """
     content = checked_content(content, may_be_empty=message.attachments.exists())
     named = _people_in(message.session, content)
@@ -201,15 +201,25 @@ def edit(message: Message, content: str) -> Message:
 
 
 def withdraw(message: Message) -> Message:
-    """Takes a waiting question back. Withdrawing and promoting can't both win. Raises Refused (already_promoted)."""
+    """Takes a waiting question back. Withdrawing and promoting can't both win.
+
+    Raises Refused: already_promoted, already_withdrawn.
+    """
     return _change_queued(message, status=Status.CANCELLED, finished_at=Now())
+
+
+def waits_no_longer(message: Message) -> Refused:
+    """Why what waited can't be changed, moved or sent any more. The session's lock is held."""
+    if Message.objects.filter(pk=message.pk, status=Status.CANCELLED).exists():
+        return Refused("already_withdrawn", "This message has been withdrawn already.")
+    return Refused("already_promoted", "This message is no longer waiting; it can't be changed now.")
 
 
 def _change_queued(message: Message, **changes: Any) -> Message:
     with transaction.atomic():
         session = lock(message.session)
         if not session.messages.queued().filter(pk=message.pk).update(version=next_version(), **changes):
-            raise Refused("already_promoted", "This message is no longer waiting; it can't be changed now.")
+            raise waits_no_longer(message)
         if "status" in changes and not session.messages.queued().exists():
             end_pause(session)  # nothing is left that it could hold back
         if changes.get("status") == Status.CANCELLED:

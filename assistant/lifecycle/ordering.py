@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from assistant.lifecycle.asking import Sent, make_way
+from assistant.lifecycle.asking import Sent, make_way, waits_no_longer
 from assistant.lifecycle.queueing import line_up, promote
 from assistant.lifecycle.refusal import Refused
 from assistant.lifecycle.session_changes import lock, session_changed
@@ -18,7 +18,7 @@ def move(message: Message, before: UUID | None) -> Message:
     """Puts a waiting message before the waiting one with the id `before`, or at the queue's end.
 
     Moving, withdrawing and promoting can't both win: whoever comes late finds the message gone from the queue.
-    Raises Refused: already_promoted, not_waiting (the one before which it should go has left the queue).
+    Raises Refused: already_promoted, already_withdrawn, not_waiting (the one before which it should go has left the queue).
     """
     with transaction.atomic():
         session = lock(message.session)
@@ -38,7 +38,7 @@ def move(message: Message, before: UUID | None) -> Message:
 def send_now(message: Message, by: Any) -> Sent:
     """Asks a waiting message at once: it goes before all others, and `by` stops the running answer; its text is kept.
 
-    A pause after a failure ends. Raises Refused (already_promoted).
+    A pause after a failure ends. Raises Refused: already_promoted, already_withdrawn.
     """
     with transaction.atomic():
         session = lock(message.session)
@@ -51,8 +51,8 @@ def send_now(message: Message, by: Any) -> Sent:
 
 
 def _taken_out(waiting: list[Message], message: Message) -> Message:
-    """`message` as it is now, removed from the list. Raises Refused (already_promoted)."""
+    """`message` as it is now, removed from the list. Raises Refused: already_promoted, already_withdrawn."""
     for index, other in enumerate(waiting):
         if other.pk == message.pk:
             return waiting.pop(index)
-    raise Refused("already_promoted", "This message is no longer waiting; it can't be changed now.")
+    raise waits_no_longer(message)

@@ -6,9 +6,12 @@ Its status is changed by verbs of `assistant.lifecycle`: `rounds`, `approving` a
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.conf import settings
 from django.db import models
 
+from assistant import conf
 from assistant.models.ids import new_id
 from assistant.models.message import Message
 
@@ -103,6 +106,14 @@ class ToolCall(models.Model):
     def runs_with(self) -> str:
         """Its arguments as people are shown them and the tool gets them."""
         return self.changed_arguments or self.arguments
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it is denied, where nobody allows it before."""
+        patience = conf.settings.approval_timeout
+        if not patience or self.approval != Approval.ASKED or self.status != CallStatus.PENDING:
+            return None
+        return self.created_at + timedelta(seconds=patience)
 
     @property
     def asks(self) -> bool:

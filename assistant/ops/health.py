@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
@@ -23,8 +23,12 @@ def readyz(request: HttpRequest) -> HttpResponse:
     try:
         if not WorkerProcess.objects.alive().exists():
             checks["workers"] = "no worker process is alive"
+            _check_writing()
     except (DatabaseError, InterfaceError):
         checks["database"], checks["workers"] = "not reachable", "unknown"
+    except _NotWritable:
+        # Workers can't say that they live.
+        checks["database"], checks["workers"] = "not writable", "unknown"
     try:
         valkey.ping()
     except valkey.Unavailable:
@@ -33,6 +37,20 @@ def readyz(request: HttpRequest) -> HttpResponse:
     response = JsonResponse({"status": "ok" if is_ready else "not ready", **checks}, status=200 if is_ready else 503)
     response._has_been_logged = True  # type: ignore[attr-defined]  # asked every second; a 503 is an answer, no error
     return response
+
+
+class _NotWritable(Exception):
+    pass
+
+
+def _check_writing() -> None:
+    """Raises _NotWritable where a row can't be stored: a full disk, a file of somebody else, a standby."""
+    try:
+        with transaction.atomic():
+            WorkerProcess(host="nobody", pid=0, boot_id="", concurrency=0).save(force_insert=True)
+            transaction.set_rollback(True)
+    except DatabaseError as error:
+        raise _NotWritable from error
 
 
 def metrics(request: HttpRequest) -> HttpResponse:

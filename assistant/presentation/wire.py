@@ -133,6 +133,7 @@ def calls_json(calls: list[ToolCall], ends: list[int]) -> list[dict[str, Any]]:
             "status": call.status,
             "approval": call.approval or None,
             "decided_by": _person(call.decided_by),
+            "expires_at": _moment(call.expires_at),
             "form": call.form,
             "filled_by": _person(call.filled_by),
             "summary": call.summary,

@@ -7,7 +7,6 @@ not at all, so half a pair can't be sent.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -16,6 +15,7 @@ from typing import Any
 from assistant.llm.pairing import EMPTY_RESULT
 from assistant.models.provider_state import ProviderState
 from assistant.models.tool_call import CallStatus, ToolCall
+from assistant.text.arguments import arguments_of
 from assistant.text.blank import is_blank
 
 ChatMessage = dict[str, Any]
@@ -132,28 +132,3 @@ def tools_called(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
         }
         for name in names
     ]
-
-
-def arguments_of(written: str) -> dict[str, Any] | None:
-    """What a model wrote as the arguments of a call, or None if it is no JSON object. Nothing at all means none.
-
-    Nor is it one with a name twice: of two values people might be shown one, and the tool be given the other.
-    """
-    if not written.strip():
-        return {}
-    try:
-        found = json.loads(written, parse_constant=_no_constant, object_pairs_hook=_each_once)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name stands there twice")
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON.")

@@ -9,7 +9,7 @@ import random
 from django.db import InterfaceError, OperationalError
 
 from assistant.database import Database
-from assistant.lifecycle import recovery
+from assistant.lifecycle import approving, recovery
 from assistant.models.worker import WorkerProcess
 from assistant.worker.lease import Lease
 
@@ -22,6 +22,7 @@ async def sweep(lease: Lease, database: Database) -> None:
     await asyncio.sleep(SWEEP_SECONDS * _at_random())
     if lease.may_judge:
         await database.call_once(recovery.sweep)
+        await database.call_once(approving.expire)
 
 
 async def look_after_neighbours(worker: WorkerProcess, database: Database) -> None:

@@ -24,7 +24,8 @@ from assistant.models.message import Claim
 from assistant.models.tool_call import CallStatus, ToolCall
 from assistant.presentation import events
 from assistant.prompt.context import Prompt
-from assistant.prompt.history import arguments_of, shortened
+from assistant.prompt.history import shortened
+from assistant.text.arguments import arguments_of
 from assistant.text.blank import is_blank
 from assistant.text.storable import clean
 from assistant.toolbox.offer import Offer

@@ -82,6 +82,7 @@ class ToolCall(Schema):
     status: Literal["pending", "running", "success", "error", "cancelled", "interrupted"]
     approval: Literal["asked", "allowed", "denied"] | None
     decided_by: Person | None
+    expires_at: str | None = Field(description="When it is denied, where nobody allows it before.")
     form: ToolForm | None
     filled_by: Person | None
     summary: str

@@ -4,7 +4,7 @@
 import { drawAttachments } from "./attachments.js";
 import { clone, one, part, setHidden, setText } from "./parts.js";
 import { askedCalls, formCalls, isOpen } from "./state/selectors.js";
-import { span } from "./times.js";
+import { shortTime, span } from "./times.js";
 import { drawForm } from "./toolforms.js";
 
 /** @import { ToldCall } from "parley/frames" */
@@ -87,7 +87,7 @@ function drawCall(element, call, message, mayWrite) {
   drawForm(element, call, isAsked, mayWrite);
   setHidden(part(element, "tool-ask"), !asks);
   if (asks) {
-    setText(part(element, "tool-question"), `The assistant wants to do this: ${call.title}.`);
+    setText(part(element, "tool-question"), `The assistant wants to do this: ${call.title}.${until(call)}`);
     setHidden(part(element, "tool-choices"), !mayWrite);
     setHidden(part(element, "tool-change"), !mayWrite);
     if (!element.dataset.opened) {
@@ -96,6 +96,11 @@ function drawCall(element, call, message, mayWrite) {
     }
     element.dataset.opened = "true";
   }
+}
+
+/** @param {ToldCall} call */
+function until({ expires_at: at }) {
+  return at ? ` It is denied ${shortTime(at)} if nobody decides.` : "";
 }
 
 /** @param {HTMLElement} element a call's */
