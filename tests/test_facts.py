@@ -177,6 +177,19 @@ def test_many_at_once_ask_it_once(ollama, loop):
     assert ollama.shows == ["llava"]
 
 
+def test_models_that_nobody_has_are_said_when_a_worker_starts(
+    settings: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warming, "_warm_litellm", lambda: None)
+    monkeypatch.setattr(warming, "freeze_heap", lambda: None)
+    named = ["openai/gpt-5-mini", "demo/assistant", "openai/*", "nonsense/model", "gpt5"]
+    settings.ASSISTANT_MODELS = [(name, name) for name in named]
+    settings.ASSISTANT_FALLBACK_MODELS = ["ollama/llama3", "nowhere/x"]
+    warming.preload()
+    said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert [line.split("'")[1] for line in said] == ["gpt5", "nonsense/model", "nowhere/x"]
+
+
 def test_workers_start_without_asking_any_server(ollama, settings, monkeypatch):
     ollama.let.clear()
     settings.ASSISTANT_MODELS = [("Llava", "ollama_chat/unseen"), ("Copilot", "github_copilot/gpt-4o")]

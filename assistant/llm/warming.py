@@ -31,10 +31,26 @@ def preload() -> None:
     """
     library()
     offered = {entry.id for entry in catalogue.entries()} | {*conf.settings.fallback_models}
+    for model in sorted(offered - {catalogue.DEMO}):
+        _say_if_nobody_has_it(model)
     by_litellm = [model for model in {*_PROTOCOLS, *offered} if not _is_read_here(model)]
     if not conf.settings.fast_lane or offered.intersection(by_litellm):
         _warm_litellm()
     freeze_heap()
+
+
+def _say_if_nobody_has_it(model: str) -> None:
+    """Now, and not at the first question."""
+    if litellm_internals.signs_in(model):
+        return  # litellm would begin to sign in
+    try:
+        library().get_llm_provider(model)
+    except Exception:
+        logger.error(
+            "ASSISTANT_MODELS, ASSISTANT_FALLBACK_MODELS: litellm knows no provider of %r. Write an id with its provider "
+            "before it, such as openai/gpt-5-mini.",
+            model,
+        )
 
 
 def _is_read_here(model: str) -> bool:
