@@ -1,6 +1,6 @@
-"""Whether this process has lately found the database away.
+"""Whether this process has lately found the database away, or its clock set.
 
-Right after an outage every worker's lease looks stale, although the workers live and renew it within a heartbeat. Whoever
+Right after that every worker's lease looks stale, although the workers live and renew it within a heartbeat. Whoever
 was cut off itself judges nobody until a lease has passed.
 """
 
@@ -28,6 +28,12 @@ def note() -> None:
     pool = getattr(connection, "pool", None)
     if pool is not None and _renewing.acquire(blocking=False):
         threading.Thread(target=_renew, args=(pool,), name="renewing connections", daemon=True).start()
+
+
+def note_clock_set() -> None:
+    """The clock that all share was set."""
+    global _last
+    _last = time.monotonic()
 
 
 def _renew(pool: Any) -> None:

@@ -1,18 +1,16 @@
 """Thousands of stuck answers are brought on in bounded batches, each once, and none of them hides another."""
 
 import sys
-from datetime import timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
-from django.db.models.functions import Now
 from django_q.models import OrmQ
 
 from assistant.lifecycle import recovery
 from assistant.management.commands import cleanup_messages
-from assistant.models import ChatSession, Message, WorkerProcess
+from assistant.models import ChatSession, Message
 from assistant.models.message import MessageRole, Status
 from tests.acting import a_worker, answer_of, ask, claimed, jobs, kill, now
 
@@ -49,12 +47,10 @@ def stuck_answers(count: int) -> list[Message]:
 
 
 @pytest.mark.long
-def test_thousands_are_swept_in_batches_and_each_once(session, alice, worker):
+def test_thousands_are_swept_in_batches_and_each_once(session, alice, worker, settings):
     lives = answer_of(ask(session, alice))
     claimed(lives, worker)
-    WorkerProcess.objects.filter(pk=worker.pk).update(
-        heartbeat_at=Now() + timedelta(hours=1)
-    )  # lives through the test
+    settings.ASSISTANT_LEASE = 1800  # it lives through the test
     stuck_answers(MANY)
     handled = []
     while outcome := recovery.sweep():

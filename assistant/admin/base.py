@@ -8,7 +8,8 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest
-from django.utils import timezone
+
+from assistant.delivery import clock
 
 User = get_user_model()
 USERS_NAME = f"user__{User.USERNAME_FIELD}"
@@ -42,4 +43,4 @@ class NamesUser(admin.options.BaseModelAdmin):
 
 
 def ago(moment: datetime | None) -> str:
-    return "" if moment is None else f"{max(0.0, (timezone.now() - moment).total_seconds()):,.0f} s ago"
+    return "" if moment is None else f"{max(0.0, (clock.now() - moment).total_seconds()):,.0f} s ago"

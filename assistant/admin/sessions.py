@@ -8,9 +8,9 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 
 from assistant.admin.base import USERS_NAME, GoesWithSession, NamesUser, ReadOnly
+from assistant.delivery import clock
 from assistant.lifecycle import people, session_changes
 from assistant.lifecycle.refusal import Refused
 from assistant.models import ChatSession, Invitation, Participant, ShareLink
@@ -135,7 +135,7 @@ class InvitationAdmin(ReadOnly):
 
     @admin.action(permissions=["revoke"], description="Revoke the selected invitations")
     def revoke(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
-        queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
+        queryset.filter(revoked_at=None).update(revoked_at=clock.now())
 
 
 @admin.register(ShareLink)

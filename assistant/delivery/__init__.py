@@ -1,1 +1,4 @@
-"""What carries work and words between processes, and may be lost: the queue, and all that is kept in Valkey."""
+"""What carries work and words between processes, and may be lost: the queue, and all that is kept in Valkey.
+
+And the clock that they share.
+"""

@@ -11,19 +11,20 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import redis.asyncio
 from django.db import InterfaceError, OperationalError, transaction
-from django.utils import timezone
+from django.db.models import Q
+from django.db.models.functions import Now
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
-from django_q.models import OrmQ
+from django_q.models import OrmQ, Schedule
 from django_q.tasks import async_task
 
-from assistant.delivery import valkey
+from assistant.delivery import clock, valkey
 from assistant.processes import slot
 from assistant.statements import insert
 
@@ -41,9 +42,12 @@ class DoorbellBroker(ORM):
     """The ORM broker, woken by the bell. `enqueue` works inside the caller's transaction and rings once it commits."""
 
     def enqueue(self, task: Any) -> Any:
-        job = super().enqueue(task)
+        job = _put(self.list_key, task, clock.now())
         transaction.on_commit(lambda: ring(JOBS_BELL), using=Conf.ORM)
         return job
+
+    def timeout(self, task: Any) -> datetime:
+        return clock.now() + timedelta(seconds=Conf.RETRY)
 
     def dequeue(self) -> list[tuple[int, str]] | None:
         """At most one job, waiting for the bell or a slow poll. None: nothing yet, the pusher calls again."""
@@ -67,7 +71,9 @@ class DoorbellBroker(ORM):
 
     def _take(self) -> list[tuple[int, str]] | None:
         jobs = self.get_connection()
-        waiting = jobs.filter(key=self.list_key, lock__lte=timezone.now()).order_by("id")
+        # None is locked for longer than RETRY: one that is was locked before the clock was set back.
+        free = Q(lock__lte=Now()) | Q(lock__gt=Now() + timedelta(seconds=2 * Conf.RETRY))
+        waiting = jobs.filter(free, key=self.list_key).order_by("id")
         for pk, lock, payload in waiting.values_list("pk", "lock", "payload")[:8]:
             # Conditional on the lock that was read: of several pushers one wins each job.
             if jobs.filter(pk=pk, lock=lock).update(lock=self.timeout(None)):
@@ -81,11 +87,15 @@ class _AnswersBroker(ORM):
     job: int
 
     def enqueue(self, task: Any) -> int:
-        held_until = timezone.now() + HELD_BACK
-        job = OrmQ(key=self.list_key, payload=task, lock=held_until)
-        insert(job)
-        self.job = job.pk
+        self.job = _put(self.list_key, task, clock.now() + HELD_BACK)
         return self.job
+
+
+def _put(key: str, payload: Any, free_at: datetime) -> int:
+    """The job's id. django-q2 itself would write this host's time, which other hosts compare with theirs."""
+    job = OrmQ(key=key, payload=payload, lock=free_at)
+    insert(job)
+    return int(job.pk)
 
 
 def enqueue(message_id: UUID) -> int:
@@ -108,6 +118,13 @@ def withdraw(job: int | None) -> None:
     """Takes a job back that nobody needs any more. Harmless if a worker has it: the claim will fail."""
     if job is not None:
         OrmQ.objects.filter(pk=job).delete()
+
+
+def bring_schedules_back() -> None:
+    """What is scheduled further off than its own interval was scheduled by a host whose clock is ahead: it is due now."""
+    for schedule in Schedule.objects.filter(func__startswith="assistant.tasks.", schedule_type=Schedule.MINUTES):
+        latest = Now() + timedelta(minutes=2 * (schedule.minutes or 0))
+        Schedule.objects.filter(pk=schedule.pk, next_run__gt=latest).update(next_run=Now())
 
 
 def ring(bell: str, *what: str) -> None:

@@ -50,7 +50,7 @@ def _limits(url: str) -> dict[str, Any]:
 def too_old() -> str | None:
     """A sentence if the server is one that workers can't wait at. None if it isn't, doesn't answer now, or doesn't tell."""
     try:
-        with _asked_once() as server:
+        with asked_once() as server:
             # A Valkey gives the Redis that it can stand for.
             version = str(server.info("server")["redis_version"])
     except (*Unavailable, KeyError):
@@ -62,11 +62,11 @@ def too_old() -> str | None:
 
 def ping() -> None:
     """Raises one of Unavailable if the server does not answer within a few seconds."""
-    with _asked_once() as server:
+    with asked_once() as server:
         server.ping()
 
 
-def _asked_once() -> redis.Redis:
+def asked_once() -> redis.Redis:
     """A client that asks whoever is at the URL now, and has no patience."""
     times = {"socket_connect_timeout": 2, "socket_timeout": 2}
     return redis.Redis.from_url(settings.REDIS_URL, retry=Retry(NoBackoff(), 0), **times)

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from assistant import catalogue, conf
+from assistant.delivery import clock
 from assistant.lifecycle import attaching, ledger, refusal, titling
 from assistant.lifecycle.queueing import after_ending, ask_for_answer, end_pause, line_up, promote_next
 from assistant.lifecycle.refusal import Refused
@@ -91,7 +91,7 @@ def send(
         if attachments or not (is_idle and is_question):  # else it is stored together with its answer
             insert(message)
         attaching.send_with(message, attachments)
-        locked.updated_at = timezone.now()
+        locked.updated_at = clock.now()
         titling.name_by_words(locked, content or attaching.first_name(message))
         note_question(locked, author, message.mentions, waits=must_wait)
         reply: Message | None
@@ -135,7 +135,7 @@ def _new_message(session: ChatSession, author: Any, content: str, *, waits: bool
         mentions=_people_in(session, content),
         position=session.last_position,
         status=Status.PENDING if waits else Status.SUCCESS,
-        finished_at=None if waits else timezone.now(),
+        finished_at=None if waits else clock.now(),
         **fields,
     )
 
@@ -274,7 +274,7 @@ def retry(message: Message, model: str = "", by: Any = None) -> Message:
 
 
 def _touch(session: ChatSession) -> None:
-    session.updated_at = timezone.now()
+    session.updated_at = clock.now()
     session.save(update_fields=["updated_at", "last_position"])
 
 

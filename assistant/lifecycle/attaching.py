@@ -11,9 +11,10 @@ from django.contrib.auth import get_user_model
 from django.core.files.base import File
 from django.db import transaction
 from django.db.models import Q, Sum
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from assistant import conf
+from assistant.delivery import clock
 from assistant.files import sniff
 from assistant.lifecycle import refusal, stored_files
 from assistant.lifecycle.refusal import Refused
@@ -161,7 +162,7 @@ def first_name(message: Message) -> str:
 
 def release(message: Message) -> None:
     """A withdrawn message gives its files back to who uploaded them: they can be sent again, or are swept away."""
-    message.attachments.update(message=None, free_since=timezone.now())
+    message.attachments.update(message=None, free_since=clock.now())
 
 
 # --- clearing away ---
@@ -187,5 +188,5 @@ def sweep() -> int:
     forgotten = Attachment.objects.forgotten().order_by("free_since").values_list("pk", flat=True)
     # Conditional: one that is being sent at this moment stays.
     Attachment.objects.forgotten().filter(pk__in=list(forgotten[:BATCH])).delete()
-    old = StoredFile.objects.unused().filter(created_at__lt=timezone.now() - MADE_WITHIN)
+    old = StoredFile.objects.unused().filter(created_at__lt=Now() - MADE_WITHIN)
     return stored_files.delete_unused(list(old.order_by("pk").values_list("pk", flat=True)[:BATCH]))

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 from django_q.models import OrmQ
 
+from assistant.delivery import clock
 from assistant.lifecycle import call_endings, sources_and_pictures, text_columns
 from assistant.models.message import Claim, Message, Status, next_version
 from assistant.models.worker import WorkerProcess
@@ -125,7 +125,7 @@ def _claimed(messages: list[Message], worker: WorkerProcess) -> list[Claim]:
 def _first_claims(messages: list[Message], worker: WorkerProcess) -> list[Claim]:
     """Of answers of which nothing is written."""
     ids = _ids([message.pk for message in messages])
-    began = timezone.now()  # known here without asking, as it is told at once
+    began = clock.now()  # known here without asking, as it is told at once
     claims = [Claim(message.pk, message.session_id, worker.pk, 1, message.job) for message in messages]
     won = _CLAIM_FIRST[len(ids)].run(worker=worker, started_at=began, **ids)
     assert won == len(messages), "the locks keep every other worker away"

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
-from assistant.delivery import live_text, queue
+from assistant.delivery import clock, live_text, queue
 from assistant.failures import sentence
 from assistant.lifecycle import ledger, text_columns
 from assistant.lifecycle.call_endings import close_calls, ends_of
@@ -90,9 +89,8 @@ def end(message: Message, ending: Ending, drawn: tuple[str, dict[str, Any]] | No
         close_calls(message.pk)
     _write(
         message,
-        # This process's clock, as of `started_at` and `created_at`: it is told at once, without asking the database for it.
-        # Nobody judges by it; what does, a lease, is the database's.
-        finished_at=timezone.now(),
+        # Known here without asking, as of `started_at` and `created_at`: it is told at once.
+        finished_at=clock.now(),
         **_columns(message, ending, content),
         **ended,
         html=html,

@@ -15,6 +15,7 @@ from django.db.models.functions import Length
 from django.utils import timezone
 
 from assistant import conf
+from assistant.delivery import clock
 from assistant.lifecycle.refusal import Refused
 from assistant.models.ids import new_id
 from assistant.models.message import UNFINISHED, Message, next_version
@@ -117,7 +118,7 @@ def record_lost(message: Message) -> None:
 
 def _usual_cost(model: str, tokens: int) -> float | None:
     """What so many tokens of `model` have cost lately: whoever recovers an answer may know no prices."""
-    since = timezone.localdate() - timedelta(days=USUAL_DAYS)
+    since = clock.today() - timedelta(days=USUAL_DAYS)
     lately = UsageRecord.objects.filter(day__gte=since, model=model, cost__isnull=False)
     sums = lately.aggregate(cost=Sum("cost"), tokens=Sum("prompt_tokens") + Sum("completion_tokens"))
     return float(sums["cost"]) / sums["tokens"] * tokens if sums["tokens"] else None
@@ -192,7 +193,7 @@ def by_day(records: QuerySet[UsageRecord]) -> list[dict[str, Any]]:
 
 def of_user(user_id: UserId, days: int) -> dict[str, Any]:
     """What a user has used in the last `days` days, today among them, and what is left for today."""
-    since = timezone.localdate() - timedelta(days=days - 1)
+    since = clock.today() - timedelta(days=days - 1)
     records = UsageRecord.objects.filter(user_id=user_id, day__gte=since)
     return summed(records) | {
         "budget": allowance_of(user_id).as_json(),
@@ -294,7 +295,7 @@ SPENT = "You have used up your budget for today."
 
 def seconds_to_midnight() -> int:
     """Until the day ends, in the installation's time zone."""
-    now = timezone.localtime()
+    now = timezone.localtime(clock.now())
     midnight = timezone.make_aware(datetime.combine(now.date() + timedelta(days=1), time.min))
     return max(1, int((midnight - now).total_seconds()))
 

@@ -7,10 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from assistant import catalogue, conf
-from assistant.delivery import queue
+from assistant.delivery import clock, queue
 from assistant.lifecycle import endings, ledger
 from assistant.lifecycle.endings import Failure
 from assistant.lifecycle.session_changes import session_changed
@@ -131,7 +130,7 @@ def after_ending(session: ChatSession, *, failed: Message | None, is_last: bool 
     session.said += 1
     if failed is not None and not is_last and session.messages.queued().exists():
         pause = timedelta(seconds=conf.settings.queue_pause)
-        session.queue_paused_until = timezone.now() + pause
+        session.queue_paused_until = clock.now() + pause
         session.queue_paused_for = {
             "message": str(failed.pk),
             "code": failed.error_code,

@@ -7,17 +7,17 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
-from django.utils import timezone
 from django_q.models import OrmQ
 
 from assistant import conf
+from assistant.delivery import clock
 from assistant.lifecycle import endings
 from assistant.lifecycle.endings import Failure
 from assistant.lifecycle.queueing import after_ending, promote_next
@@ -164,7 +164,7 @@ def reason_stuck(message: Message) -> str:
         return "its worker is unknown"
     if worker.stopped_at is not None:
         return f"its worker {worker} has ended"
-    silence = (timezone.now() - worker.heartbeat_at).total_seconds()
+    silence = (clock.now() - worker.heartbeat_at).total_seconds()
     return f"its worker {worker} has not been heard for {silence:.0f} s"
 
 
@@ -206,17 +206,23 @@ def sweep() -> dict[str, int]:
 
 def resting_sessions() -> list[UUID]:
     """Sessions whose questions wait for no reason: their pause is over, or nothing is running."""
-    return [row["pk"] for row in _RESTING.all(now=timezone.now())]
+    return [row["pk"] for row in _RESTING.all(now=clock.now(), latest=_latest_pause())]
 
 
-def _resting(now: Any) -> QuerySet[ChatSession, Any]:
+def _resting(now: Any, latest: Any) -> QuerySet[ChatSession, Any]:
     waiting = Message.objects.filter(role=MessageRole.USER, status=Status.PENDING).values("session_id")
     busy = Message.objects.running().filter(session_id__in=waiting).values("session_id")
     idle = ChatSession.objects.filter(pk__in=waiting).exclude(pk__in=busy)
-    return idle.filter(Q(queue_paused_until=None) | Q(queue_paused_until__lte=now)).values("pk")[:BATCH]
+    over = Q(queue_paused_until=None) | Q(queue_paused_until__lte=now) | Q(queue_paused_until__gt=latest)
+    return idle.filter(over).values("pk")[:BATCH]
 
 
-_RESTING = Values(ChatSession, lambda p: _resting(p("now", "queue_paused_until")))
+_RESTING = Values(ChatSession, lambda p: _resting(p("now", "queue_paused_until"), p("latest", "queue_paused_until")))
+
+
+def _latest_pause() -> datetime:
+    """A pause that lasts longer was written before the clock was set back."""
+    return clock.now() + timedelta(seconds=2 * conf.settings.queue_pause)
 
 
 def wake_queue(session_id: UUID) -> None:
@@ -224,7 +230,8 @@ def wake_queue(session_id: UUID) -> None:
         session = ChatSession.objects.locked(session_id)
         if session is None:
             return
-        if session.queue_paused_until is not None and session.queue_paused_until <= timezone.now():
+        until = session.queue_paused_until
+        if until is not None and not clock.now() < until <= _latest_pause():
             session.queue_paused_until = None
             session.save(update_fields=["queue_paused_until"])
         if promote_next(session):

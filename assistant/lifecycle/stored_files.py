@@ -9,8 +9,8 @@ import logging
 from collections.abc import Iterable
 
 from django.core.files.base import File
-from django.utils import timezone
 
+from assistant.delivery import clock
 from assistant.files import sniff
 from assistant.lifecycle.refusal import Refused
 from assistant.models.attachment import StoredFile, random_key, storage
@@ -33,7 +33,7 @@ def write(file: StoredFile, content: File, detail: str = "It could not be stored
     except Exception as error:
         logger.exception("A file could not be stored as %s.", file.key)
         raise Refused("storage", detail, status=503) from error
-    file.written_at = timezone.now()
+    file.written_at = clock.now()
     file.save(update_fields=["key", "written_at"])
 
 

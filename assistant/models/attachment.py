@@ -14,9 +14,9 @@ from django.conf import settings
 from django.core.files.storage import Storage, storages
 from django.db import models
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from assistant import conf
+from assistant.delivery import clock
 from assistant.models.ids import new_id
 from assistant.models.message import Message
 from assistant.models.session import ChatSession
@@ -35,7 +35,7 @@ def storage() -> Storage:
 
 def random_key() -> str:
     """A name in the storage that says nothing and can't be guessed."""
-    return f"attachments/{timezone.now():%Y/%m}/{secrets.token_hex(16)}"
+    return f"attachments/{clock.now():%Y/%m}/{secrets.token_hex(16)}"
 
 
 class StoredFileQuerySet(models.QuerySet["StoredFile"]):
@@ -82,7 +82,7 @@ class AttachmentQuerySet(models.QuerySet["Attachment"]):
     def forgotten(self) -> AttachmentQuerySet:
         """Uploaded and not sent for so long that it won't be."""
         kept = timedelta(hours=conf.settings.attachment_keep_hours)
-        return self.filter(message=None, free_since__lt=timezone.now() - kept)
+        return self.filter(message=None, free_since__lt=Now() - kept)
 
     def shown(self) -> AttachmentQuerySet:
         """With what the wire needs of the file, and without its text."""
@@ -114,7 +114,7 @@ class Attachment(models.Model):
         default=0, db_default=0, help_text="Of a picture that a model made: in which round of its answer, from 1."
     )
     free_since = models.DateTimeField(
-        null=True, blank=True, default=timezone.now, help_text="Since when it belongs to no message."
+        null=True, blank=True, default=clock.now, help_text="Since when it belongs to no message."
     )
 
     objects = AttachmentQuerySet.as_manager()

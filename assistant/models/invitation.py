@@ -9,8 +9,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
-from django.utils import timezone
 
+from assistant.delivery import clock
 from assistant.models.link import SecretLink, digest
 from assistant.models.participant import WRITERS, Participant, Role
 from assistant.models.session import ChatSession
@@ -30,7 +30,7 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         inviter = Participant.objects.filter(
             session=OuterRef("session"), user=OuterRef("created_by"), user__is_active=True, role__in=WRITERS
         )
-        return self.filter(unused, Exists(inviter), revoked_at=None, expires_at__gt=timezone.now())
+        return self.filter(unused, Exists(inviter), revoked_at=None, expires_at__gt=Now())
 
 
 class Invitation(SecretLink):
@@ -59,7 +59,7 @@ class Invitation(SecretLink):
         max_uses: int | None = None,
     ) -> tuple[Invitation, str]:
         """A new invitation and its token."""
-        expires_at = timezone.now() + timedelta(seconds=lifetime_seconds)
+        expires_at = clock.now() + timedelta(seconds=lifetime_seconds)
         invitation = cls.objects.create(
             session=session, role=role, created_by=by, expires_at=expires_at, max_uses=max_uses, **cls.secrets()
         )

@@ -14,9 +14,9 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.expressions import CombinedExpression
-from django.utils import timezone
 
 from assistant import conf
+from assistant.delivery import clock
 from assistant.models.ids import new_id
 from assistant.models.session import ChatSession, WhenBusy
 from assistant.models.system_prompt import SystemPrompt
@@ -228,7 +228,7 @@ class Message(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
 
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
     last_piece_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)

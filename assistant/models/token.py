@@ -12,8 +12,8 @@ from django.conf import settings
 from django.db import OperationalError, connection, models
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils import timezone
 
+from assistant.delivery import clock
 from assistant.models.link import digest
 from assistant.statements import Select
 
@@ -42,7 +42,7 @@ class ApiToken(models.Model):
         found = _SPEAKING.one(token_digest=digest(token))
         if found is None:
             return None
-        now = timezone.now()
+        now = clock.now()
         stale = Q(last_used_at=None) | Q(last_used_at__lt=now - _USE_NOTED_EVERY)
         if found.last_used_at is None or found.last_used_at < now - _USE_NOTED_EVERY:
             with contextlib.suppress(OperationalError), _no_waiting():

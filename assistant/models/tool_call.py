@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import models
 
 from assistant import conf
+from assistant.delivery import clock
 from assistant.models.ids import new_id
 from assistant.models.message import Message
 
@@ -86,7 +87,7 @@ class ToolCall(models.Model):
         default=0, db_default=0, help_text="Of its result: they are its attachments."
     )
 
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 

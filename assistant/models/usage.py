@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.utils import timezone
 
+from assistant.delivery import clock
 from assistant.models.ids import new_id
 from assistant.models.message import Message
 from assistant.models.session import ChatSession
@@ -15,7 +15,7 @@ from assistant.models.user_id import UserId
 class UsageQuerySet(models.QuerySet["UsageRecord"]):
     def of_day(self, user_id: UserId) -> UsageQuerySet:
         """What a user has used today, which is what budgets count."""
-        return self.filter(user_id=user_id, day=timezone.localdate())
+        return self.filter(user_id=user_id, day=clock.today())
 
 
 class UsageRecord(models.Model):
@@ -49,8 +49,8 @@ class UsageRecord(models.Model):
     error_code = models.CharField(max_length=40, blank=True, help_text="How it failed; empty: it did not.")
     first_token_ms = models.PositiveIntegerField(null=True, blank=True)
     total_ms = models.PositiveIntegerField(null=True, blank=True)
-    day = models.DateField(default=timezone.localdate)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    day = models.DateField(default=clock.today)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
 
     objects = UsageQuerySet.as_manager()
 

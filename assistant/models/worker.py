@@ -13,9 +13,12 @@ from assistant.models.ids import new_id
 
 class WorkerQuerySet(models.QuerySet["WorkerProcess"]):
     def alive(self) -> WorkerQuerySet:
-        """Those whose lease has not run out. The database's clock judges, for hosts' clocks differ."""
+        """Those whose lease has not run out. The database's clock judges, for hosts' clocks differ.
+
+        A heartbeat that is to come was noted before that clock was set back; the living have renewed it since.
+        """
         lease = timedelta(seconds=conf.settings.lease)
-        return self.filter(stopped_at=None, heartbeat_at__gt=Now() - lease)
+        return self.filter(stopped_at=None, heartbeat_at__gt=Now() - lease, heartbeat_at__lt=Now() + lease)
 
 
 class WorkerProcess(models.Model):

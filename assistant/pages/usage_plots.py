@@ -7,8 +7,8 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
-from django.utils import timezone
 
+from assistant.delivery import clock
 from assistant.models.usage import UsageRecord
 from assistant.pages.plots import Plot, Series, lines, stacked
 
@@ -17,7 +17,7 @@ EDGES_SECONDS = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 20, 30,
 
 
 def last_days(count: int) -> list[date]:
-    today = timezone.localdate()
+    today = clock.today()
     return [today - timedelta(days=ago) for ago in reversed(range(count))]
 
 

@@ -16,10 +16,10 @@ from typing import Any
 
 from django.core.files.base import ContentFile
 from django.db import transaction
-from django.utils import timezone
 
 from assistant import conf
 from assistant.database import Database
+from assistant.delivery import clock
 from assistant.files import sniff
 from assistant.files.isolation import EXTRACTION, Crashed, IsolatedProcess, TookTooLong
 from assistant.models.attachment import PDF, TEXT, Attachment, StoredFile, storage
@@ -136,7 +136,7 @@ def _keep(file: StoredFile, reading: FileReading) -> None:
     small_key = _store_small(file, reading.small) if reading.small else ""
     with transaction.atomic():
         won = StoredFile.objects.filter(pk=file.pk, prepared_at=None).update(
-            prepared_at=timezone.now(), text=reading.text, problem=reading.problem,
+            prepared_at=clock.now(), text=reading.text, problem=reading.problem,
             small_key=small_key, small_type=reading.small_type,
         )  # fmt: skip
         if not won and small_key not in ("", file.usual_small_key):

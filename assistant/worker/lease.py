@@ -11,8 +11,9 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError
 from django.db.models.functions import Now
 
-from assistant import conf
+from assistant import conf, outage
 from assistant.database import Database
+from assistant.delivery import queue
 from assistant.lifecycle import answering, recovery
 from assistant.models.message import Claim
 from assistant.models.worker import WorkerProcess
@@ -61,9 +62,11 @@ class Lease:
 
         After an outage of the database everybody's lease looks stale at once. Whoever was cut off itself waits a lease
         long, so that the living have renewed theirs before anyone is judged. A beat that hangs is no failure yet, but what
-        keeps it (a lock on the whole of SQLite) keeps everyone's.
+        keeps it (a lock on the whole of SQLite) keeps everyone's. Where the shared clock was set all look stale as well.
         """
         lease, now = conf.settings.lease, time.monotonic()
+        if outage.was_recent():
+            return False
         if self._beat_began is not None and now - self._beat_began > lease / 4:
             return False
         return self.health is Health.UNTROUBLED or (self.health is Health.BACK and now - self._back_since > lease)
@@ -136,6 +139,7 @@ class Lease:
     # --- in the database's threads ---
 
     def register(self) -> None:
+        queue.bring_schedules_back()
         WorkerProcess.objects.filter(pk=self.worker.pk).delete()
         self.worker.save(force_insert=True)
         recovery.forget_old_workers()

@@ -9,6 +9,7 @@ import random
 from django.db import InterfaceError, OperationalError
 
 from assistant.database import Database
+from assistant.delivery import clock
 from assistant.lifecycle import approving, recovery
 from assistant.models.worker import WorkerProcess
 from assistant.worker.lease import Lease
@@ -21,8 +22,14 @@ async def sweep(lease: Lease, database: Database) -> None:
     """Waits, then recovers what is stuck, if this process may judge."""
     await asyncio.sleep(SWEEP_SECONDS * _at_random())
     if lease.may_judge:
-        await database.call_once(recovery.sweep)
+        await database.call_once(_sweep, lease)
         await database.call_once(approving.expire)
+
+
+def _sweep(lease: Lease) -> None:
+    clock.ask()  # whoever judges by it has to know at once that it was set
+    if lease.may_judge:
+        recovery.sweep()
 
 
 async def look_after_neighbours(worker: WorkerProcess, database: Database) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError
-from django.utils import timezone
 
+from assistant.delivery import clock
 from assistant.lifecycle import recovery
 from assistant.models import Message
 
@@ -44,7 +44,7 @@ class Command(BaseCommand):
 
     def _go_through(self, options: dict[str, Any]) -> tuple[int, int]:
         """Returns how many were told of, and how many of these failed."""
-        born_before = timezone.now() - timedelta(seconds=options["older_than"])
+        born_before = clock.now() - timedelta(seconds=options["older_than"])
         done = failed = 0
         with _bar() as bar:
             for message in recovery.all_stuck_answers():
@@ -69,7 +69,7 @@ class Command(BaseCommand):
         return done, failed
 
     def _tell(self, message: Message, reason: str, outcome: str) -> None:
-        age = (timezone.now() - message.created_at).total_seconds()
+        age = (clock.now() - message.created_at).total_seconds()
         self.stdout.write(
             f"{message.pk} session={message.session_id} {message.status} attempt={message.attempt} "
             f"age={age:.0f}s: {reason}: {outcome}"
