@@ -104,7 +104,7 @@ def test_a_dry_run_changes_nothing(written, orphan, jobless, frames, sent_to_wor
 
 def test_a_dry_run_says_what_would_be_done(orphan, jobless):
     assert all(line.endswith(": would fail") for line in cleanup("--dry-run", "--policy", "fail")[:-1])
-    Message.objects.filter(pk=orphan.pk).update(recoveries=max_recoveries())
+    Message.objects.filter(pk=orphan.pk).update(lone_deaths=max_recoveries())
     said = {line.split()[0]: line.rpartition(": ")[2] for line in cleanup("--dry-run")[:-1]}
     assert said == {str(orphan.pk): "would fail", str(jobless.pk): "would retry"}
     done = {line.split()[0]: line.rpartition(": ")[2] for line in cleanup()[:-1]}

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 BELL = f"{valkey.PREFIX}:doorbell:answers"  # their ids
 JOBS_BELL = f"{valkey.PREFIX}:doorbell"
+SUSPECTS = "parley:suspects"  # the key of their jobs; Q_CLUSTER's name is that of all others
 POLL_SECONDS = 1.0  # so long a worker waits for a ring before it looks for itself
 HELD_BACK = timedelta(seconds=1)
 AWAY_SECONDS = 0.5  # between tries
@@ -91,6 +92,14 @@ class _AnswersBroker(ORM):
         return self.job
 
 
+class _SuspectsBroker(_AnswersBroker):
+    """Puts those of answers that may have killed a worker where no pusher looks: a worker that is free comes for them."""
+
+    def enqueue(self, task: Any) -> int:
+        self.job = _put(SUSPECTS, task, clock.now())
+        return self.job
+
+
 def _put(key: str, payload: Any, free_at: datetime) -> int:
     """The job's id. django-q2 itself would write this host's time, which other hosts compare with theirs."""
     job = OrmQ(key=key, payload=payload, lock=free_at)
@@ -98,15 +107,26 @@ def _put(key: str, payload: Any, free_at: datetime) -> int:
     return int(job.pk)
 
 
-def enqueue(message_id: UUID) -> int:
+def enqueue(message_id: UUID, *, is_suspect: bool = False) -> int:
     """Puts the job that delivers `message_id` to a worker; returns the job's id. Call it in the message's transaction.
 
     The job carries timeout -1 (none): a turn's clocks are its own, in asyncio.
     """
-    broker = _AnswersBroker()
+    broker = _SuspectsBroker() if is_suspect else _AnswersBroker()
     async_task("assistant.tasks.admit", str(message_id), broker=broker, timeout=-1, task_name=str(message_id))
     transaction.on_commit(lambda: ring(BELL, str(message_id)), using=Conf.ORM)
     return broker.job
+
+
+def long_unclaimed_suspects(patience: timedelta) -> list[int]:
+    """The jobs for which no worker has become free for so long."""
+    return list(OrmQ.objects.filter(key=SUSPECTS, lock__lt=Now() - patience).values_list("pk", flat=True))
+
+
+def deliver_as_others(jobs: list[int]) -> None:
+    """Has django-q2 deliver these suspects' jobs."""
+    OrmQ.objects.filter(pk__in=jobs, key=SUSPECTS).update(key=_AnswersBroker().list_key)
+    transaction.on_commit(lambda: ring(JOBS_BELL), using=Conf.ORM)
 
 
 def job_exists(job: int | None) -> bool:

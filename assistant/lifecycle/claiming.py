@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 from django_q.models import OrmQ
 
 from assistant.delivery import clock
-from assistant.lifecycle import call_endings, sources_and_pictures, text_columns
+from assistant.lifecycle import call_endings, sources_and_pictures, suspicion, text_columns
 from assistant.models.message import Claim, Message, Status, next_version
 from assistant.models.worker import WorkerProcess
 from assistant.presentation import events
@@ -36,13 +37,14 @@ def _ids(ids: Sequence[Any]) -> dict[str, Any]:
     return {f"id{index}": ids[min(index, len(ids) - 1)] for index in range(size)}
 
 
+# Suspects first, the most suspected before the others: they are few, and else what waits would hide them.
 _OLDEST = Values(
     Message,
     lambda p: (
         Message.objects.answers()
         .filter(status=Status.PENDING, job__isnull=False)
-        .order_by("job")
-        .values("pk")[:BATCH]
+        .order_by(F("company").asc(nulls_last=True), "job")
+        .values("pk", "company")[: 2 * BATCH]
     ),
 )
 _WAITING = Select(
@@ -86,7 +88,14 @@ _DELIVERED = _sized(lambda size: Delete(OrmQ, lambda p: OrmQ.objects.filter(pk__
 
 def waiting() -> list[UUID]:
     """The answers that have waited longest for a worker, up to BATCH of them, in the order of their jobs."""
-    return [row["pk"] for row in _OLDEST.all()]
+    return waiting_and_suspects()[0]
+
+
+def waiting_and_suspects() -> tuple[list[UUID], list[UUID]]:
+    """Also those that may have killed a worker, which are `waiting` for a process that holds nothing else."""
+    rows = _OLDEST.all()
+    fresh = [row["pk"] for row in rows if row["company"] is None]
+    return fresh[:BATCH], [row["pk"] for row in rows if row["company"] is not None][:BATCH]
 
 
 def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
@@ -102,11 +111,23 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
 
 
 def claim_any(message_ids: Sequence[UUID], worker: WorkerProcess) -> list[Claim]:
-    """As `claim`, of up to BATCH answers at once: of those that wait and that nobody else is about to change."""
+    """As `claim`, of up to BATCH answers at once: of those that wait and that nobody else is about to change.
+
+    Suspects are left to `claim_suspects`.
+    """
     ids = _ids(message_ids)
     with transaction.atomic():
-        messages = _FREE[len(ids)].all(**ids)
+        messages = [message for message in _FREE[len(ids)].all(**ids) if message.company is None]
         return _claimed(messages, worker) if messages else []
+
+
+def claim_suspects(message_ids: Sequence[UUID], worker: WorkerProcess) -> list[Claim]:
+    """As `claim_any`, for a worker that holds nothing: as many of these suspects as may be tried together."""
+    ids = _ids(message_ids)
+    with transaction.atomic():
+        suspects = [message for message in _FREE[len(ids)].all(**ids) if message.company is not None]
+        tried = suspicion.may_be_tried(worker, suspects)
+        return _claimed(tried, worker) if tried else []
 
 
 def _claimed(messages: list[Message], worker: WorkerProcess) -> list[Claim]:
@@ -160,4 +181,7 @@ def _next_claim(message: Message, worker: WorkerProcess) -> Claim:
         call_endings.inherit_calls(message)
     events.message_reset(message, text, ends)
     sources = tuple(taken["sources"] or ())
-    return Claim(message.pk, message.session_id, worker.pk, message.attempt, job, text, ends, reasoned, sources)
+    is_suspect = message.company is not None
+    return Claim(
+        message.pk, message.session_id, worker.pk, message.attempt, job, text, ends, reasoned, sources, is_suspect
+    )

@@ -18,6 +18,7 @@ from assistant.delivery import clock, live_text, queue
 from assistant.failures import sentence
 from assistant.lifecycle import ledger, text_columns
 from assistant.lifecycle.call_endings import close_calls, ends_of
+from assistant.lifecycle.suspicion import Suspicion
 from assistant.models.message import Cut, Message, MessageQuerySet, Status
 from assistant.ops import report
 from assistant.presentation import events, wire
@@ -124,22 +125,27 @@ def _columns(message: Message, ending: Ending, content: str) -> dict[str, Any]:
     }
 
 
-def give_back(message: Message, *, is_parked: bool = False, died: bool = False, goes_on: bool = False) -> None:
+def give_back(
+    message: Message, *, is_parked: bool = False, died: Suspicion | None = None, goes_on: bool = False
+) -> None:
     """Puts `message` back into the queue with a fresh job, or (`is_parked`) aside without one, and tells of it.
 
     `message` holds the text that was written, and is as it stands in this transaction, which has locked its row.
-    `died`: its worker died over it. `goes_on`: its worker lets go of it between two rounds, so nothing that was shown is
-    begun anew.
+    `died`: its worker died over it, and this is what it is suspected of. `goes_on`: its worker lets go of it between two
+    rounds, so nothing that was shown is begun anew.
     """
+    company = None if goes_on else died.company if died else message.company
     queue.withdraw(message.job)
     was_shown = message.status == Status.PROCESSING and bool(message.seq or message.reasoning_seq)
     _write(
         message,
         status=Status.PENDING,
         worker=None,
-        job=None if is_parked else queue.enqueue(message.pk),
+        job=None if is_parked else queue.enqueue(message.pk, is_suspect=company is not None),
         is_parked=is_parked,
-        recoveries=message.recoveries + died,
+        recoveries=message.recoveries + (died is not None),
+        lone_deaths=died.lone_deaths if died else message.lone_deaths,
+        company=company,
         interruptions=message.interruptions + (was_shown and not goes_on),
         continuations=message.continuations + (goes_on and not is_parked),
         **text_columns.held(message),

@@ -18,10 +18,11 @@ from django_q.models import OrmQ
 
 from assistant import conf
 from assistant.delivery import clock
-from assistant.lifecycle import endings
+from assistant.lifecycle import endings, suspicion
 from assistant.lifecycle.endings import Failure
 from assistant.lifecycle.queueing import after_ending, promote_next
 from assistant.lifecycle.session_changes import session_changed
+from assistant.lifecycle.suspicion import Suspicion
 from assistant.models.message import Message, MessageRole, Status, max_recoveries
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
@@ -56,8 +57,9 @@ def recover(seen: Message, *, may_retry: bool = True) -> str | None:
         )
         if message is None or message.is_alive() or waited > conf.settings.lease / 4:
             return None
+        died = _suspicion(message)
         endings.take_from_writer(message)
-        outcome = _bring_on(message, may_retry=may_retry)
+        outcome = _bring_on(message, died, may_retry=may_retry)
     logger.warning(
         "Answer %s of session %s %s (attempt %d, worker %s).",
         message.pk, message.session_id, outcome, seen.attempt, seen.worker_id,
@@ -67,18 +69,30 @@ def recover(seen: Message, *, may_retry: bool = True) -> str | None:
 
 def may_try_again(message: Message) -> bool:
     """Whether a stuck answer goes back to the queue, or has seen too many workers die."""
-    return message.recoveries + (message.status == Status.PROCESSING) <= max_recoveries()
+    return _is_bearable(message, suspicion.after_death(message) if message.status == Status.PROCESSING else None)
 
 
-def _bring_on(message: Message, *, may_retry: bool = True) -> str:
-    if may_retry and may_try_again(message):
-        _requeue(message, died=message.status == Status.PROCESSING)
+def _suspicion(message: Message) -> Suspicion | None:
+    if message.status != Status.PROCESSING:
+        return None
+    if message.worker_id is not None:
+        suspicion.note_death(message.worker_id)
+    return suspicion.after_death(message)
+
+
+def _is_bearable(message: Message, died: Suspicion | None) -> bool:
+    return (died or message).lone_deaths <= max_recoveries()
+
+
+def _bring_on(message: Message, died: Suspicion | None, *, may_retry: bool = True) -> str:
+    if may_retry and _is_bearable(message, died):
+        _requeue(message, died=died)
         return "recovered"
     _abandon(message)
     return "abandoned"
 
 
-def _requeue(message: Message, *, died: bool = False) -> None:
+def _requeue(message: Message, *, died: Suspicion | None = None) -> None:
     endings.give_back(message, died=died)
     endings.close_live_text(message)
 
@@ -100,7 +114,11 @@ def requeue(seen: Message) -> bool:
 def disown(message_id: UUID, attempt: int) -> bool:
     """Puts back an answer that its living worker is not working on. False: it is another attempt's, or has ended."""
     seen = Message.objects.running().filter(pk=message_id, attempt=attempt, status=Status.PROCESSING).first()
-    return seen is not None and _override(seen, _bring_on, attempt=attempt, status=Status.PROCESSING)
+    return seen is not None and _override(seen, _bring_on_disowned, attempt=attempt, status=Status.PROCESSING)
+
+
+def _bring_on_disowned(message: Message) -> str:
+    return _bring_on(message, suspicion.its_own_fault(message))
 
 
 def give_up(seen: Message) -> bool:
@@ -196,6 +214,7 @@ def sweep() -> dict[str, int]:
     for message in _next_batch():
         if outcome := recover_or_log(message):
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    suspicion.release()
     for session_id in resting_sessions():
         try:
             wake_queue(session_id)

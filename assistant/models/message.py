@@ -73,6 +73,7 @@ class Claim:
     ends: tuple[int, ...] = field(default=(), compare=False)  # where in it each of them ends, in characters
     reasoned: Reasoned | None = field(default=None, compare=False, repr=False)  # what was thought in those rounds
     sources: tuple[dict[str, Any], ...] = field(default=(), compare=False, repr=False)  # of those rounds
+    is_suspect: bool = field(default=False, compare=False)  # it may have killed a worker: nothing else runs beside it
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
@@ -184,6 +185,14 @@ class Message(models.Model):
     version = models.PositiveIntegerField(default=1, help_text="Grows with each stored change.")
     attempt = models.PositiveIntegerField(default=0, help_text="The fencing token: grows with each claim.")
     recoveries = models.PositiveIntegerField(default=0, help_text="How often a worker died over it.")
+    lone_deaths = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How many of these died over it alone; what counts against it."
+    )
+    company = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="A suspect, which may have killed its worker: so many such run together at most. Empty: it is none.",
+    )
     interruptions = models.PositiveIntegerField(
         default=0, help_text="How often text that had been shown was begun anew: after a death, or a hand-over."
     )

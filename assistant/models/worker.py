@@ -33,6 +33,8 @@ class WorkerProcess(models.Model):
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now())
     stopped_at = models.DateTimeField(null=True, blank=True, help_text="Stopped in order, or found dead.")
+    died_holding = models.PositiveIntegerField(null=True, blank=True, help_text="Answers, when it was found dead.")
+    died_calling = models.PositiveIntegerField(null=True, blank=True, help_text="Those of them that called a tool.")
 
     objects = WorkerQuerySet.as_manager()
 

@@ -27,7 +27,19 @@ class HeldTurns:
         return iter(list(self._turns.items()))
 
     @property
+    def tries_suspects(self) -> bool:
+        """What it holds may have killed its worker, and takes no others along if it kills this one."""
+        return any(claim.is_suspect for claim in self._turns)
+
+    @property
+    def load(self) -> int:
+        """As whoever gives out work should see it."""
+        return self.concurrency if self.tries_suspects else len(self._turns)
+
+    @property
     def room(self) -> int:
+        if self.tries_suspects:
+            return 0
         return max(0, self.concurrency - len(self._turns) - self._reserved)
 
     @property

@@ -46,15 +46,22 @@ class Intake:
     async def fetch(self) -> None:
         """Waits for room, then for the bell, and claims what it rings for; if it does not ring, whatever waits."""
         await self._turns.wait_for_room()
-        found = [] if self._is_behind else await self._rung()
+        found = rung = [] if self._is_behind else await self._rung()
         if not found:
-            found = await self._database.call_once(claiming.waiting)
+            found, suspects = await self._database.call_once(claiming.waiting_and_suspects)
             self._is_behind = len(found) == claiming.BATCH
+            if suspects and await self._try(suspects):
+                return
         room = self._reserve(len(found))
         if room < len(found):
             self._is_behind = True
-        if room:
-            await self._claim(room, claiming.claim_any, found[:room])
+        if room and not await self._claim(room, claiming.claim_any, found[:room]) and rung:
+            self._is_behind = True  # it may have rung for a suspect
+
+    async def _try(self, suspects: Sequence[UUID]) -> bool:
+        """Claims some of the answers of which one may have killed a worker, if this process holds nothing else."""
+        room = self._reserve(len(suspects)) if self._turns.is_empty else 0
+        return bool(room) and await self._claim(room, claiming.claim_suspects, suspects[:room])
 
     async def admit(self, message_id: UUID) -> bool:
         """Claims this one answer once there is room. False: there was nothing to do, or this process is stopping."""

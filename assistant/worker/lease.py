@@ -27,7 +27,7 @@ _RENEW = Update(
     WorkerProcess,
     lambda p: (
         WorkerProcess.objects.filter(pk=p("id")),
-        {"heartbeat_at": Now(), "load": p("load"), "stopped_at": None},
+        {"heartbeat_at": Now(), "load": p("load"), "stopped_at": None, "died_holding": None},
     ),
 )
 

@@ -179,7 +179,7 @@ class Runner:
 
     async def _pulse(self) -> None:
         if slot.current:
-            slot.current.beat(len(self.turns))
+            slot.current.beat(self.turns.load)
         await asyncio.sleep(PULSE_SECONDS)
 
     async def _look_for_successors(self) -> None:
