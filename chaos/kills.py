@@ -17,7 +17,8 @@ import psutil
 from chaos.kinds import Kind
 from chaos.ledger import Ledger, Sight
 from chaos.machine import Machine
-from chaos.stage import Held, Stage, is_up, kill_server, send
+from chaos.stage import Held, Stage, is_up, kill_server, plain, send
+from tests.e2e.people import Person, tagged
 
 CONDITION_SECONDS = 60.0
 BUSY = 4  # answers that another machine has before its power goes, if it gets them
@@ -31,9 +32,12 @@ class Kill:
     hit: list[Held] = field(default_factory=list)  # the answers in the hands of what was killed
     seen: dict[str, Sight | None] = field(default_factory=dict)  # what the viewers had of them then
     workers: set[str] = field(default_factory=set)  # ids of worker processes that were ended or stopped
+    poisoned: str = ""  # the answer that ends its workers by itself
 
 
 class Killer:
+    poisoner: Person  # asks for answers that end their workers
+
     def __init__(self, stage: Stage, ledger: Ledger, dice: random.Random, lease: float, workers: int) -> None:
         self.done: list[Kill] = []
         self._stage, self._product = stage, stage.product
@@ -54,6 +58,9 @@ class Killer:
             Kind.DEPLOY: self._deploy,
             Kind.FROZEN: self._frozen,
             Kind.ZOMBIE: self._zombie,
+            Kind.LEAVE: self._poison,
+            Kind.GORGE: self._poison,
+            Kind.STALL: self._poison,
         }
 
     def strike(self, kind: Kind) -> Kill:
@@ -144,6 +151,14 @@ class Killer:
             server.start()
         self._product.start()
         kill.ready_at = time.monotonic()
+
+    # --- by themselves ---
+
+    def _poison(self, kill: Kill) -> None:
+        session = self.poisoner.new_session(tagged(f"tool={kill.kind.name.lower()}"))
+        self.poisoner.http.patch(f"/api/sessions/{session}", json={"services": ["poison"]}).raise_for_status()
+        kill.poisoned = plain(self.poisoner.asked(session))
+        kill.at = time.monotonic()
 
     # --- stops in order, and pauses ---
 

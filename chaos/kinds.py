@@ -23,6 +23,14 @@ class Kind(enum.StrEnum):
     DEPLOY = "SIGTERM to the product, and a start"
     FROZEN = "a worker stopped for longer than its lease"
     ZOMBIE = "the same, unguarded, and it comes back"  # its supervisor stands still as well
+    LEAVE = "an answer whose tool exits"
+    GORGE = "an answer whose tool eats all memory"
+    STALL = "an answer whose tool blocks the loop"
+
+    @property
+    def is_poison(self) -> bool:
+        """It ends one worker after the other, until it is given up."""
+        return self in (Kind.LEAVE, Kind.GORGE, Kind.STALL)
 
     @property
     def interrupts(self) -> bool:

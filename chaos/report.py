@@ -19,8 +19,8 @@ def markdown(verdict: Verdict, heading: str, circumstances: str) -> str:
 def _counts(verdict: Verdict) -> str:
     failed = ", ".join(f"{count} {code}" for code, count in verdict.failed.most_common())
     calls, again = verdict.calls.total() - verdict.calls["again"], verdict.calls["again"]
-    living = len(verdict.false_recoveries)
-    lines = (
+    living, abandoned = len(verdict.false_recoveries), verdict.failed["abandoned"]
+    lines = [
         f"{verdict.asked} questions: {verdict.succeeded} answers whole, {verdict.recovered} of them interrupted and "
         f"recovered; {verdict.failed.total()} failed with a sentence{f' ({failed})' if failed else ''}.",
         f"{calls} calls of tools: {verdict.calls['interrupted']} interrupted and not run again, {again} harmless ones run "
@@ -28,7 +28,9 @@ def _counts(verdict: Verdict) -> str:
         f"**Lost: {len(verdict.lost)}. Doubled: {len(verdict.doubled)}. Stuck: {len(verdict.stuck)}.** "
         f"Shown wrongly to a viewer: {len(verdict.wrong)}.",
         f"Taken over from a dead worker: {verdict.takeovers - living}, from a living one: {living}.",
-    )
+    ]
+    if verdict.given_up:
+        lines.append(f"Answers that ended their workers: {verdict.given_up} given up; of the others {abandoned}.")
     return "\n".join(f"- {line}" for line in lines)
 
 

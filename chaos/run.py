@@ -19,6 +19,7 @@ from chaos.verdict import Verdict, judge
 
 QUIET_SECONDS = 240.0  # as long as this without any news after the last kill: what is unfinished is stuck
 MAX_ATTEMPTS = 50  # an answer that a chaos hits again and again is not at fault
+USUAL_ATTEMPTS = 3  # where all that kills are answers: these are
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Options:
     lease: float = 10.0
     postgres: bool = False
     hurried: bool = False  # short answers only
-    kinds: list[Kind] = field(default_factory=list)  # none: all that can be killed here
+    kinds: list[Kind] = field(default_factory=list)  # none: all that can be killed here, and no poison
 
 
 @dataclass
@@ -50,10 +51,11 @@ def run(options: Options, say: Callable[[str], None]) -> Outcome:
     """Runs the product through it and judges. `say` gets a line of progress now and then."""
     began = time.monotonic()
     ledger = Ledger()
-    kinds = options.kinds or possible(options.postgres)
+    kinds = options.kinds or [kind for kind in possible(options.postgres) if not kind.is_poison]
+    attempts = USUAL_ATTEMPTS if all(kind.is_poison for kind in kinds) else MAX_ATTEMPTS
     plan = schedule(options.kills, kinds, random.Random(f"{options.seed}/schedule"))
     with ExitStack() as stack:
-        stage = stack.enter_context(staged(options.postgres, options.lease, MAX_ATTEMPTS, options.workers))
+        stage = stack.enter_context(staged(options.postgres, options.lease, attempts, options.workers))
         killer = Killer(stage, ledger, random.Random(f"{options.seed}/kills"), options.lease, options.workers)
         struck = 0
 
@@ -61,8 +63,8 @@ def run(options: Options, say: Callable[[str], None]) -> Outcome:
             """Questions keep pace with the kills; enough of them to keep every session busy."""
             return number < options.answers * (struck + 1) / (options.kills + 1) + options.sessions
 
-        people = stage.product.people("alice", "bob")
-        for person in people:
+        *people, killer.poisoner = stage.product.people("alice", "bob", "carol")
+        for person in (*people, killer.poisoner):
             stack.enter_context(person)
         numbers = Numbers(options.answers, options.seed, options.hurried, may_ask)
         pairs = cycle([(people[0], people[1]), (people[1], people[0])])

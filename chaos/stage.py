@@ -93,6 +93,11 @@ class Stage:
                     found[plain(key)] = process
         return found
 
+    def ended(self) -> set[str]:
+        """The ids of the workers that were found dead, or have ended in order."""
+        rows = self.product.rows("SELECT id FROM assistant_workerprocess WHERE stopped_at IS NOT NULL")
+        return {plain(key) for (key,) in rows}
+
     def strangers(self) -> set[str]:
         """The ids of the workers of other machines, as far as is known."""
         rows = self.product.rows(
@@ -173,7 +178,7 @@ def staged(postgres: bool, lease: float, attempts: int, workers: int, **settings
             "ASSISTANT_HEARTBEAT": f"{lease / 5:g}",
             "ASSISTANT_MAX_ATTEMPTS": str(attempts),
             "ASSISTANT_WORKERS": str(workers),
-            "ASSISTANT_TOOLS": "tests.e2e.counting_tools",
+            "ASSISTANT_TOOLS": "tests.e2e.counting_tools,tests.e2e.poison_tools",
             "ASSISTANT_SERVICES": "counting",
             "COUNT_FILE": str(counts),
         } | settings

@@ -32,6 +32,7 @@ class Verdict:
     stuck: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)  # shown to a viewer
     takeovers: int = 0
+    given_up: int = 0  # answers that ended their workers
     false_recoveries: list[str] = field(default_factory=list)
     hit: Counter[Kind] = field(default_factory=Counter)
     kills: Counter[Kind] = field(default_factory=Counter)
@@ -51,6 +52,7 @@ def judge(stage: Stage, rooms: list[Room], ledger: Ledger, kills: list[Kill]) ->
     stored = stage.messages()
     _judge_answers(verdict, stage, ledger, stored)
     _judge_viewers(verdict, rooms, stored)
+    _judge_poison(verdict, stored, kills)
     _judge_tools(verdict, stage, stored)
     _judge_takeovers(verdict, stage, kills)
     _measure(verdict, ledger, kills)
@@ -159,9 +161,21 @@ def _judge_viewers(verdict: Verdict, rooms: list[Room], stored: list[Stored]) ->
                     verdict.wrong.append(f"answer {message.id}: a viewer has {has}, stored is {stands}")
 
 
+def _judge_poison(verdict: Verdict, stored: list[Stored], kills: list[Kill]) -> None:
+    """The answers that end their workers are given up. That no other is, the answers themselves tell."""
+    ends = {message.id: (message.status, message.error_code) for message in stored}
+    for kill in kills:
+        if kill.poisoned and ends.get(kill.poisoned) == ("error", "abandoned"):
+            verdict.given_up += 1
+        elif kill.poisoned:
+            verdict.lost.append(f"{kill.kind}: it ended as {ends.get(kill.poisoned)}")
+
+
 def _judge_takeovers(verdict: Verdict, stage: Stage, kills: list[Kill]) -> None:
     """A takeover is false if nobody had killed or stopped the worker it was taken from."""
     ended = set().union(*(kill.workers for kill in kills)) if kills else set()
+    if any(kill.poisoned for kill in kills):  # nobody but the product knows which workers these have ended
+        ended |= stage.ended()
     for line in stage.product.said:
         if (found := _TAKEN.search(line)) and found[3] != "None":
             verdict.takeovers += 1

@@ -25,6 +25,17 @@ def test_nothing_is_lost_doubled_or_stuck_when_the_parts_are_killed() -> None:
     assert verdict.kills.total() >= 6
 
 
+@pytest.mark.chaos
+@pytest.mark.long
+def test_answers_that_kill_their_workers_are_given_up_and_no_others() -> None:
+    only = [Kind.LEAVE, Kind.GORGE, Kind.STALL]
+    options = Options(SEED, answers=16, kills=3, sessions=6, visitors=1, gap=1.5, lease=4, kinds=only)
+    outcome = run(options, print)
+    verdict = outcome.verdict
+    assert verdict.is_good, report.complaints(verdict) + "\n" + "".join(outcome.log[-200:])
+    assert verdict.given_up == 3 and not verdict.failed["abandoned"]
+
+
 @pytest.mark.long
 @pytest.mark.skipif(
     not machine.is_possible(), reason="another machine is a PID namespace, and this user may make none"
