@@ -200,7 +200,9 @@ def test_a_schedule_of_a_host_ahead_is_brought_back():
     assert early < timedelta(seconds=5) and late > timedelta(minutes=49)
 
 
-READS_THE_HOST = r"auto_now|timezone\.(now|localdate)\b|localtime\(\)|time\.time\(|datetime\.(now|utcnow|today)|date\.today"
+READS_THE_HOST = (
+    r"auto_now|timezone\.(now|localdate)\b|localtime\(\)|time\.time\(|datetime\.(now|utcnow|today)|date\.today"
+)
 MAY = {
     "delivery/clock.py": "it compares the host's clock with itself, to see that it was set",
     "presentation/export.py": "it is shown",
