@@ -41,6 +41,8 @@ class UnfinishedAnswerAdmin(ReadOnly):
         "lease_age",
         "attempt",
         "recoveries",
+        "lone_deaths",
+        "company",
         "last_piece",
         "state",
     ]

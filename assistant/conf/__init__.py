@@ -50,7 +50,7 @@ class TurnSettings(Table):
     deadline = Number(600.0, "Seconds for one whole turn.", least=0.1)
     timeout = Number(60.0, "Seconds without a byte from the provider.", least=0.1)
     retries = Whole(2, "Times that a busy or broken provider is asked again, with growing pauses.", least=0)
-    max_attempts = Whole(3, "Workers that may die over one answer before it is given up.", least=1)
+    max_attempts = Whole(3, "Workers that may die over one answer alone before it is given up.", least=1)
     queue_limit = Whole(32, "Messages that may wait in one session.", least=0)
     queue_pause = Number(30.0, "Seconds that a session's queue rests after a failed answer.", least=0)
     titles = Flag(True, "The session's model names it after its first answer. Off: its first question's words stay.")
