@@ -22,8 +22,8 @@ from pathlib import Path
 import psutil
 
 from bench import section
-from bench.company import Company
 from bench.product import MEGABYTE, environment
+from bench.regulars import Regulars
 from tests.e2e.running import Product
 from tests.provider import ProviderProcess
 from tests.servers import PostgresServer, RedisServer
@@ -88,15 +88,17 @@ def cpu_seconds(product: Product) -> float:
     return spent
 
 
-async def watch(product: Product, company: Company, result: Result, seconds: float, every: float, keep: Path) -> None:
+async def watch(
+    product: Product, regulars: Regulars, result: Result, seconds: float, every: float, keep: Path
+) -> None:
     began = time.monotonic()
-    running = asyncio.create_task(company.run(seconds))
+    running = asyncio.create_task(regulars.run(seconds))
     while not running.done():
         pss, anonymous = await asyncio.to_thread(sample, product)
         note(pss, result.megabytes, len(result.seconds))
         note(anonymous, result.anonymous, len(result.seconds))
         result.seconds.append(time.monotonic() - began)
-        result.counts = company.counts
+        result.counts = regulars.counts
         await asyncio.to_thread(result.save, keep)
         await asyncio.wait({running}, timeout=every)
     await running
@@ -119,9 +121,9 @@ def run(given: argparse.Namespace, keep: Path) -> Result:
             f"come and go, a sample each {given.every:g} s"
         )
         result = Result("PostgreSQL and Redis" if given.postgres else "SQLite and the embedded Valkey", load)
-        company = Company(product.url, person.token, given.tokens, given.rate, given.streams, given.visitors)
+        regulars = Regulars(product.url, person.token, given.tokens, given.rate, given.streams, given.visitors)
         before, began = cpu_seconds(product), time.monotonic()
-        asyncio.run(watch(product, company, result, given.minutes * 60, given.every, keep))
+        asyncio.run(watch(product, regulars, result, given.minutes * 60, given.every, keep))
         result.cpu_share = (cpu_seconds(product) - before) / (time.monotonic() - began)
         result.save(keep)
         return result

@@ -22,7 +22,7 @@ VISIT_SECONDS = (1.0, 20.0)
 
 
 @dataclass
-class Company:
+class Regulars:
     """`counts` says what came of it: answers by status, `wrong` texts, `visits`, `holes`, `failed requests`."""
 
     url: str
