@@ -12,7 +12,7 @@ import orjson
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from assistant import catalogue
+from assistant import catalogue, markup
 from assistant.models import ChatSession, Message, Participant
 from assistant.models.message import UNFINISHED, MessageRole, Status
 from assistant.models.participant import display_name
@@ -21,6 +21,7 @@ from assistant.presentation.snapshot import first_page, page_after
 
 PAGE = 100
 LONGEST_NAME = 80
+_NO_HTML = {"version": markup.VERSION, "blocks": []}  # questions have none stored: theirs would be drawn
 _MARKUP = re.compile(r"[\\`*_\[\]<>~|]")
 
 
@@ -43,6 +44,8 @@ def as_json(session: ChatSession) -> Iterator[bytes]:
     yield orjson.dumps(head)[:-1] + b',"messages":['
     comma = b""
     for message in _messages(session):
+        if not message.rounds:  # where calls stand in an answer is told by its blocks
+            message.html = _NO_HTML
         data = wire.message_json(message)
         del data["html"]
         yield comma + b"\n" + orjson.dumps(data)

@@ -72,7 +72,7 @@ def page_before(session: ChatSession, before: Message | None, limit: int) -> Pag
     """Up to `limit` messages before `before` (or the newest)."""
     rows = _rows(session).order_by("-position", "-id")
     if before is not None:
-        rows = rows.filter(Q(position__lt=before.position) | Q(position=before.position, pk__lt=before.pk))
+        rows = rows.filter(_is_older(before))
     found = list(rows[: limit + 1])
     return Page(found[:limit][::-1], has_more=len(found) > limit, has_newer=before is not None)
 
@@ -85,10 +85,7 @@ def first_page(session: ChatSession, limit: int) -> Page:
 
 def page_after(session: ChatSession, after: Message, limit: int) -> Page:
     """Up to `limit` messages after `after`."""
-    rows = _rows(session).in_order()
-    found = list(
-        rows.filter(Q(position__gt=after.position) | Q(position=after.position, pk__gt=after.pk))[: limit + 1]
-    )
+    found = list(_rows(session).in_order().filter(_is_newer(after))[: limit + 1])
     return Page(found[:limit], has_more=True, has_newer=len(found) > limit)
 
 
@@ -98,6 +95,17 @@ def page_around(session: ChatSession, around: Message, limit: int) -> Page:
     newer = page_after(session, around, limit // 2)
     middle = list(_rows(session).filter(pk=around.pk))
     return Page([*older.messages, *middle, *newer.messages], older.has_more, newer.has_newer)
+
+
+def _is_older(message: Message) -> Q:
+    """Said with its position alone first, where an index can begin: with an OR alone all of the session would be read."""
+    at = message.position
+    return Q(position__lte=at) & (Q(position__lt=at) | Q(pk__lt=message.pk))
+
+
+def _is_newer(message: Message) -> Q:
+    at = message.position
+    return Q(position__gte=at) & (Q(position__gt=at) | Q(pk__gt=message.pk))
 
 
 def _rows(session: ChatSession) -> MessageQuerySet:
