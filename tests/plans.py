@@ -8,6 +8,10 @@ from typing import Any
 
 from django.db import connection
 
+from assistant.models import ChatSession, Message, Participant
+from assistant.models.message import MessageRole, Status
+from assistant.models.participant import Role
+
 EXPLAIN = {"postgresql": "EXPLAIN ", "sqlite": "EXPLAIN QUERY PLAN "}
 
 
@@ -35,3 +39,16 @@ def plans() -> Iterator[list[str]]:
         finally:
             if is_postgres:
                 cursor.execute("RESET enable_seqscan")
+
+
+def rooms(user: Any, count: int, messages: int, text: str = "hay") -> list[ChatSession]:
+    """So many sessions of a user with so many messages in each, and statistics that know of them."""
+    made = ChatSession.objects.bulk_create(ChatSession(title=f"Room {number}") for number in range(count))
+    Participant.objects.bulk_create(Participant(session=room, user=user, role=Role.OWNER) for room in made)
+    Message.objects.bulk_create(
+        Message(session=room, role=MessageRole.USER, author=user, content=text, status=Status.SUCCESS,
+                position=2 * place) for place in range(1, messages + 1) for room in made
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    return made

@@ -13,11 +13,12 @@ from assistant.lifecycle import answering, asking, session_changes
 from assistant.models import ChatSession, Message, Participant
 from assistant.models.message import MessageRole, Status
 from assistant.models.participant import Role
-from assistant.search import postgres, sqlite
+from assistant.search import postgres, sqlite, windows
 from assistant.search.snippet import snippet
 from assistant.search.words import terms_of
 from tests.acting import answer_of, ask, claimed, fail, finish, now
 from tests.calling import Caller, problem
+from tests.plans import plans, rooms
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,8 +39,7 @@ def found(user, query, **wanted):
 
 def test_a_wide_backslash_is_no_backslash_in_a_query_of_postgresql():
     """There it would take the quote behind it along, and what is left is a mistake of syntax."""
-    [query] = postgres.contains(terms_of('path＼ a＼b "c﹨ d" ﹨e')).params
-    assert query == "('path ') & ('a b') & ('c ' <-> 'd') & (' e':*)"
+    assert postgres.matching(terms_of('path＼ a＼b "c﹨ d" ﹨e')) == "('path ') & ('a b') & ('c ' <-> 'd') & (' e':*)"
 
 
 # --- what is found ---
@@ -176,24 +176,60 @@ def test_newest_first_in_pages(session, alice):
     assert [hit.message.content for hit in rest] == texts[14::-1] and not has_more
 
 
-def test_a_search_is_one_query(session, alice, django_assert_num_queries):
+def test_a_search_is_three_queries_however_much_is_found(session, alice, django_assert_num_queries):
     for _ in range(5):
         said(session, alice, "needle")
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(3):  # how far the window reaches, what is in it, and its messages
         hits, _ = search.find(alice, "needle", 10)
         assert [(hit.message.session.title, hit.message.author.username) for hit in hits] == [("A room", "alice")] * 5
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="It is PostgreSQL's plan.")
-def test_postgres_uses_the_index(session, alice):
+@pytest.fixture
+def small_windows(monkeypatch):
+    monkeypatch.setattr(windows, "WINDOWS", (4, 8))
+
+
+def test_windows_find_the_same_in_the_same_order(session, alice, worker, small_windows):
+    """An answer has its number in SQLite's index when it ends, and then messages that are newer have lower ones."""
+    claim = claimed(answer_of(ask(session, alice, "needle 0")), worker)
+    texts = [f"needle {i}" if i % 3 == 0 else "hay" for i in range(1, 40)]
+    for text in texts:
+        said(session, alice, text)
+    finish(claim, "needle, at last")
+    wanted = [text for text in reversed(["needle 0", "needle, at last", *texts]) if "needle" in text]
+    assert found(alice, "needle") == wanted
+    pages, before = [], None
+    while True:
+        hits, has_more = search.find(alice, "needle", 2, before)
+        pages += [hit.message.content for hit in hits]
+        if not has_more:
+            break
+        before = hits[-1].message.pk
+    assert pages == wanted
+
+
+def test_of_a_common_word_only_the_newest_messages_are_looked_at(session, alice, small_windows):
+    for i in range(40):
+        said(session, alice, f"needle {i}")
+    with plans() as asked:
+        assert found(alice, "needle", limit=3) == [f"needle {i}" for i in (39, 38, 37)]
+    assert len(asked) == (4 if connection.vendor == "sqlite" else 3), "one window"
+
+
+@pytest.mark.parametrize("before", [None, uuid.UUID(int=2**127)])
+def test_where_all_is_looked_at_the_index_of_words_comes_first(session, alice, before):
+    """PostgreSQL walked its primary key backwards in the hope of meeting the word soon: for a rare one, a minute."""
+    rooms(alice, 100, 10)
     said(session, alice, "needle")
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off") if connection.in_atomic_block else None
-        cursor.execute("SET enable_seqscan = off")
-        cursor.execute("EXPLAIN SELECT id FROM assistant_message WHERE search @@ to_tsquery('simple', 'needle')")
-        plan = str(cursor.fetchall())
-        cursor.execute("RESET enable_seqscan")
-    assert "message_search" in plan
+    hits = postgres.hits if connection.vendor == "postgresql" else sqlite.hits
+    with plans() as asked:
+        hits(alice, terms_of("needle"), 10, None, before)
+    [plan] = asked
+    if connection.vendor == "postgresql":
+        assert "Bitmap Index Scan on message_search" in plan and "Backward" not in plan
+    else:
+        first, second, *_ = plan.splitlines()
+        assert "assistant_search VIRTUAL TABLE" in first and "INTEGER PRIMARY KEY" in second
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="Only SQLite loses its triggers.")
@@ -213,6 +249,19 @@ def test_a_huge_text_of_different_words_can_be_stored(session, alice):
     text = " ".join(f"{i:x}é😀" for i in range(300_000))
     said(session, alice, text)
     assert len(found(alice, "1fé")) == 1
+
+
+def test_an_index_of_another_release_is_made_anew(session, alice):
+    if connection.vendor != "sqlite":
+        pytest.skip("Only SQLite's index is no migration's.")
+    said(session, alice, "before")
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER assistant_search_delete")
+        cursor.execute("CREATE TRIGGER assistant_search_delete AFTER DELETE ON assistant_message BEGIN SELECT 1; END")
+        cursor.execute("DROP TABLE assistant_search_row")
+        cursor.execute("CREATE TABLE assistant_search_row (id INTEGER PRIMARY KEY, message char(32) NOT NULL UNIQUE)")
+    assert sqlite.install(connection) and not sqlite.install(connection)
+    assert found(alice, "before") == ["before"]
 
 
 # --- titles ---

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from assistant.models import ChatSession, Message
 from assistant.models.message import MessageRole
-from assistant.search import postgres, sqlite
 from assistant.search.snippet import Piece, snippet
+from assistant.search.windows import newest
 from assistant.search.words import Term, matches, terms_of
 
 MOST_TITLES = 10_000  # of the newest sessions; titles are short, and compared one by one
@@ -31,19 +29,16 @@ def find(user: Any, query: str, limit: int, before: UUID | None = None) -> tuple
     terms = terms_of(query)
     if not terms:
         return [], False
-    backend = postgres if connection.vendor == "postgresql" else sqlite
-    found = (
-        Message.objects.filter(backend.contains(terms), session__participants__user_id=user.pk)
+    ids = newest(user, terms, limit + 1, before)
+    rows = (
+        Message.objects.filter(pk__in=ids[:limit])
         .select_related("session", "author")
         .defer("html", "salvage", "reasoning", "reasoning_salvage")
         .order_by("-id")
     )
-    if before is not None:
-        found = found.filter(pk__lt=before)
-    rows = list(found[: limit + 1])
     return [
-        Hit(row, snippet(row.content, terms, is_markdown=row.role == MessageRole.ASSISTANT)) for row in rows[:limit]
-    ], len(rows) > limit
+        Hit(row, snippet(row.content, terms, is_markdown=row.role == MessageRole.ASSISTANT)) for row in rows
+    ], len(ids) > limit
 
 
 def find_titles(user: Any, query: str, limit: int) -> list[ChatSession]:

@@ -5,16 +5,42 @@ That separates words as `words` does; whoever changes the one makes a migration 
 
 from __future__ import annotations
 
-from django.db.models import BooleanField
-from django.db.models.expressions import RawSQL
+from typing import Any
+from uuid import UUID
 
+from django.db import connection
+
+from assistant.models import Participant
 from assistant.search.words import Term, plain
 
 
-def contains(terms: list[Term]) -> RawSQL:
-    """The condition that all terms stand in a message."""
-    query = " & ".join(f"({' <-> '.join(_lexemes(term))})" for term in terms)
-    return RawSQL('"assistant_message"."search" @@ to_tsquery(\'simple\', %s)', [query], BooleanField())
+def hits(user: Any, terms: list[Term], most: int, since: UUID | None, before: UUID | None) -> list[UUID]:
+    """Up to `most` of `user`'s messages from `since` on and before `before` in which all terms stand, the newest first."""
+    session, mine = Participant.objects.filter(user_id=user.pk).values("session_id").query.sql_with_params()
+    within, bounds = "", []
+    if since is not None:
+        within, bounds = "AND id >= %s", [since]
+    if before is not None:
+        within, bounds = f"{within} AND id < %s", [*bounds, before]
+    with connection.cursor() as cursor:
+        cursor.execute(_HITS.format(within=within, mine=session), [matching(terms), *bounds, *mine, most])
+        return [message for (message,) in cursor.fetchall()]
+
+
+def matching(terms: list[Term]) -> str:
+    """The tsquery that all terms stand in a message."""
+    return " & ".join(f"({' <-> '.join(_lexemes(term))})" for term in terms)
+
+
+# MATERIALIZED: all hits of a window, by the index of words. Else LIMIT makes the planner walk the primary key backwards
+# in the hope of meeting some soon, and of a rare word it meets none.
+_HITS = """
+    WITH found AS MATERIALIZED (
+      SELECT id FROM assistant_message
+      WHERE search @@ to_tsquery('simple', %s) {within} AND session_id IN ({mine})
+    )
+    SELECT id FROM found ORDER BY id DESC LIMIT %s
+"""
 
 
 def _lexemes(term: Term) -> list[str]:

@@ -8,31 +8,55 @@ built anew.
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
-from django.db import transaction
-from django.db.models import BooleanField
-from django.db.models.expressions import RawSQL
+from django.db import connection, transaction
 
+from assistant.models import Participant
 from assistant.search.words import Term
 
 LONGEST_TEXT = 100_000  # as in PostgreSQL, so that both find the same
 
 
-def contains(terms: list[Term]) -> RawSQL:
-    """The condition that all terms stand in a message. Every term is a quoted string: nothing in it is an operator."""
-    query = " AND ".join(f'"{" ".join(term.words)}"{" *" if term.is_prefix else ""}' for term in terms)
-    return RawSQL(
-        '"assistant_message"."id" IN (SELECT message FROM assistant_search_row WHERE id IN '
-        "(SELECT rowid FROM assistant_search WHERE assistant_search MATCH %s))",
-        [query],
-        BooleanField(),
-    )
+def hits(user: Any, terms: list[Term], most: int, since: UUID | None, before: UUID | None) -> list[UUID]:
+    """Up to `most` of `user`'s messages from `since` on and before `before` in which all terms stand, the newest first.
 
+    The index knows rows by numbers that grow nearly as the messages' ids do, so first these are narrowed.
+    """
+    session, mine = Participant.objects.filter(user_id=user.pk).values("session_id").query.sql_with_params()
+    within, bounds = "", []
+    with connection.cursor() as cursor:
+        if since is not None:
+            cursor.execute(_NUMBERS, [since.hex, _end(before)])
+            within, bounds = _NUMBERED, [*cursor.fetchone(), since.hex]
+        cursor.execute(_HITS.format(within=within, mine=session), [_match(terms), *bounds, _end(before), *mine, most])
+        return [UUID(message) for (message,) in cursor.fetchall()]
+
+
+def _end(before: UUID | None) -> str:
+    return before.hex if before else "g"  # behind each id
+
+
+def _match(terms: list[Term]) -> str:
+    """Every term is a quoted string: nothing in it is an operator."""
+    return " AND ".join(f'"{" ".join(term.words)}"{" *" if term.is_prefix else ""}' for term in terms)
+
+
+_NUMBERS = "SELECT min(id), max(id) FROM assistant_search_row WHERE message >= %s AND message < %s"
+_NUMBERED = "AND assistant_search.rowid BETWEEN %s AND %s AND found.message >= %s"
+# CROSS: SQLite keeps this order. It knows nothing of how many hits there are.
+_HITS = """
+    SELECT found.message FROM assistant_search CROSS JOIN assistant_search_row AS found ON found.id = assistant_search.rowid
+    WHERE assistant_search MATCH %s {within} AND found.message < %s AND found.session IN ({mine})
+    ORDER BY found.message DESC LIMIT %s
+"""
 
 _TABLES = [
     # FTS5 knows rows by a number, messages have none; and SQLite's own row numbers may change.
-    "CREATE TABLE IF NOT EXISTS assistant_search_row (id INTEGER PRIMARY KEY, message char(32) NOT NULL UNIQUE)",
-    "CREATE VIRTUAL TABLE IF NOT EXISTS assistant_search "
+    # Whose session it is in stands here, so that of another's hit nothing else is read.
+    "CREATE TABLE assistant_search_row "
+    "(id INTEGER PRIMARY KEY, message char(32) NOT NULL UNIQUE, session char(32) NOT NULL)",
+    "CREATE VIRTUAL TABLE assistant_search "
     "USING fts5(content, tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3 4')",
 ]
 
@@ -42,7 +66,7 @@ _FORGET = """
     DELETE FROM assistant_search_row WHERE message = OLD.id;
 """
 _LEARN = f"""
-    INSERT INTO assistant_search_row (message) SELECT NEW.id WHERE {_IS_FOUND.format("NEW")};
+    INSERT INTO assistant_search_row (message, session) SELECT NEW.id, NEW.session_id WHERE {_IS_FOUND.format("NEW")};
     INSERT INTO assistant_search (rowid, content)
       SELECT id, substr(NEW.content, 1, {LONGEST_TEXT}) FROM assistant_search_row WHERE message = NEW.id;
 """
@@ -53,27 +77,25 @@ _TRIGGERS = {
     f"WHEN {_IS_FOUND.format('NEW')} OR {_IS_FOUND.format('OLD')} BEGIN {_FORGET} {_LEARN} END",
     "assistant_search_delete": f"AFTER DELETE ON assistant_message WHEN {_IS_FOUND.format('OLD')} BEGIN {_FORGET} END",
 }
-_REBUILD = [
-    "DELETE FROM assistant_search",
-    "DELETE FROM assistant_search_row",
-    "INSERT INTO assistant_search_row (message) "
-    f"SELECT id FROM assistant_message WHERE {_IS_FOUND.format('assistant_message')}",
+_FILL = [
+    "INSERT INTO assistant_search_row (message, session) "
+    f"SELECT id, session_id FROM assistant_message WHERE {_IS_FOUND.format('assistant_message')} ORDER BY id",
     f"INSERT INTO assistant_search (rowid, content) SELECT r.id, substr(m.content, 1, {LONGEST_TEXT}) "
-    "FROM assistant_search_row r JOIN assistant_message m ON m.id = r.message",
+    "FROM assistant_search_row r JOIN assistant_message m ON m.id = r.message ORDER BY r.id",
 ]
 
 
 def install(connection: Any) -> bool:
-    """Makes tables and triggers where they are missing, and then the index of what is there. True: something was made."""
+    """Makes tables and triggers where these are missing or another release's, and the index. True: something was made."""
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-        cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-        if set(_TRIGGERS) <= {name for (name,) in cursor.fetchall()}:
+        cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+        wanted = {name: f"CREATE TRIGGER {name} {body}" for name, body in _TRIGGERS.items()}
+        if wanted.items() <= dict(cursor.fetchall()).items():
             return False
-        for statement in _TABLES:
-            cursor.execute(statement)
-        for name, body in _TRIGGERS.items():
+        for name in wanted:
             cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
-            cursor.execute(f"CREATE TRIGGER {name} {body}")
-        for statement in _REBUILD:
+        for table in ("assistant_search", "assistant_search_row"):
+            cursor.execute(f"DROP TABLE IF EXISTS {table}")
+        for statement in (*_TABLES, *_FILL, *wanted.values()):
             cursor.execute(statement)
     return True

@@ -90,6 +90,10 @@ def places(text: str, terms: list[Term]) -> Iterator[tuple[int, int]]:
 
 def matches(text: str, terms: list[Term]) -> bool:
     """Whether every term stands in a short text, such as a title."""
+    if text.isascii():  # then it is quickly said of most that they don't have it
+        lower = text.lower()
+        if any(plain(word) not in lower for term in terms for word in term.words):
+            return False
     words = [plain(word) for word in split(text)]
     return all(_stands(words, term) for term in terms)
 
