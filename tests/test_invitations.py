@@ -316,6 +316,22 @@ def test_an_invitation_for_one_lets_one_in_even_if_two_come_at_once(link, sessio
     assert session.participants.filter(user__in=guests).count() == 1 and Invitation.objects.get().uses == 1
 
 
+def test_an_invitation_for_one_makes_one_account_even_if_many_come_at_once(link, session, django_user_model):
+    """Race 39."""
+    Invitation.objects.update(max_uses=1)
+    before = django_user_model.objects.count()
+
+    def come(name):
+        return lambda: Client().post(
+            link, {"username": name, "password1": "correct horse", "password2": "correct horse"}
+        )
+
+    statuses = sorted(response.status_code for response in at_once(*(come(f"guest{n}") for n in range(6))))
+    assert statuses == [302, 404, 404, 404, 404, 404]
+    assert django_user_model.objects.count() == before + 1
+    assert session.participants.filter(user__username__startswith="guest").count() == 1
+
+
 def test_an_invitation_ends_with_its_session(client, link, session, charlie):
     session.delete()
     client.force_login(charlie)

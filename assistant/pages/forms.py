@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -58,13 +59,20 @@ class AccountForm(BaseUserCreationForm):
             self.add_error(NAME, forms.ValidationError(TAKEN, code="taken"))
         return self.cleaned_data
 
-    def made(self) -> Any | None:
-        """The new account, stored; or None, with the errors in the form."""
+    def made(self, admit: Callable[[Any], object] = lambda account: None) -> Any | None:
+        """The new account, stored; or None, with the errors in the form.
+
+        `admit` is called with it in the same transaction: what that raises, makes no account.
+        """
         if not self.is_valid():
             return None
+        account = self.save(commit=False)  # its password is hashed before the transaction: that takes a while
         try:
             with transaction.atomic():
-                return self.save()
+                account.save()
+                self.save_m2m()
+                admit(account)
+                return account
         except IntegrityError:  # somebody took the name after it was looked for
             self.add_error(NAME, forms.ValidationError(TAKEN, code="taken"))
             return None

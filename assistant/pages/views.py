@@ -5,6 +5,7 @@ What happens inside a session the page's script does, over the API and the WebSo
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 from uuid import UUID
 
@@ -192,10 +193,23 @@ def invite(request: HttpRequest, token: str) -> HttpResponse:
     if request.user.is_authenticated:
         return _accept(request, invitation) if request.method == "POST" else _offer(request, invitation)
     form = AccountForm(request.POST or None)
-    if request.method == "POST" and (user := form.made()):
-        login(request, user, backend=PASSWORDS)
-        return _accept(request, invitation)
-    return _invite_page(request, invitation, form)
+    return (
+        _make_account(request, invitation, form)
+        if request.method == "POST"
+        else _invite_page(request, invitation, form)
+    )
+
+
+def _make_account(request: HttpRequest, invitation: Invitation, form: AccountForm) -> HttpResponse:
+    """An account and its use of the invitation are made together, or neither: of eight at once one comes in."""
+    try:
+        user = form.made(functools.partial(people.join, invitation))
+    except Refused as refusal:
+        return _invite_over(request, refusal)
+    if user is None:
+        return _invite_page(request, invitation, form)
+    login(request, user, backend=PASSWORDS)
+    return redirect("assistant:session", invitation.session_id)
 
 
 def _offer(request: HttpRequest, invitation: Invitation) -> HttpResponse:
