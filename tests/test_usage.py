@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from assistant import llm
 from assistant.database import Database
-from assistant.lifecycle import answering, asking, ledger, recovery, rounds, session_changes
+from assistant.lifecycle import answering, asking, budgets, ledger, recovery, rounds, session_changes
 from assistant.lifecycle.refusal import Refused
 from assistant.models import Budget, Message, UsageRecord
 from assistant.models.message import Status
@@ -109,7 +109,7 @@ def test_the_ledger_outlives_the_session_and_still_counts(session, alice, worker
     session_changes.delete(session)
     row = UsageRecord.objects.get()
     assert (row.session, row.message, row.user) == (None, None, alice)
-    assert ledger.is_spent(alice.pk)
+    assert budgets.is_spent(alice.pk)
 
 
 def test_a_call_that_ends_after_its_session_is_charged_all_the_same(session, alice, worker, spend):
@@ -414,7 +414,7 @@ def test_a_question_to_a_model_without_a_price_rests_nobodys_queue(session, alic
 def test_yesterday_does_not_count(session, alice, settings, used):
     settings.ASSISTANT_BUDGET_TOKENS = 100
     used(alice, 1_000, day=timezone.localdate() - timedelta(days=1))
-    assert not ledger.is_spent(alice.pk)
+    assert not budgets.is_spent(alice.pk)
 
 
 @pytest.mark.parametrize(
@@ -425,7 +425,7 @@ def test_a_user_may_have_a_budget_of_their_own(alice, settings, used, own, spent
     settings.ASSISTANT_BUDGET_TOKENS = 100
     used(alice, 500)
     Budget.objects.create(user=alice, **own)
-    assert ledger.is_spent(alice.pk) is spent
+    assert budgets.is_spent(alice.pk) is spent
 
 
 def test_a_repeated_send_is_answered_even_over_the_budget(session, alice, settings, used):

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from assistant import catalogue, conf
 from assistant.delivery import clock, queue
-from assistant.lifecycle import endings, ledger
+from assistant.lifecycle import budgets, endings
 from assistant.lifecycle.endings import Failure
 from assistant.lifecycle.session_changes import session_changed
 from assistant.lifecycle.unread import note_said
@@ -68,7 +68,7 @@ def promote_next(session: ChatSession) -> Message | None:
         is_idle = is_idle or not session.messages.running().exists()
         if not is_idle:
             return None
-        if not ledger.is_spent(question.author_id):
+        if not budgets.is_spent(question.author_id):
             return promote(session, question)
         _leave_queue(session, question)
         _refuse_over_quota(session, question)

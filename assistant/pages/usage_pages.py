@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from assistant.lifecycle import ledger
+from assistant.lifecycle import budgets, ledger
 from assistant.models import UsageRecord
 from assistant.models.participant import display_name
 from assistant.pages import usage_plots
@@ -38,7 +38,7 @@ def own(request: HttpRequest) -> HttpResponse:
         "days": OWN_DAYS,
         "zone": timezone.get_current_timezone_name(),
         "total": _spoken(ledger.summed(records)),
-        "budget": _left(ledger.allowance_of(user.pk)),
+        "budget": _left(budgets.allowance_of(user.pk)),
         "plots": usage_plots.used(records, days),
         "models": [_spoken(row) | {"model": row["model"]} for row in ledger.by_model(records)],
     }
@@ -60,7 +60,7 @@ def _spoken(total: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _left(allowance: ledger.Allowance) -> list[dict[str, Any]]:
+def _left(allowance: budgets.Allowance) -> list[dict[str, Any]]:
     found = []
     if allowance.tokens is not None:
         text = f"{allowance.used_tokens:,} of {allowance.tokens:,} tokens used today"

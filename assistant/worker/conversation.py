@@ -10,7 +10,7 @@ from typing import Any
 
 from assistant import conf, llm
 from assistant.database import Database
-from assistant.lifecycle import answering, ledger, rounds, steering
+from assistant.lifecycle import answering, budgets, rounds, steering
 from assistant.lifecycle.endings import Failure
 from assistant.models.message import Claim
 from assistant.models.provider_state import Kept
@@ -57,7 +57,7 @@ class Conversation:
         while True:
             if ended := await self._settle_calls():  # of the last round, or what an earlier attempt has left of them
                 return ended
-            if self._rounds and await self._database.call(ledger.is_spent_by, self._claim.message_id):
+            if self._rounds and await self._database.call(budgets.is_spent_by, self._claim.message_id):
                 return Failed(Failure("over_quota", SPENT_MEANWHILE))
             prompt = self.prompt = await self._next_prompt()
             if prompt is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from assistant import llm
 from assistant.database import Database
-from assistant.lifecycle import ledger
+from assistant.lifecycle import budgets, ledger
 from assistant.models.message import Claim
 from assistant.models.user_id import UserId
 
@@ -37,7 +37,7 @@ async def metered(
     The row is written before the last piece's reader goes on, or before the error arrives. What the provider didn't come
     to tell (the call was stopped, or broke) is estimated from the texts.
     """
-    if not llm.is_priced(model) and await database.call(ledger.pays_in_dollars, claim.message_id):
+    if not llm.is_priced(model) and await database.call(budgets.pays_in_dollars, claim.message_id):
         raise llm.ModelError("unpriced", f"{model}: litellm lists no price, and ASSISTANT_PRICES names none")
     meter = _Meter(claim, model, [*messages, *tools], user_id)
     try:
