@@ -13,7 +13,8 @@ from assistant.lifecycle.refusal import Refused
 from assistant.models import Budget, Message, UsageRecord
 from assistant.models.message import Status
 from assistant.worker.metering import metered
-from tests.acting import answer_of, ask, claimed, fail, finish, kill, now, queued
+from tests.acting import a_room, answer_of, ask, claimed, fail, finish, kill, now, queued
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -357,6 +358,34 @@ def test_over_the_budget_nothing_is_stored_and_the_refusal_says_when_it_begins_a
     refusal = refused(ask, session, alice)
     assert (refusal.code, refusal.status) == ("over_quota", 429) and 0 < refusal.retry_after <= 86_400
     assert list(session.messages.filter(role="user").values_list("pk", flat=True)) == [finish_id]
+
+
+@pytest.mark.parametrize("limit", [{"BUDGET_TOKENS": 250}, {"BUDGET_COST": 0.004}])
+def test_thirty_at_once_do_not_share_the_last_tokens(alice, settings, worker, limit):
+    """Race 40: each would find them unused."""
+    for name, value in limit.items():
+        setattr(settings, f"ASSISTANT_{name}", value)
+    rooms = [a_room(alice) for _ in range(12)]
+
+    def asks(room):
+        def happen():
+            try:
+                return answer_of(ask(room, alice))
+            except Refused as refusal:
+                return refusal.code, refusal.retry_after
+
+        return happen
+
+    outcomes = at_once(*(asks(room) for room in rooms))
+    asked = [outcome for outcome in outcomes if isinstance(outcome, Message)]
+    assert len(asked) == 1 and set(outcomes) - set(asked) == {("over_quota", 10)}
+    finish(claimed(asked[0], worker))
+    assert answer_of(ask(rooms[0], alice)), "it has ended, and used nothing"
+
+
+def test_with_enough_left_as_many_as_one_likes_run_at_once(alice, settings):
+    settings.ASSISTANT_BUDGET_TOKENS = 100_000
+    assert all(answer_of(ask(a_room(alice), alice)) for _ in range(5))
 
 
 def test_a_budget_in_money_counts_money(session, alice, settings, used):

@@ -82,7 +82,7 @@ def send(
         is_question = locked.replies == Replies.EVERY or mentions.is_addressed(content, _label(locked, model))
         check_asking_rate(author)
         if is_question:
-            budgets.check_budget(author)
+            budgets.check_budget(author, locked)
         when = (when or locked.when_busy) if is_question else ""
         # Most often nothing goes on: then nothing has to be stopped, overtaken or waited for.
         is_idle = locked.queue_paused_until is None and not others
@@ -264,7 +264,7 @@ def retry(message: Message, model: str = "", by: Any = None) -> Message:
             raise Refused("session_busy", "An answer is being written here already. Wait for it, or stop it.")
         if by is not None:
             check_asking_rate(by)
-            budgets.check_budget(by)
+            budgets.check_budget(by, session)
         if model:
             question.model = model
         answer = ask_for_answer(session, question, by)

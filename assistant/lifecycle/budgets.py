@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Sum
+from django.contrib.auth import get_user_model
+from django.db.models import Count, Sum
 from django.utils import timezone
 
 from assistant import conf
@@ -15,6 +16,7 @@ from assistant.delivery import clock
 from assistant.lifecycle.refusal import Refused
 from assistant.models.message import Message
 from assistant.models.one import one
+from assistant.models.session import ChatSession
 from assistant.models.usage import Budget, UsageRecord
 from assistant.models.user_id import UserId
 from assistant.statements import Select
@@ -36,6 +38,11 @@ class Allowance:
         return (self.tokens is not None and self.used_tokens >= self.tokens) or (
             self.cost is not None and self.used_cost >= self.cost
         )
+
+    def less(self, estimate: Estimate) -> Allowance:
+        """As it would be with that used, too."""
+        used = self.used_tokens + round(estimate.tokens)
+        return replace(self, used_tokens=used, used_cost=self.used_cost + estimate.cost)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -95,14 +102,57 @@ def pays_in_dollars(message_id: UUID) -> bool:
     return _limits(_OWN.one(user=message.charged_to_id))[1] is not None
 
 
-def check_budget(user: Any) -> None:
-    """Raises Refused (over_quota, 429) if `user` has used up what they may use today."""
-    if is_spent(user.pk):
+def check_budget(user: Any, session: ChatSession) -> None:
+    """Raises Refused (over_quota, 429) if `user` has used up what they may use today, or their answers that are being
+    written may use it up.
+
+    In the transaction that asks, which holds its session's lock: until it ends no other of theirs looks. Else thirty at
+    once would each find the last tokens unused. What runs in `session` itself is waited for, and looked at then. Who has
+    no budget pays one look for a row of theirs.
+    """
+    if _limits(_OWN.one(user=user.pk)) == (None, None):
+        return
+    get_user_model()._default_manager.select_for_update(no_key=True).filter(pk=user.pk).first()
+    allowance = allowance_of(user.pk)
+    if allowance.is_spent:
         wait = seconds_to_midnight()
         raise Refused("over_quota", f"{SPENT} It begins anew in {_spoken(wait)}.", status=429, retry_after=wait)
+    running = Message.objects.running().filter(charged_to=user.pk).exclude(session=session).count()
+    if running and allowance.less(running * _of_an_answer(user.pk)).is_spent:
+        raise Refused("over_quota", RESERVED, status=429, retry_after=RETRY_AFTER_SECONDS)
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What is set aside for answers whose figures are not there yet."""
+
+    tokens: float
+    cost: float
+
+    def __rmul__(self, count: int) -> Estimate:
+        return Estimate(count * self.tokens, count * self.cost)
+
+
+def _of_an_answer(user_id: UserId) -> Estimate:
+    """As much as one of theirs has taken on average today, but no less than a short answer."""
+    found = UsageRecord.objects.of_day(user_id).aggregate(
+        tokens=Sum("prompt_tokens") + Sum("completion_tokens"),
+        cost=Sum("cost"),
+        answers=Count("message", distinct=True),
+    )
+    answers = found["answers"] or 1
+    return Estimate(
+        max(LEAST_TOKENS, (found["tokens"] or 0) / answers), max(LEAST_COST, float(found["cost"] or 0) / answers)
+    )
+
+
+LEAST_TOKENS = 500
+LEAST_COST = 0.005  # US dollars
+RETRY_AFTER_SECONDS = 10
 SPENT = "You have used up your budget for today."
+RESERVED = (
+    "Your answers that are being written may use up what is left of your budget for today. Ask when they have ended."
+)
 
 
 def seconds_to_midnight() -> int:
