@@ -20,7 +20,7 @@ from assistant import conf
 from assistant.delivery import clock
 from assistant.lifecycle import endings, suspicion
 from assistant.lifecycle.endings import Failure
-from assistant.lifecycle.queueing import after_ending, promote_next
+from assistant.lifecycle.queueing import after_ending, end_pause, promote_next
 from assistant.lifecycle.session_changes import session_changed
 from assistant.lifecycle.suspicion import Suspicion
 from assistant.models.message import Message, MessageRole, Status, max_recoveries
@@ -251,8 +251,7 @@ def wake_queue(session_id: UUID) -> None:
             return
         until = session.queue_paused_until
         if until is not None and not clock.now() < until <= _latest_pause():
-            session.queue_paused_until = None
-            session.save(update_fields=["queue_paused_until"])
+            end_pause(session)
         if promote_next(session):
             session_changed(session)
 
