@@ -4,6 +4,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from assistant.lifecycle import asking, own_list, people, session_changes, steering
@@ -31,6 +32,25 @@ def entry(user, session):
 
 def unread(user, session):
     return entry(user, session)["yours"]["unread"]
+
+
+@pytest.mark.parametrize("form", ["2026-11-20 10:00:00.123", "2026-11-20 10:00:00.123000", "2026-11-20 10:00:00"])
+def test_pages_meet_each_session_once_however_its_time_was_stored(alice, form):
+    """Earlier releases stored some with three digits. As texts of SQLite they are not those that they are as times."""
+    made = ChatSession.objects.bulk_create(ChatSession(title=f"Room {number}") for number in range(4))
+    Participant.objects.bulk_create(Participant(session=room, user=alice, role=Role.OWNER) for room in made)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE assistant_chatsession SET updated_at = %s", [form if is_sqlite() else f"{form}+00"])
+    met, before = [], None
+    for _ in made:
+        [one], _ = sidebar.listed(alice, limit=1, before=before)
+        met.append(one["id"])
+        before = ChatSession.objects.get(pk=one["id"])
+    assert met == [str(room.pk) for room in reversed(made)] and sidebar.listed(alice, before=before) == ([], False)
+
+
+def is_sqlite():
+    return connection.vendor == "sqlite"
 
 
 # --- unread ---

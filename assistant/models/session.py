@@ -94,9 +94,6 @@ class ChatSession(models.Model):
 
     objects = SessionQuerySet.as_manager()
 
-    class Meta:
-        indexes = [models.Index(fields=["-updated_at"], name="session_recent")]  # the sidebar
-
     def __str__(self) -> str:
         return self.title
 
