@@ -132,16 +132,41 @@ class PostgresServer(Server):
         return [program, "-D", str(self._data), "-p", str(self.port), "-c", "max_connections=200", *settings]
 
     def is_answering(self) -> bool:
-        try:
-            psycopg.connect(self.url, connect_timeout=2).close()
-        except psycopg.OperationalError:
-            return False
-        return True
+        return _answers(self.url)
 
     def _owned(self, command: list[str]) -> list[str]:
-        if os.geteuid() != 0:
-            return command
-        return ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups", *command]
+        return _as_postgres(command)
+
+
+class Pooler(Server):
+    """PgBouncer in transaction mode before a PostgreSQL of ours: each transaction may have another connection."""
+
+    def __init__(self, postgres: PostgresServer) -> None:
+        super().__init__()
+        users, self._config = self.folder / "users", self.folder / "pgbouncer.ini"
+        users.write_text('"postgres" ""\n')
+        self._config.write_text(
+            f"[databases]\n* = host={postgres.host} port={postgres.port}\n"
+            f"[pgbouncer]\nlisten_addr = {self.host}\nlisten_port = {self.port}\nunix_socket_dir =\n"
+            f"auth_type = trust\nauth_file = {users}\npool_mode = transaction\ndefault_pool_size = 4\n"
+        )
+        for path in (self.folder, users, self._config):
+            path.chmod(0o755)
+
+    @property
+    def url(self) -> str:
+        return f"postgres://postgres@{self.host}:{self.port}/postgres"
+
+    def command(self) -> list[str]:
+        program = find_program("pgbouncer")
+        assert program is not None
+        return [program, str(self._config)]
+
+    def is_answering(self) -> bool:
+        return _answers(self.url)
+
+    def _owned(self, command: list[str]) -> list[str]:
+        return _as_postgres(command)
 
 
 class RedisServer(Server):
@@ -165,6 +190,21 @@ class RedisServer(Server):
             return bool(redis.Redis(self.host, self.port, socket_connect_timeout=2).ping())
         except redis.RedisError:
             return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _as_postgres(command: list[str]) -> list[str]:
+    """PostgreSQL's programs don't run as root."""
+    if os.geteuid() != 0:
+        return command
+    return ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups", *command]
 
 
 def _wait_for(condition: Callable[[], bool], failure: str) -> None:
