@@ -176,6 +176,16 @@ def test_after_long_silence_the_page_offers_retry_and_stop(alice: Window, api: P
     expect(alice.note).to_contain_text("Stopped by alice")
 
 
+# How few letters of the last answer are ever shown from here on.
+WATCH_LETTERS = """() => {
+  const body = [...document.querySelectorAll(".message.is-answer [data-part=body]")].at(-1);
+  const look = () => { window.leastLetters = Math.min(window.leastLetters, body.textContent.length); };
+  window.leastLetters = Infinity;
+  new MutationObserver(look).observe(body, { childList: true, subtree: true, characterData: true });
+  look();
+}"""
+
+
 def test_an_answer_whose_worker_died_says_so_quietly(
     alice: Window, api: Person, product: Product, provider: ProviderProcess
 ) -> None:
@@ -189,9 +199,13 @@ def test_an_answer_whose_worker_died_says_so_quietly(
     [answer] = [m["id"] for m in api.messages(session) if m["role"] == "assistant"]
     worker = product.worker_of(answer)
     assert worker
+    alice.page.evaluate(WATCH_LETTERS)
     worker.kill()
     expect(note).to_have_text("The answer was interrupted and resumed.")
     alice.expect_answer(expected_text(TEXT))
+    least = alice.page.evaluate("window.leastLetters")
+    assert least >= len(expected_text("words-n30")), "what was being read stays until the new text has come as far"
+    expect(alice.page.locator(".is-catching-up")).to_have_count(0)
     alice.page.reload()
     alice.expect_answer(expected_text(TEXT))
     expect(note).to_be_visible()

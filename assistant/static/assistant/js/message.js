@@ -44,8 +44,13 @@ import { spokenUsage } from "./usage.js";
 /** @type {Source[]} */
 const NONE = [];
 
-/** @type {WeakMap<HTMLElement, { message: Shown, mark: string, slots: Slot[] | undefined, people: readonly object[] }>} */
-const drawn = new WeakMap(); // element -> what it shows
+/**
+ * What an element shows; `text` is of an earlier attempt while the new one has not come as far.
+ * @typedef {{ message: Shown, mark: string, text: Shown, slots: Slot[] | undefined, people: readonly object[] }} Drawn
+ */
+
+/** @type {WeakMap<HTMLElement, Drawn>} */
+const drawn = new WeakMap();
 
 /** @param {Shown} message */
 export function makeMessage(message) {
@@ -70,8 +75,9 @@ export function drawMessage(element, entry, context) {
   const mark = `${versions?.length} ${context.isLast} ${context.mayWrite} ${context.mayResend} ${versions?.findIndex((version) => version === message)} ${context.author} ${context.summary?.id} ${context.joined.length}`;
   if (before?.message !== message || before.mark !== mark) {
     drawHead(element, message, context);
-    const isSameText = before?.slots && before.message.html === message.html;
-    const slots = isSameText ? before.slots : drawBody(element, message, before?.slots);
+    const text = before && isCatchingUp(message, before.text) ? before.text : message;
+    const isSameText = before?.text === text || (before?.slots && before.text.html === text.html);
+    const slots = isSameText ? before?.slots : drawBody(element, text, before?.slots);
     if (!isSameText || !isMarked) context.markNames?.(part(element, "body"));
     drawTools(part(element, "body"), message, slots, context);
     const isResumed = Boolean(message.interruptions) && message.status !== "pending";
@@ -87,7 +93,8 @@ export function drawMessage(element, entry, context) {
     element.classList.toggle("is-sending", message.outbox?.status === "sending");
     if (isOpen(message)) element.setAttribute("aria-busy", "true");
     else element.removeAttribute("aria-busy");
-    drawn.set(element, { message, mark, slots, people: context.people });
+    element.classList.toggle("is-catching-up", text !== message);
+    drawn.set(element, { message, mark, text, slots, people: context.people });
   } else {
     if (!isMarked) context.markNames?.(part(element, "body"));
     before.people = context.people;
@@ -95,6 +102,16 @@ export function drawMessage(element, entry, context) {
   }
   drawReasoning(part(element, "reasoning"), message, context);
   drawStatus(element, message, context);
+}
+
+/**
+ * Whether an answer is being written anew and has not come as far yet as what is shown of it: that stays in sight.
+ * @param {Shown} message
+ * @param {Shown} shown
+ */
+function isCatchingUp(message, shown) {
+  const isAnswer = message.role === "assistant" && message.id === shown.id && isOpen(message);
+  return isAnswer && message.content.length < shown.content.length;
 }
 
 /**
