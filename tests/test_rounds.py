@@ -10,6 +10,7 @@ from assistant.lifecycle import answering, asking, rounds
 from assistant.lifecycle.answering import Written
 from assistant.models import ChatSession, ToolCall
 from assistant.presentation.wire import message_json
+from assistant.prompt import context
 from assistant.text.reasoned import Reasoned
 from assistant.tools import Context, Result, Service, ToolError
 from assistant.worker.completion import WITHOUT_TOOLS
@@ -553,3 +554,13 @@ def test_viewers_are_told_each_change_of_a_call(asked, worker, loop, frames):
     assert [frame["version"] for frame in told] == sorted({frame["version"] for frame in told})
     ended = [frame for frame in frames if frame["type"] == "message.updated"][-1]["message"]
     assert ended["status"] == "success" and ended["tool_calls"] == told[-1]["tool_calls"]
+
+
+def test_a_tool_acts_in_the_name_of_whoever_caused_the_run(asked, alice, bob, worker, loop):
+    """Race 41: a retry by another must not act as the first asker."""
+    first = asked("openai/results-tool=who")
+    assert '"alice"' in run_to_the_end(loop, first, worker).tool_calls.get().result
+    again = asking.retry(now(first), by=bob)
+    assert '"bob"' in run_to_the_end(loop, again, worker).tool_calls.get().result
+    prompt = context.prompt_for(claimed(asking.retry(now(first), by=bob), worker))
+    assert (prompt.user, prompt.user_id) == (bob, bob.pk)

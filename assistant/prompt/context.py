@@ -41,10 +41,10 @@ SUMMARISED = "What was said here before the messages below is summarised, becaus
 class Prompt:
     model: str
     messages: list[ChatMessage]  # OpenAI's chat format: {"role", "content"}
-    user_id: UserId  # who asked
+    user_id: UserId  # whoever caused it to be written: who asked, or wanted another answer
     parameters: Mapping[str, Any] = field(default_factory=dict)  # by litellm's names: temperature, max_tokens, ...
     services: tuple[str, ...] = ()  # names of the services whose tools the model may use
-    user: Any = None  # who asked
+    user: Any = None  # the same
     user_context: Mapping[str, Any] = field(default_factory=dict)  # what the project says of them
     continuations: int = 0  # how often this answer went on in a fresh job
     unread: Sequence[StoredFile] = ()  # files that have to be read before it says what is in them
@@ -62,7 +62,7 @@ _ANY_FILE, _ANY_SUMMARY = _any_of_session(Attachment), _any_of_session(Summary)
 _AROUND = ("reply_to__author", "session", "system_prompt")
 _ASKED = (
     *_AROUND, "role", "status", "position", "content", "taken_by", "rounds", "continuations", "model", "parameters",
-    "pictures", "reply_to__position",
+    "pictures", "charged_to", "reply_to__position",
 )  # fmt: skip
 
 
@@ -104,8 +104,8 @@ def _prompt(answer: Any, reading: Reading, window: ContextWindow) -> Prompt:
     files, unread = _files_of([*messages, answer], answer.model) if answer.has_files else ({}, [])
     is_named = _is_shared(answer, messages, is_all=summary is None and not window.is_cut)
     services = tuple(answer.session.services)
-    asker = answer.reply_to.author
-    user_context = registry.user_context(asker, answer.session)
+    actor = _actor(answer)
+    user_context = registry.user_context(actor, answer.session)
     longest = reading.longest_result
     lines = _lines([*messages, answer], files, named=is_named, with_calls=bool(services), longest_result=longest)
     system = _system(answer, user_context, summary, is_named=is_named, is_cut=window.is_cut)
@@ -113,15 +113,21 @@ def _prompt(answer: Any, reading: Reading, window: ContextWindow) -> Prompt:
     return Prompt(
         answer.model,
         prompt + lines,
-        answer.reply_to.author_id,
+        answer.charged_to_id,
         answer.parameters,
         services,
-        asker,
+        actor,
         user_context,
         answer.continuations,
         unread,
         window.is_cut,
     )
+
+
+def _actor(answer: Any) -> Any:
+    """In whose name its tools act: not of who asked, where somebody else wanted another answer. None: they are gone."""
+    author = answer.reply_to.author  # is there already: most often it is they
+    return author if author is not None and author.pk == answer.charged_to_id else answer.charged_to
 
 
 def _files_of(messages: list[Message], model: str) -> tuple[dict[Any, Any], list[StoredFile]]:

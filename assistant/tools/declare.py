@@ -60,7 +60,7 @@ class Context:
     session_id: UUID
     message_id: UUID  # the answer that is being written
     call_id: UUID
-    user: Any  # who asked: a user of the project, or None if they are gone
+    user: Any  # who asked, or wanted another answer: a user of the project, or None if they are gone
     user_context: Mapping[str, Any]  # what ASSISTANT_USER_CONTEXT says of them
     status: Callable[[str], None] = field(default=lambda text: None)  # a line that people read while the tool runs
     ask: Callable[[Form], Awaitable[Filled]] = field(default=_nobody)  # people, who fill in a form; for async tools
