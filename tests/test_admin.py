@@ -5,9 +5,12 @@ import html
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django_q.models import OrmQ
 
+from assistant.admin import large
 from assistant.lifecycle import asking, people, session_changes
 from assistant.models import (
     ApiToken,
@@ -25,6 +28,7 @@ from assistant.models import (
 from assistant.models.participant import Role
 from tests.acting import a_worker, answer_of, ask, claimed, fail, finish, jobs, kill, lose_job, now, queued, write
 from tests.files import uploaded
+from tests.plans import plans, rooms
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -92,6 +96,51 @@ def test_lists_need_no_query_for_each_row(admin_client, world, alice, model, dja
         claimed(answer_of(ask(made, alice)), a_worker(f"host-{number}"))
     with django_assert_max_num_queries(7):
         admin_client.get(reverse(f"admin:assistant_{model._meta.model_name}_changelist"))
+
+
+LARGE = [Message, UsageRecord]
+
+
+@pytest.mark.parametrize("model", LARGE)
+def test_lists_of_large_tables_neither_count_nor_read_all_of_it(admin_client, world, model, monkeypatch):
+    monkeypatch.setattr(large, "MOST", 1)
+    with CaptureQueriesContext(connection) as asked:
+        page = admin_client.get(reverse(f"admin:assistant_{model._meta.model_name}_changelist"))
+    assert page.status_code == 200 and page.context["cl"].result_count == 1
+    mine = [query["sql"] for query in asked if model._meta.db_table in query["sql"]]
+    assert not any("DISTINCT" in sql for sql in mine)
+    counted = [sql for sql in mine if "COUNT(" in sql]
+    assert counted and all("LIMIT 1)" in sql for sql in counted)
+
+
+def test_a_page_of_messages_is_read_in_the_order_of_the_index_and_nothing_is_before_it(admin_client, alice):
+    rooms(alice, 30, 10)
+    with plans() as found:
+        admin_client.get(reverse("admin:assistant_message_changelist"))
+    [plan] = [plan for plan in found if "assistant_workerprocess" in plan]
+    assert "TEMP B-TREE" not in plan and "Sort" not in plan and "chatsession" not in plan
+
+
+def test_messages_are_found_by_id_by_session_and_by_their_words(admin_client, session, alice):
+    answer = answer_of(ask(session, alice, "Where is the needle?"))
+    other = ChatSession.objects.create()
+    Participant.objects.create(session=other, user=alice, role=Role.OWNER)
+    ask(other, alice, "Somewhere else")
+
+    def found(query):
+        page = admin_client.get(reverse("admin:assistant_message_changelist"), {"q": query})
+        return {row.pk for row in page.context["cl"].result_list}
+
+    assert found(str(answer.pk)) == {answer.pk} and found("needle") == {answer.reply_to_id}
+    assert found(str(session.pk)) == {answer.pk, answer.reply_to_id} and found("haystack") == set() == found("🔥")
+
+
+def test_sessions_are_counted_for_the_page_that_is_shown(admin_client, world, session):
+    with CaptureQueriesContext(connection) as asked:
+        page = admin_client.get(reverse("admin:assistant_chatsession_changelist"))
+    assert not any("GROUP BY" in query["sql"] and "JOIN" in query["sql"] for query in asked)
+    row = next(row for row in page.context["cl"].result_list if row.pk == session.pk)
+    assert (row.people_, row.messages_) == (session.participants.count(), session.messages.count())
 
 
 def test_only_staff_come_in(client, alice):

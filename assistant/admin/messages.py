@@ -5,19 +5,41 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 
+from assistant import search
 from assistant.admin.base import GoesWithSession, User, ago
+from assistant.admin.large import BoundedPaginator, ErrorCode, as_id
 from assistant.models import Attachment, Message
+
+MOST_FOUND = 500  # messages, the newest
 
 
 @admin.register(Message)
 class MessageAdmin(GoesWithSession):
     list_display = ["id", "session", "role", "status", "age", "worker", "attempt", "last_piece", "beginning"]
-    list_filter = ["status", "role", "error_code", "created_at"]
-    search_fields = ["id", "session__id", "content"]
-    list_select_related = ["session", "worker"]
+    list_filter = ["status", "role", ErrorCode, "created_at"]
+    search_fields = ["id"]  # by `get_search_results`
+    search_help_text = "Words, as people search; or the id of a message or session."
+    list_select_related = ["worker"]
     ordering = ["-id"]
+    paginator = BoundedPaginator
     show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        """Sessions by a query of their own: joined, SQLite began with them, and sorted all messages for a page."""
+        return super().get_queryset(request).prefetch_related("session")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Message], search_term: str
+    ) -> tuple[QuerySet[Message], bool]:
+        """By the indexes of ids and of words: to look for parts of ids and texts all rows would be read."""
+        if wanted := as_id(search_term):
+            return queryset.filter(Q(pk=wanted) | Q(session=wanted)), False
+        if search_term:
+            queryset = queryset.filter(pk__in=search.everywhere(search_term, MOST_FOUND))
+        return queryset, False
 
     @admin.display(description="age", ordering="created_at")
     def age(self, message: Message) -> str:

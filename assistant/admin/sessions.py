@@ -6,14 +6,15 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
 from assistant.admin.base import USERS_NAME, GoesWithSession, NamesUser, ReadOnly
 from assistant.delivery import clock
 from assistant.lifecycle import people, session_changes
 from assistant.lifecycle.refusal import Refused
-from assistant.models import ChatSession, Invitation, Participant, ShareLink
+from assistant.models import ChatSession, Invitation, Message, Participant, ShareLink
 from assistant.models.participant import Role
 
 
@@ -28,6 +29,11 @@ class ParticipantInline(NamesUser, admin.TabularInline):
         return False
 
 
+def _count_of(model: type[Model]) -> Coalesce:
+    rows = model._default_manager.filter(session=OuterRef("pk")).order_by().values("session")
+    return Coalesce(Subquery(rows.annotate(count=Count("pk")).values("count")), 0)
+
+
 @admin.register(ChatSession)
 class ChatSessionAdmin(admin.ModelAdmin):
     list_display = ["title", "model", "people", "messages_count", "updated_at"]
@@ -40,14 +46,15 @@ class ChatSessionAdmin(admin.ModelAdmin):
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ChatSession]:
-        counts = {"people_": Count("participants", distinct=True), "messages_": Count("messages", distinct=True)}
+        """Counted for the rows that are shown, and so not to be sorted by: joined, all messages were counted for a page."""
+        counts = {"people_": _count_of(Participant), "messages_": _count_of(Message)}
         return super().get_queryset(request).annotate(**counts)
 
-    @admin.display(ordering="people_", description="people")
+    @admin.display(description="people")
     def people(self, session: Any) -> int:
         return session.people_
 
-    @admin.display(ordering="messages_", description="messages")
+    @admin.display(description="messages")
     def messages_count(self, session: Any) -> int:
         return session.messages_
 

@@ -41,6 +41,12 @@ def find(user: Any, query: str, limit: int, before: UUID | None = None) -> tuple
     ], len(ids) > limit
 
 
+def everywhere(query: str, most: int) -> list[UUID]:
+    """Up to `most` messages of whichever sessions in which all terms of `query` stand, newest first: for operators."""
+    terms = terms_of(query)
+    return newest(None, terms, most, None) if terms else []
+
+
 def find_titles(user: Any, query: str, limit: int) -> list[ChatSession]:
     """Up to `limit` of `user`'s sessions in whose titles all terms of `query` stand, newest activity first."""
     terms: list[Term] = terms_of(query)

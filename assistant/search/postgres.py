@@ -16,15 +16,23 @@ from assistant.search.words import Term, plain
 
 def hits(user: Any, terms: list[Term], most: int, since: UUID | None, before: UUID | None) -> list[UUID]:
     """Up to `most` of `user`'s messages from `since` on and before `before` in which all terms stand, the newest first."""
-    session, mine = Participant.objects.filter(user_id=user.pk).values("session_id").query.sql_with_params()
+    sessions, mine = _of(user)
     within, bounds = "", []
     if since is not None:
         within, bounds = "AND id >= %s", [since]
     if before is not None:
         within, bounds = f"{within} AND id < %s", [*bounds, before]
     with connection.cursor() as cursor:
-        cursor.execute(_HITS.format(within=within, mine=session), [matching(terms), *bounds, *mine, most])
+        cursor.execute(_HITS.format(within=within, mine=sessions), [matching(terms), *bounds, *mine, most])
         return [message for (message,) in cursor.fetchall()]
+
+
+def _of(user: Any) -> tuple[str, tuple[Any, ...]]:
+    """The condition that a message is in one of `user`'s sessions; None: an operator's search, in all."""
+    if user is None:
+        return "", ()
+    sessions, mine = Participant.objects.filter(user_id=user.pk).values("session_id").query.sql_with_params()
+    return f"AND session_id IN ({sessions})", mine
 
 
 def matching(terms: list[Term]) -> str:
@@ -37,7 +45,7 @@ def matching(terms: list[Term]) -> str:
 _HITS = """
     WITH found AS MATERIALIZED (
       SELECT id FROM assistant_message
-      WHERE search @@ to_tsquery('simple', %s) {within} AND session_id IN ({mine})
+      WHERE search @@ to_tsquery('simple', %s) {within} {mine}
     )
     SELECT id FROM found ORDER BY id DESC LIMIT %s
 """

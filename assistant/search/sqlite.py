@@ -23,14 +23,24 @@ def hits(user: Any, terms: list[Term], most: int, since: UUID | None, before: UU
 
     The index knows rows by numbers that grow nearly as the messages' ids do, so first these are narrowed.
     """
-    session, mine = Participant.objects.filter(user_id=user.pk).values("session_id").query.sql_with_params()
+    sessions, mine = _of(user)
     within, bounds = "", []
     with connection.cursor() as cursor:
         if since is not None:
             cursor.execute(_NUMBERS, [since.hex, _end(before)])
             within, bounds = _NUMBERED, [*cursor.fetchone(), since.hex]
-        cursor.execute(_HITS.format(within=within, mine=session), [_match(terms), *bounds, _end(before), *mine, most])
+        cursor.execute(
+            _HITS.format(within=within, mine=sessions), [_match(terms), *bounds, _end(before), *mine, most]
+        )
         return [UUID(message) for (message,) in cursor.fetchall()]
+
+
+def _of(user: Any) -> tuple[str, tuple[Any, ...]]:
+    """The condition that a message is in one of `user`'s sessions; None: an operator's search, in all."""
+    if user is None:
+        return "", ()
+    sessions, mine = Participant.objects.filter(user_id=user.pk).values("session_id").query.sql_with_params()
+    return f"AND found.session IN ({sessions})", mine
 
 
 def _end(before: UUID | None) -> str:
@@ -47,7 +57,7 @@ _NUMBERED = "AND assistant_search.rowid BETWEEN %s AND %s AND found.message >= %
 # CROSS: SQLite keeps this order. It knows nothing of how many hits there are.
 _HITS = """
     SELECT found.message FROM assistant_search CROSS JOIN assistant_search_row AS found ON found.id = assistant_search.rowid
-    WHERE assistant_search MATCH %s {within} AND found.message < %s AND found.session IN ({mine})
+    WHERE assistant_search MATCH %s {within} AND found.message < %s {mine}
     ORDER BY found.message DESC LIMIT %s
 """
 

@@ -19,7 +19,7 @@ WINDOWS = (4_000, 40_000)  # messages, of everybody; then all that are older
 
 
 def newest(user: Any, terms: list[Term], most: int, before: UUID | None) -> list[UUID]:
-    """Up to `most` messages in `user`'s sessions in which all terms stand, the newest first."""
+    """Up to `most` messages in `user`'s sessions, or with None in all, in which all terms stand, the newest first."""
     hits = postgres.hits if connection.vendor == "postgresql" else sqlite.hits
     found: list[UUID] = []
     for size in (*WINDOWS, None):
