@@ -1,0 +1,1 @@
+"""`python -m bench.company`: what each page and call takes where a company has written for years."""
