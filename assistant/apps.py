@@ -1,7 +1,7 @@
 from typing import Any
 
 from django.apps import AppConfig, apps
-from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.models.signals import post_migrate, pre_delete
@@ -20,7 +20,9 @@ class AssistantConfig(AppConfig):
 
         from assistant.checks import configuration, embedding, needed_extras, setting_values  # noqa: F401  registers the checks
 
-        pre_delete.connect(_forget_person, sender=settings.AUTH_USER_MODEL, dispatch_uid="assistant.people")
+        for model in apps.get_models():  # proxies too: a deletion is told of the class by which it is done
+            if issubclass(model, get_user_model()):
+                pre_delete.connect(_forget_person, sender=model, dispatch_uid="assistant.people")
         post_spawn.connect(_begin_work, dispatch_uid="assistant.worker.runner")
         post_migrate.connect(_install_search, sender=self, dispatch_uid="assistant.search")
 

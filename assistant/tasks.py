@@ -10,7 +10,8 @@ from multiprocessing import util
 from typing import Any
 from uuid import UUID
 
-from assistant import conf
+from assistant import conf, outage
+from assistant.delivery import clock
 from assistant.lifecycle import attaching, recovery
 from assistant.processes import slot
 from assistant.processes.host_processes import is_process
@@ -28,7 +29,8 @@ def admit(message_id: str) -> bool:
 
 def sweep() -> dict[str, int]:
     """The scheduled net below the runners' own sweeps. Returns counts by outcome."""
-    return recovery.sweep()
+    clock.ask()
+    return {} if outage.was_recent() else recovery.sweep()
 
 
 def sweep_files() -> int:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.backends.signals import connection_created
 from django.utils import timezone
 
@@ -117,8 +117,8 @@ def _strftime(form: str, *when: Any) -> Any:
 
 
 def _tell_sqlite(connection: Any, **kwargs: Any) -> None:
-    if connection.vendor == "sqlite":
-        connection.connection.create_function("strftime", -1, _strftime)
+    if connection.vendor == "sqlite" and connection.alias == DEFAULT_DB_ALIAS:
+        connection.connection.create_function("strftime", -1, _strftime, deterministic=True)
 
 
 connection_created.connect(_tell_sqlite, dispatch_uid="assistant.delivery.clock")

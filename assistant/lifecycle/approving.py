@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models.functions import Now
 
 from assistant import conf
@@ -19,6 +20,7 @@ from assistant.presentation import events
 from assistant.text.arguments import arguments_of
 from assistant.text.storable import clean
 
+logger = logging.getLogger(__name__)
 DENIED = "Denied: the people in this session did not allow this call. It was not run."
 LATE = "Not run: the people in this session did not decide in time whether to allow this call."
 BATCH = 100
@@ -63,6 +65,11 @@ def _expire(call: ToolCall) -> bool:
             call, lambda asked: call_endings.end_calls(asked, CallStatus.CANCELLED, LATE, "Nobody decided", **columns)
         )
     except Refused:  # somebody has, just now
+        return False
+    except OperationalError:
+        raise
+    except Exception:
+        logger.exception("The call %s could not be denied; the others are.", call.pk)
         return False
     return True
 

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from assistant import outage
+from assistant.delivery import clock
 from assistant.lifecycle import recovery
 from assistant.models import ChatSession, Participant, ShareLink
 from assistant.presentation.snapshot import of_link, of_participant
@@ -36,5 +37,8 @@ def shared_snapshot(link_id: int, token: str) -> dict[str, Any] | None:
 
 def _recover(session: ChatSession) -> None:
     for answer in session.messages.running():
-        if not outage.was_recent() and not answer.is_alive():
+        if answer.is_alive():
+            continue
+        clock.ask()  # all look dead right after it was set
+        if not outage.was_recent():
             recovery.recover_or_log(answer)  # what can't be recovered keeps nobody out

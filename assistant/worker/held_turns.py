@@ -62,6 +62,10 @@ class HeldTurns:
         self._reserved += got
         return got
 
+    def reserve_all(self) -> int:
+        """Keeps all the room, if nothing is here and nothing on its way; 0 otherwise. Whoever does it releases it."""
+        return self.reserve(self.concurrency) if self.is_empty else 0
+
     def release(self, count: int) -> None:
         self._reserved -= count
         self.wake()

@@ -60,7 +60,7 @@ class Intake:
 
     async def _try(self, suspects: Sequence[UUID]) -> bool:
         """Claims some of the answers of which one may have killed a worker, if this process holds nothing else."""
-        room = self._reserve(len(suspects)) if self._turns.is_empty else 0
+        room = 0 if self.is_closed else self._turns.reserve_all()  # or `admit` would bring others along
         return bool(room) and await self._claim(room, claiming.claim_suspects, suspects[:room])
 
     async def admit(self, message_id: UUID) -> bool:
