@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from assistant.lifecycle import approving, asking, recovery, rounds
+from assistant.lifecycle import approving, asking, call_endings, endings, recovery, rounds
 from assistant.lifecycle.answering import Written
 from assistant.lifecycle.refusal import Refused
 from assistant.llm import ToolCall as AskedCall
@@ -15,7 +15,7 @@ from assistant.presentation.wire import message_json
 from assistant.text.arguments import arguments_of
 from assistant.toolbox import registry
 from assistant.worker.tool_execution import new_call
-from tests.acting import answer_of, ask, claimed, jobs, kill, now
+from tests.acting import a_room, answer_of, ask, claimed, jobs, kill, now
 from tests.calling import Caller
 from tests.provider.valid import check_request
 from tests.rounds import beside, calls, offer, run_to_the_end, run_turn
@@ -117,9 +117,43 @@ def test_what_no_tool_could_be_run_with_is_refused_and_decides_nothing(parked, b
     assert wipe().approval == "asked" and jobs() == []
 
 
-def test_the_same_arguments_again_change_nothing(parked, bob):
-    call = message_json(approving.allow(wipe(), bob, wipe().arguments))["tool_calls"][0]
+@pytest.mark.parametrize("same", ['{"what": "Home"}', '{"what":"Home"}', '{ "what" : "Home" }'])
+def test_the_same_arguments_again_change_nothing(parked, bob, same):
+    call = message_json(approving.allow(wipe(), bob, same))["tool_calls"][0]
     assert call["original_arguments"] is None
+
+
+def test_a_changed_call_that_is_interrupted_says_what_it_was_run_with(parked, bob):
+    approving.allow(wipe(), bob, '{"what": "Attic"}')
+    ToolCall.objects.filter(name="wipe").update(status="running")
+    call_endings.inherit_calls(now(parked))
+    assert wipe().status == "interrupted" and '{"what": "Attic"}' in wipe().result
+
+
+def test_one_call_that_can_t_be_denied_keeps_no_other_from_it(parked, room, bob, worker, loop, settings, monkeypatch):
+    settings.ASSISTANT_APPROVAL_TIMEOUT = 60
+    ToolCall.objects.filter(name="wipe").update(created_at=timezone.now() - timedelta(hours=1))
+    good = ToolCall.objects.create(
+        message=answer_of(ask(a_room(bob), bob)),
+        round=1,
+        place=0,
+        at=0,
+        name="wipe",
+        arguments="{}",
+        approval="asked",
+    )
+    ToolCall.objects.filter(pk=good.pk).update(created_at=timezone.now() - timedelta(minutes=30))
+    give_back = endings.give_back
+
+    def broken(message):
+        if message.pk == parked.pk:
+            raise ValueError("a bad row")
+        give_back(message)
+
+    monkeypatch.setattr(endings, "give_back", broken)
+    assert approving.expire() == 1
+    good.refresh_from_db()
+    assert good.approval == "denied"
 
 
 def test_a_decision_takes_no_more_than_it_knows(parked, alice):

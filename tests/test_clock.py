@@ -1,5 +1,6 @@
 """One clock for all processes: the database's. What a host's own says decides nothing."""
 
+import dataclasses
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -12,9 +13,9 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 from django_q.tasks import async_task
 
-from assistant import outage
+from assistant import outage, tasks
 from assistant.delivery import clock, queue
-from assistant.lifecycle import claiming, recovery
+from assistant.lifecycle import claiming, joining, recovery
 from assistant.models import ApiToken, ChatSession, Invitation, Message, UsageRecord, WorkerProcess
 from assistant.models.participant import Role
 from assistant.worker.lease import Lease
@@ -198,6 +199,54 @@ def test_a_schedule_of_a_host_ahead_is_brought_back():
     queue.bring_schedules_back()
     early, late = (row.next_run - true_time() for row in Schedule.objects.order_by("minutes"))
     assert early < timedelta(seconds=5) and late > timedelta(minutes=49)
+
+
+@pytest.fixture
+def just_set(worker, monkeypatch):
+    """All clocks of the database went an hour forward, and nobody here has asked since."""
+
+    def happen():
+        clock.ask()
+        set_back = dataclasses.replace(clock._reading, started=clock._reading.started - HOUR.total_seconds())
+        monkeypatch.setattr(clock, "_reading", set_back)
+        WorkerProcess.objects.update(heartbeat_at=Now() - HOUR)
+
+    return happen
+
+
+@pytest.mark.parametrize("judge", ["a join", "the scheduled sweep"])
+def test_nobody_takes_an_answer_from_the_living_then(judge, just_set, session, alice, worker):
+    answer = answer_of(ask(session, alice))
+    claimed(answer, worker)
+    just_set()
+    if judge == "a join":
+        joining.snapshot(session.pk, alice)
+    else:
+        tasks.sweep()
+    assert now(answer).status == "processing"
+
+
+def test_a_table_of_a_project_may_have_an_index_by_strftime(transactional_db):
+    """Of a function that is not said to be deterministic SQLite takes none, and then reads no table of that file."""
+    if connection.vendor != "sqlite":
+        pytest.skip("SQLite's own function")
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE visits (at text)")
+        try:
+            cursor.execute("CREATE INDEX visits_by_year ON visits (strftime('%Y', at))")
+            cursor.execute("INSERT INTO visits VALUES ('2026-11-29 12:00:00')")
+            cursor.execute("SELECT strftime('%Y', at) FROM visits")
+            assert cursor.fetchall() == [("2026",)]
+        finally:
+            cursor.execute("DROP TABLE visits")
+
+
+def test_one_thread_asks_and_the_others_count_on(monkeypatch):
+    clock.ask()
+    monkeypatch.setattr(clock, "_reading", dataclasses.replace(clock._reading, good_until=0.0))
+    monkeypatch.setattr(clock, "ask", lambda: pytest.fail("somebody asks already"))
+    with clock._asking:
+        assert abs(clock.now() - true_time()) < timedelta(seconds=5)
 
 
 READS_THE_HOST = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from assistant.delivery import mailbox, valkey
 from assistant.models.worker import WorkerProcess
 from assistant.presentation import events
 from assistant.worker.runner import Runner
-from tests.threads import eventually
+from tests.threads import LONG_SECONDS, eventually
 
 
 def in_turn(box: str, count: int) -> list[dict[str, Any] | None]:
@@ -48,6 +49,26 @@ def test_while_valkey_is_away_telling_is_a_line_in_the_log(settings: Any, caplog
     mailbox.put("worker.x", {"type": "turn.stop"})
     [line] = caplog.messages
     assert "worker.x could not be told turn.stop" in line
+
+
+def test_a_worker_whose_valkey_is_away_says_nothing_of_it_again_and_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    waits = threading.Semaphore(0)
+
+    async def away(*args: Any) -> None:
+        waits.release()
+        raise ConnectionError("away")
+
+    async def at_once(seconds: float) -> None: ...
+
+    runner = Runner()
+    runner._client = None  # type: ignore[assignment]
+    monkeypatch.setattr(mailbox, "taken", away)
+    monkeypatch.setattr(asyncio, "sleep", at_once)
+    for _ in range(3):
+        asyncio.run(runner._listen())
+    assert all(waits.acquire(timeout=LONG_SECONDS) for _ in range(3)) and not caplog.messages
 
 
 @pytest.mark.django_db(transaction=True)

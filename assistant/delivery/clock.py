@@ -12,13 +12,13 @@ Valkey, so it is asked, and NOW says the same.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sqlite3
+import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, cast
 
 from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.backends.signals import connection_created
@@ -30,7 +30,7 @@ from assistant.delivery import valkey
 logger = logging.getLogger(__name__)
 
 ASKED_EVERY_SECONDS = 60.0
-AWAY_SECONDS = 5.0  # until a Valkey that did not answer is asked again
+AWAY_SECONDS = 20.0  # until a Valkey that did not answer is asked again
 JUMP_SECONDS = 1.0  # more than clocks drift apart in a minute, or than an answer takes
 
 
@@ -48,13 +48,15 @@ class _Reading:
 
 
 _reading: _Reading | None = None
+_asking = threading.Lock()  # by one thread at a time: Valkey may be silent, and others can count on
 
 
 def now() -> datetime:
     """The database's time. Raises what the database raises where it has to be asked, and not in an event loop's thread."""
     reading = _reading
-    if reading is None or reading.is_doubtful:
-        reading = ask()
+    if reading is None or (reading.is_doubtful and not _asking.locked()):
+        with _asking:
+            reading = _reading if _reading is not reading and _reading is not None else ask()
     return datetime.fromtimestamp(reading.started + time.monotonic(), UTC)
 
 
@@ -102,6 +104,7 @@ def _of_valkey() -> float | None:
 
 # --- SQLite's NOW ---
 
+_threads = threading.local()
 _OF_DJANGO = "%Y-%m-%d %H:%M:%f"  # of `Now()`, in statements and in the tables' defaults
 
 
@@ -112,8 +115,14 @@ def _strftime(form: str, *when: Any) -> Any:
         if form == _OF_DJANGO and len(when) == 1:
             return when[0]
     marks = ", ".join("?" * (1 + len(when)))
-    with contextlib.closing(sqlite3.connect(":memory:")) as plain:
-        return plain.execute(f"SELECT STRFTIME({marks})", (form, *when)).fetchone()[0]
+    return _plain().execute(f"SELECT STRFTIME({marks})", (form, *when)).fetchone()[0]
+
+
+def _plain() -> sqlite3.Connection:
+    """This thread's own, on which the function is SQLite's."""
+    if not hasattr(_threads, "plain"):
+        _threads.plain = sqlite3.connect(":memory:")
+    return cast("sqlite3.Connection", _threads.plain)
 
 
 def _tell_sqlite(connection: Any, **kwargs: Any) -> None:

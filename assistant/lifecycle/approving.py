@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from datetime import timedelta
@@ -33,7 +34,7 @@ def allow(call: ToolCall, by: Any, arguments: str | None = None) -> Message:
 
     Raises Refused: invalid_arguments.
     """
-    changed = "" if arguments in (None, call.arguments) else _checked(arguments)
+    changed = "" if arguments is None or _is_same(arguments, call.arguments) else _checked(arguments)
     return _decide(
         call, lambda asked: asked.update(approval=Approval.ALLOWED, decided_by=by, changed_arguments=changed)
     )
@@ -72,6 +73,18 @@ def _expire(call: ToolCall) -> bool:
         logger.exception("The call %s could not be denied; the others are.", call.pk)
         return False
     return True
+
+
+def _is_same(one: str, other: str) -> bool:
+    """To the letter, or the same JSON object in another order or with other blanks."""
+    if one == other:
+        return True
+    ours, theirs = arguments_of(one), arguments_of(other)
+    return (
+        bool(one.strip())
+        and ours is not None
+        and json.dumps(ours, sort_keys=True) == json.dumps(theirs, sort_keys=True)
+    )
 
 
 def _checked(written: str) -> str:

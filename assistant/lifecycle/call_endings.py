@@ -19,6 +19,7 @@ INTERRUPTED = (
     "Interrupted: the process that ran this call died in the middle of it. It is not known whether it took effect, and it "
     "was not run again. Find out how things stand before you try it again."
 )
+CHANGED = "(The people in this session changed the arguments before they allowed the call. It was run with: {})\n\n"
 LONGEST_SUMMARY = 300
 STOPPED = "Cancelled: the answer was ended before this call had a result."
 
@@ -29,6 +30,9 @@ def inherit_calls(message: Message) -> None:
     calls.filter(status=CallStatus.RUNNING, is_idempotent=True).update(
         status=CallStatus.PENDING, started_at=None, form=None, form_given=None
     )
+    for call in calls.filter(status=CallStatus.RUNNING).exclude(changed_arguments=""):
+        result = CHANGED.format(call.changed_arguments) + INTERRUPTED
+        end_calls(calls.filter(pk=call.pk), CallStatus.INTERRUPTED, result, "Interrupted")
     end_calls(calls.filter(status=CallStatus.RUNNING), CallStatus.INTERRUPTED, INTERRUPTED, "Interrupted")
 
 

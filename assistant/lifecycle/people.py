@@ -158,7 +158,9 @@ def forget(user: Any) -> None:
 
     A session in which nobody else takes part is deleted with what belongs to it.
     """
-    for participant in Participant.objects.filter(user=user).select_related("session"):
+    for participant in Participant.objects.filter(user=user).order_by(
+        "session_id"
+    ):  # as whoever deletes another does
         with transaction.atomic():
             session = ChatSession.objects.locked(participant.session_id)
             if session is None:

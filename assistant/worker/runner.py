@@ -24,7 +24,7 @@ from django.db import InterfaceError, OperationalError
 
 from assistant import conf, llm
 from assistant.database import Database
-from assistant.delivery import mailbox, valkey
+from assistant.delivery import mailbox, queue, valkey
 from assistant.delivery.outbox import Outbox
 from assistant.mcp import connections
 from assistant.models.message import Claim
@@ -188,12 +188,14 @@ class Runner:
             await self._succession.look()
 
     async def _listen(self) -> None:
-        event = await mailbox.taken(self._client, self.worker.mailbox)
-        if event is None:
+        try:
+            event = await mailbox.taken(self._client, self.worker.mailbox)
+        except valkey.Unavailable:  # said by whoever sends; the bell waits as long
+            await asyncio.sleep(queue.POLL_SECONDS)
             return
-        if event["type"] == "turn.stop":
+        if event is not None and event["type"] == "turn.stop":
             self.turns.stop_lost(event["message_id"], event["attempt"])
-        elif event["type"] == "errand":
+        elif event is not None and event["type"] == "errand":
             self._errands.start(event)
 
 

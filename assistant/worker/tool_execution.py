@@ -18,6 +18,7 @@ from django.db import connections
 
 from assistant import conf
 from assistant.database import Database
+from assistant.lifecycle.call_endings import CHANGED
 from assistant.lifecycle.rounds import CallResult, NewCall
 from assistant.llm.pieces import ToolCall as AskedCall
 from assistant.models.message import Claim
@@ -34,7 +35,6 @@ from assistant.worker.tool_forms import Asking, Clock
 
 logger = logging.getLogger(__name__)
 
-CHANGED = "(The people in this session changed the arguments before they allowed the call. It was run with: {})\n\n"
 MOST_CALLS = 32  # in one round
 SIDE_BY_SIDE = 16
 MOST_THREADS = 64  # of sync tools in one process, with those that nobody waits for any more

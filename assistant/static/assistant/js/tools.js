@@ -106,13 +106,17 @@ function until({ expires_at: at }) {
 /** @param {HTMLElement} element a call's */
 const changed = (element) => /** @type {HTMLTextAreaElement} */ (part(element, "tool-changed"));
 
+/** What JavaScript would write otherwise than it has read it: a long number, a fraction, an exponent. */
+const NOT_EXACT = /\d{16}|[.eE]/;
+
 /**
- * Arguments as one edits them.
+ * Arguments as one edits them: in lines, where that changes no number.
  * @param {string} written
  */
-function editable(written) {
+export function editable(written) {
+  const isExact = !NOT_EXACT.test(written.replace(/"(?:[^"\\]|\\.)*"/g, ""));
   try {
-    return JSON.stringify(JSON.parse(written || "{}"), null, 2);
+    return isExact ? JSON.stringify(JSON.parse(written || "{}"), null, 2) : written;
   } catch {
     return written;
   }
