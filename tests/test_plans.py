@@ -3,10 +3,13 @@
 import re
 
 import pytest
+from django.db import connection, transaction
 
+from assistant.lifecycle import approving
 from assistant.models import Message
 from assistant.models.message import MessageRole, Status
 from assistant.presentation import sidebar, snapshot
+from assistant.worker.lease import Lease
 from tests.plans import plans, rooms
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,3 +44,20 @@ def test_a_list_of_sessions_reads_those_of_its_person_alone(alice, bob, before):
     [plan] = found
     uses = [line for line in plan.splitlines() if re.search(r"(SCAN|SEARCH|Scan.* on) assistant_chatsession", line)]
     assert uses and all("assistant_chatsession_" in line for line in uses), "by their ids"
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's way to store")
+def test_a_heartbeat_writes_no_index(worker):
+    """Each two seconds, for each worker: beside the old row, and not once more in every index."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        for load in range(5):
+            assert Lease(worker, None, None, None).renew(load)
+        cursor.execute("SELECT pg_stat_get_xact_tuples_hot_updated('assistant_workerprocess'::regclass)")
+        assert cursor.fetchone() == (5,)
+
+
+def test_what_waits_for_people_too_long_is_found_by_its_index(session, alice, settings):
+    settings.ASSISTANT_APPROVAL_TIMEOUT = 60
+    with plans() as found:
+        approving.expire()
+    assert "tool_call_asked" in found[0], found

@@ -55,7 +55,7 @@ def expire() -> int:
     if not conf.settings.approval_timeout:
         return 0
     patience = timedelta(seconds=conf.settings.approval_timeout)
-    late = ToolCall.objects.asked().filter(created_at__lt=Now() - patience).select_related("message")
+    late = ToolCall.objects.asked().filter(created_at__lt=Now() - patience)
     return sum(_expire(call) for call in late.order_by("created_at")[:BATCH])
 
 

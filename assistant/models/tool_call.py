@@ -99,6 +99,10 @@ class ToolCall(models.Model):
             # Also the index by which an answer's calls are read. A round that is stored twice is one round.
             models.UniqueConstraint(fields=["message", "round", "place"], name="tool_call_place"),
         ]
+        indexes = [
+            # What waits for people, and since when. (Not of these alone: SQLite takes no such index for a bound value.)
+            models.Index(fields=["approval", "created_at"], name="tool_call_asked"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.status})"
