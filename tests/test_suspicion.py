@@ -36,6 +36,7 @@ def call(answer):
 def die(held, *, calling=()):
     """A worker held these and no others, and is found dead."""
     worker = a_worker()
+    queue.deliver_as_others([now(answer).job for answer in held])  # or suspects could not be claimed beside others
     for answer in held:
         assert claiming.claim(answer.pk, worker)
     for answer in calling:
@@ -128,6 +129,29 @@ def test_the_bell_gives_no_suspect_to_a_process_that_holds_others(answers, worke
     assert now(suspect).is_alive(), "its job waits where no pusher takes it"
     OrmQ.objects.update(lock=Now())
     assert queue.DoorbellBroker()._take() is None
+
+
+def test_a_job_of_before_brings_no_suspect_to_a_process_that_holds_others(answers, worker):
+    suspect, other = answers(2)
+    for _ in range(2):
+        die([suspect, other], calling=[suspect])
+    claimed(other, worker)
+    assert claiming.claim(suspect.pk, worker) is None and now(suspect).is_alive()
+    assert claiming.claim_suspects([suspect.pk], a_worker("free"))
+
+
+def test_a_suspect_that_an_earlier_version_handed_over_is_claimed_by_its_job(answers, worker):
+    [suspect] = answers(1)
+    Message.objects.filter(pk=suspect.pk).update(company=1)
+    assert claiming.claim(suspect.pk, worker)
+
+
+def test_however_many_suspects_wait_they_hide_nothing_nor_are_they_hidden(answers):
+    many, fresh = answers(2 * claiming.BATCH + 1), answers(claiming.BATCH + 1)
+    Message.objects.filter(pk__in=[answer.pk for answer in many]).update(company=5)
+    waiting, suspected = claiming.waiting_and_suspects()
+    assert waiting == [answer.pk for answer in fresh][: claiming.BATCH]
+    assert suspected == [answer.pk for answer in many][: claiming.BATCH]
 
 
 def test_a_process_that_tries_suspects_takes_nothing_else(answers, worker):

@@ -118,6 +118,11 @@ def enqueue(message_id: UUID, *, is_suspect: bool = False) -> int:
     return broker.job
 
 
+def is_kept_for_a_free_process(job: int | None) -> bool:
+    """Whether it is a suspect's. One that an earlier version handed over has a job like all others."""
+    return job is not None and OrmQ.objects.filter(pk=job, key=SUSPECTS).exists()
+
+
 def long_unclaimed_suspects(patience: timedelta) -> list[int]:
     """The jobs for which no worker has become free for so long."""
     return list(OrmQ.objects.filter(key=SUSPECTS, lock__lt=Now() - patience).values_list("pk", flat=True))

@@ -7,10 +7,9 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
 from django_q.models import OrmQ
 
-from assistant.delivery import clock
+from assistant.delivery import clock, queue
 from assistant.lifecycle import call_endings, sources_and_pictures, suspicion, text_columns
 from assistant.models.message import Claim, Message, Status, next_version
 from assistant.models.worker import WorkerProcess
@@ -37,14 +36,23 @@ def _ids(ids: Sequence[Any]) -> dict[str, Any]:
     return {f"id{index}": ids[min(index, len(ids) - 1)] for index in range(size)}
 
 
-# Suspects first, the most suspected before the others: they are few, and else what waits would hide them.
 _OLDEST = Values(
     Message,
     lambda p: (
         Message.objects.answers()
-        .filter(status=Status.PENDING, job__isnull=False)
-        .order_by(F("company").asc(nulls_last=True), "job")
-        .values("pk", "company")[: 2 * BATCH]
+        .filter(status=Status.PENDING, job__isnull=False, company=None)
+        .order_by("job")
+        .values("pk")[:BATCH]
+    ),
+)
+# Asked for by themselves: however many there are, neither they nor the others hide what else waits.
+_MOST_SUSPECTED = Values(
+    Message,
+    lambda p: (
+        Message.objects.answers()
+        .filter(status=Status.PENDING, job__isnull=False, company__isnull=False)
+        .order_by("company", "job")
+        .values("pk")[:BATCH]
     ),
 )
 _WAITING = Select(
@@ -88,14 +96,12 @@ _DELIVERED = _sized(lambda size: Delete(OrmQ, lambda p: OrmQ.objects.filter(pk__
 
 def waiting() -> list[UUID]:
     """The answers that have waited longest for a worker, up to BATCH of them, in the order of their jobs."""
-    return waiting_and_suspects()[0]
+    return [row["pk"] for row in _OLDEST.all()]
 
 
 def waiting_and_suspects() -> tuple[list[UUID], list[UUID]]:
     """Also those that may have killed a worker, which are `waiting` for a process that holds nothing else."""
-    rows = _OLDEST.all()
-    fresh = [row["pk"] for row in rows if row["company"] is None]
-    return fresh[:BATCH], [row["pk"] for row in rows if row["company"] is not None][:BATCH]
+    return waiting(), [row["pk"] for row in _MOST_SUSPECTED.all()]
 
 
 def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
@@ -103,11 +109,14 @@ def claim(message_id: UUID, worker: WorkerProcess) -> Claim | None:
 
     Its job leaves the queue in the same transaction: to claim it is to acknowledge it. It goes on after the last round of
     tool calls that is stored: text and calls up to there stay. What an earlier attempt wrote after that is put aside, for
-    this one writes it anew.
+    this one writes it anew. A suspect is refused whose job waits for a process that holds nothing: who claims it here comes
+    with a job of before, and may hold others.
     """
     with transaction.atomic():
         message = _WAITING.one(id=message_id)
-        return _claimed([message], worker)[0] if message else None
+        if message is None or (message.company is not None and queue.is_kept_for_a_free_process(message.job)):
+            return None
+        return _claimed([message], worker)[0]
 
 
 def claim_any(message_ids: Sequence[UUID], worker: WorkerProcess) -> list[Claim]:
