@@ -14,13 +14,14 @@ from django_q.models import OrmQ
 
 from assistant.database import Database
 from assistant.delivery import queue, valkey
-from assistant.lifecycle import claiming
-from assistant.models.message import Claim
+from assistant.lifecycle import claiming, suspicion
+from assistant.models.message import Claim, Message
+from assistant.worker import intake
 from assistant.worker.draining import Draining
 from assistant.worker.held_turns import HeldTurns
 from assistant.worker.intake import Intake
 from assistant.worker.runner import Runner
-from tests.acting import a_room, answer_of, ask, now
+from tests.acting import a_room, a_worker, answer_of, ask, now
 from tests.threads import LONG_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -66,6 +67,12 @@ def asked(alice: Any) -> Callable[[int], list[Any]]:
     return lambda count: [answer_of(ask(a_room(alice), alice)) for _ in range(count)]
 
 
+def suspected(answer: Any) -> None:
+    """It may have killed its worker, and its job waits for a process that holds nothing."""
+    Message.objects.filter(pk=answer.pk).update(company=1, attempt=1)
+    OrmQ.objects.filter(pk=now(answer).job).update(key=queue.SUSPECTS)
+
+
 async def in_a_thread(work: Callable[..., Any], *args: Any) -> Any:
     database = Database("asking")
     try:
@@ -87,8 +94,9 @@ def test_what_waits_when_a_worker_starts_is_claimed_at_once_and_its_jobs_are_gon
 
 def test_a_ring_brings_its_answer_without_a_look_at_what_waits(at_desk, asked, monkeypatch):
     looked = []
-    real = claiming.waiting
-    monkeypatch.setattr(claiming, "waiting", lambda: looked.append(True) or real())
+    real = claiming.waiting_and_suspects
+    monkeypatch.setattr(claiming, "waiting_and_suspects", lambda: looked.append(True) or real())
+    monkeypatch.setattr(intake, "LOOK_SECONDS", LONG_SECONDS)
 
     async def scenario(desk: Desk) -> None:
         await desk.intake.fetch()
@@ -102,6 +110,66 @@ def test_a_ring_brings_its_answer_without_a_look_at_what_waits(at_desk, asked, m
     monkeypatch.setattr(queue, "POLL_SECONDS", LONG_SECONDS / 20)
     at_desk(scenario)
     assert len(looked) <= 2
+
+
+def test_however_much_the_bell_rings_suspects_are_looked_for(at_desk, asked, monkeypatch):
+    monkeypatch.setattr(intake, "LOOK_SECONDS", 0.0)
+
+    async def scenario(desk: Desk) -> None:
+        await desk.intake.fetch()
+        suspect = (await in_a_thread(asked, 3))[0]
+        await in_a_thread(suspected, suspect)
+        await desk.intake.fetch()
+        assert desk.answers() == [suspect.pk] and desk.turns.room == 0
+        assert await desk.intake._client.llen(queue.BELL) == 3
+
+    at_desk(scenario)
+
+
+def test_a_busy_process_takes_nothing_fresh_until_it_has_tried_suspects_that_waited_long(at_desk, asked, monkeypatch):
+    monkeypatch.setattr(intake, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(suspicion, "is_to_empty_itself", lambda worker: True)
+
+    async def scenario(desk: Desk) -> None:
+        [held] = await in_a_thread(asked, 1)
+        await desk.intake.fetch()
+        suspect, fresh = await in_a_thread(asked, 2)
+        await in_a_thread(suspected, suspect)
+        await desk.intake.fetch()
+        admitting = asyncio.create_task(desk.intake.admit(fresh.pk))
+        await desk.intake.fetch()
+        assert desk.answers() == [held.pk] and (desk.turns.room, desk.turns.load) == (0, 100)
+        desk.turns.remove(desk.begun[0])
+        while len(desk.begun) < 2:
+            await desk.intake.fetch()
+        assert desk.answers() == [held.pk, suspect.pk] and not admitting.done()
+        desk.turns.remove(desk.begun[1])
+        assert await admitting and desk.answers() == [held.pk, suspect.pk, fresh.pk]
+
+    at_desk(scenario)
+
+
+def test_a_process_that_was_emptying_itself_goes_on_once_others_try_the_suspects(at_desk, asked, monkeypatch):
+    monkeypatch.setattr(intake, "LOOK_SECONDS", 0.0)
+    is_its_turn = [True]
+    monkeypatch.setattr(suspicion, "is_to_empty_itself", lambda worker: is_its_turn[0])
+
+    async def scenario(desk: Desk) -> None:
+        [held] = await in_a_thread(asked, 1)
+        await desk.intake.fetch()
+        suspect, fresh = await in_a_thread(asked, 2)
+        await in_a_thread(suspected, suspect)
+        await desk.intake.fetch()
+        admitting = asyncio.create_task(desk.intake.admit(fresh.pk))
+        await asyncio.sleep(0.05)
+        assert not admitting.done()
+        assert await in_a_thread(claiming.claim, fresh.pk, await in_a_thread(a_worker))
+        is_its_turn[0] = False
+        await desk.intake.fetch()
+        assert not await admitting, "it was another's, and nobody has to wait for room any more"
+        assert desk.answers() == [held.pk] and desk.turns.room == 99
+
+    at_desk(scenario)
 
 
 def test_a_ring_that_was_lost_costs_one_look(at_desk, asked, monkeypatch):

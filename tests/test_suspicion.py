@@ -68,6 +68,20 @@ def test_what_dies_alone_so_often_is_given_up(answers):
     assert (now(culprit).status, now(culprit).error_code) == ("error", "abandoned")
 
 
+def test_very_many_deaths_end_an_answer_in_whatever_company(answers):
+    """Where no process ever becomes free it is released again and again, and would kill for ever."""
+    [culprit] = answers(1)
+    for deaths in range(1, suspicion.TOO_MANY * (max_recoveries() + 1)):
+        OrmQ.objects.filter(key=queue.SUSPECTS).update(lock=Now() - suspicion.LAST_RESORT - timedelta(seconds=1))
+        suspicion.release()
+        [innocent] = answers(1)
+        die([culprit, innocent], calling=[culprit])
+        assert (now(culprit).status, now(culprit).recoveries) == ("pending", deaths)
+    die([culprit, innocent], calling=[culprit])
+    assert (now(culprit).status, now(culprit).error_code) == ("error", "abandoned")
+    assert now(innocent).status == "pending"
+
+
 def test_after_one_death_all_go_on_at_once(answers):
     held = answers(4)
     die(held, calling=held[:1])
@@ -194,13 +208,31 @@ def test_a_suspect_that_comes_to_a_fresh_job_is_one_no_more(answers, worker):
     assert answering.let_go(claim, Written("", 0), goes_on=True) and not suspects([answer])
 
 
-def test_where_no_process_becomes_free_a_suspect_runs_beside_others_at_last(answers):
+def test_of_the_processes_the_first_empties_itself_for_suspects_that_have_waited_long(answers, worker):
+    [suspect] = answers(1)
+    for _ in range(2):
+        die([suspect], calling=[suspect])
+    other = a_worker("other")
+
+    def who():
+        return [one for one in (worker, other) if suspicion.is_to_empty_itself(one)]
+
+    assert who() == [], "one may become free by itself"
+    OrmQ.objects.update(lock=Now() - suspicion.PATIENCE - timedelta(seconds=1))
+    assert who() == [worker]
+    kill(worker)
+    assert who() == [other]
+    Message.objects.filter(pk=answers(1)[0].pk).update(status=Status.PROCESSING, worker=worker, company=1, job=None)
+    assert who() == [], "some are being tried"
+
+
+def test_where_no_process_becomes_free_at_all_a_suspect_runs_beside_others_at_last(answers):
     [answer] = answers(1)
     for _ in range(2):
         die([answer], calling=[answer])
     suspicion.release()
     assert suspects([answer])
-    OrmQ.objects.update(lock=Now() - suspicion.PATIENCE - timedelta(seconds=1))
+    OrmQ.objects.update(lock=Now() - suspicion.LAST_RESORT - timedelta(seconds=1))
     suspicion.release()
     assert not suspects([answer]) and claiming.waiting() == [answer.pk]
     assert queue.DoorbellBroker()._take()

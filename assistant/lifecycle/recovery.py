@@ -23,7 +23,7 @@ from assistant.lifecycle.endings import Failure
 from assistant.lifecycle.queueing import after_ending, end_pause, promote_next
 from assistant.lifecycle.session_changes import session_changed
 from assistant.lifecycle.suspicion import Suspicion
-from assistant.models.message import Message, MessageRole, Status, max_recoveries
+from assistant.models.message import Message, MessageRole, Status
 from assistant.models.session import ChatSession
 from assistant.models.tool_call import ToolCall
 from assistant.models.worker import WorkerProcess
@@ -81,7 +81,7 @@ def _suspicion(message: Message) -> Suspicion | None:
 
 
 def _is_bearable(message: Message, died: Suspicion | None) -> bool:
-    return (died or message).lone_deaths <= max_recoveries()
+    return suspicion.is_bearable((died or message).lone_deaths, message.recoveries + (died is not None))
 
 
 def _bring_on(message: Message, died: Suspicion | None, *, may_retry: bool = True) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -15,6 +16,7 @@ class HeldTurns:
         self.concurrency = concurrency
         self._turns: dict[Claim, Turn] = {}
         self._reserved = 0  # for claims that are on their way
+        self._is_emptying = False
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
@@ -32,13 +34,17 @@ class HeldTurns:
         return any(claim.is_suspect for claim in self._turns)
 
     @property
+    def _takes_no_more(self) -> bool:
+        return self._is_emptying or self.tries_suspects
+
+    @property
     def load(self) -> int:
         """As whoever gives out work should see it."""
-        return self.concurrency if self.tries_suspects else len(self._turns)
+        return self.concurrency if self._takes_no_more else len(self._turns)
 
     @property
     def room(self) -> int:
-        if self.tries_suspects:
+        if self._takes_no_more:
             return 0
         return max(0, self.concurrency - len(self._turns) - self._reserved)
 
@@ -47,14 +53,24 @@ class HeldTurns:
         """There is no turn, and no claim is on its way."""
         return not self._turns and not self._reserved
 
-    async def wait_for_room(self) -> None:
-        """Returns when there may be some, or when it is woken."""
+    async def wait_for_room(self, seconds: float | None = None) -> None:
+        """Returns when there may be some, when it is woken, or after so long."""
         if not self.room:
             self._changed.clear()
-            await self._changed.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), seconds)
 
     def wake(self) -> None:
         self._changed.set()
+
+    def begin_emptying(self) -> None:
+        """From now on there is no room, but all of it once nothing is left here (`reserve_all`)."""
+        self._is_emptying = True
+
+    def end_emptying(self) -> None:
+        if self._is_emptying:
+            self._is_emptying = False
+            self.wake()
 
     def reserve(self, most: int) -> int:
         """Keeps room for up to `most` claims; returns for how many. Whoever does it releases it."""
@@ -64,7 +80,10 @@ class HeldTurns:
 
     def reserve_all(self) -> int:
         """Keeps all the room, if nothing is here and nothing on its way; 0 otherwise. Whoever does it releases it."""
-        return self.reserve(self.concurrency) if self.is_empty else 0
+        if not self.is_empty:
+            return 0
+        self._reserved = self.concurrency
+        return self.concurrency
 
     def release(self, count: int) -> None:
         self._reserved -= count

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -14,12 +15,14 @@ import redis.asyncio
 
 from assistant.database import Database
 from assistant.delivery import queue
-from assistant.lifecycle import claiming
+from assistant.lifecycle import claiming, suspicion
 from assistant.models.message import Claim
 from assistant.models.worker import WorkerProcess
 from assistant.worker.held_turns import HeldTurns
 
 logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 3.0  # so often a process looks at what waits, however much the bell rings: it rings for no suspect
 
 
 class Intake:
@@ -37,6 +40,7 @@ class Intake:
         self._worker, self._turns, self._database, self._client = worker, turns, database, client
         self._begin = begin
         self._is_behind = True  # more may wait than the bell rings for, as when this process starts
+        self._looked_at = float("-inf")
 
     def close(self) -> None:
         """From now on nothing is claimed."""
@@ -45,23 +49,47 @@ class Intake:
 
     async def fetch(self) -> None:
         """Waits for room, then for the bell, and claims what it rings for; if it does not ring, whatever waits."""
-        await self._turns.wait_for_room()
-        found = rung = [] if self._is_behind else await self._rung()
+        await self._turns.wait_for_room(LOOK_SECONDS)
+        found = rung = [] if self._is_to_look else await self._rung()
         if not found:
-            found, suspects = await self._database.call_once(claiming.waiting_and_suspects)
-            self._is_behind = len(found) == claiming.BATCH
+            found, suspects = await self._look()
             if suspects and await self._try(suspects):
                 return
+            await self._make_way(suspects)
         room = self._reserve(len(found))
         if room < len(found):
             self._is_behind = True
         if room and not await self._claim(room, claiming.claim_any, found[:room]) and rung:
             self._is_behind = True  # it may have rung for a suspect
 
+    @property
+    def _is_to_look(self) -> bool:
+        """Also without room: suspects may have waited so long that this process is to take nothing fresh."""
+        return self._is_behind or not self._turns.room or time.monotonic() - self._looked_at > LOOK_SECONDS
+
+    async def _look(self) -> tuple[Sequence[UUID], Sequence[UUID]]:
+        self._looked_at = time.monotonic()
+        found, suspects = await self._database.call_once(claiming.waiting_and_suspects)
+        self._is_behind = len(found) == claiming.BATCH
+        return found, suspects
+
     async def _try(self, suspects: Sequence[UUID]) -> bool:
         """Claims some of the answers of which one may have killed a worker, if this process holds nothing else."""
         room = 0 if self.is_closed else self._turns.reserve_all()  # or `admit` would bring others along
-        return bool(room) and await self._claim(room, claiming.claim_suspects, suspects[:room])
+        if not room:
+            return False
+        self._turns.end_emptying()
+        has_begun = await self._claim(room, claiming.claim_suspects, suspects[:room])
+        self._is_behind = self._is_behind or has_begun  # others may wait to be tried after these
+        return has_begun
+
+    async def _make_way(self, suspects: Sequence[UUID]) -> None:
+        """Takes nothing fresh until nothing is left here, if suspects have waited long and it is this process's turn."""
+        may_be_due = bool(suspects) and not self._turns.is_empty
+        if may_be_due and await self._database.call_once(suspicion.is_to_empty_itself, self._worker):
+            self._turns.begin_emptying()
+        else:
+            self._turns.end_emptying()
 
     async def admit(self, message_id: UUID) -> bool:
         """Claims this one answer once there is room. False: there was nothing to do, or this process is stopping."""
