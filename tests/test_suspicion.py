@@ -4,7 +4,9 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 from django_q.models import OrmQ
 
 from assistant.database import Database
@@ -244,6 +246,31 @@ def test_what_a_worker_held_is_noted_once_and_forgotten_if_it_lives(answers):
     noted = WorkerProcess.objects.get(pk=worker.pk)
     assert (noted.died_holding, noted.died_calling) == (3, 2)
     assert all(now(answer).recoveries == 1 for answer in held)
+
+
+def test_what_a_worker_held_is_counted_for_the_first_of_its_answers_alone(answers):
+    held, worker = answers(3), a_worker()
+    for answer in held:
+        claimed(answer, worker)
+    kill(worker)
+    counted = []
+    for answer in held:
+        with CaptureQueriesContext(connection) as asked:
+            recovery.recover(now(answer))
+        counted.append(sum("COUNT(" in query["sql"] for query in asked.captured_queries))
+    assert counted == [2, 0, 0]
+
+
+def test_a_release_that_fails_ends_no_sweep(alice, monkeypatch, caplog):
+    def broken():
+        raise ValueError("a bug")
+
+    room = a_room(alice)
+    first, second = ask(room, alice), ask(room, alice)
+    Message.objects.filter(pk=answer_of(first).pk).update(status=Status.ERROR, job=None)
+    monkeypatch.setattr(suspicion, "release", broken)
+    recovery.sweep()
+    assert now(second.message).status == Status.SUCCESS and "a bug" in caplog.text
 
 
 def test_to_look_what_is_stuck_changes_nothing(answers, worker):

@@ -214,7 +214,10 @@ def sweep() -> dict[str, int]:
     for message in _next_batch():
         if outcome := recover_or_log(message):
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
-    suspicion.release()
+    try:
+        suspicion.release()
+    except Exception:
+        logger.exception("Suspects could not be released; the sweep goes on.")
     for session_id in resting_sessions():
         try:
             wake_queue(session_id)

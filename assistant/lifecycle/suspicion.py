@@ -37,8 +37,9 @@ class Suspicion:
 
 def note_death(worker_id: UUID) -> None:
     """Notes what a worker held when it died. Whoever recovers the first of its answers does it: then they are all there."""
-    counts = dict(zip(("died_holding", "died_calling"), _held_by(worker_id), strict=True))
-    WorkerProcess.objects.filter(pk=worker_id, died_holding=None).update(**counts)
+    not_noted = WorkerProcess.objects.filter(pk=worker_id, died_holding=None)
+    if not_noted.exists():
+        not_noted.update(**dict(zip(("died_holding", "died_calling"), _held_by(worker_id), strict=True)))
 
 
 def after_death(message: Message) -> Suspicion:
