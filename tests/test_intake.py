@@ -126,6 +126,34 @@ def test_however_much_the_bell_rings_suspects_are_looked_for(at_desk, asked, mon
     at_desk(scenario)
 
 
+def test_while_suspects_are_fetched_nothing_else_is_admitted(at_desk, asked, monkeypatch):
+    suspect, other = asked(2)
+    suspected(suspect)
+    has_begun, go_on = threading.Event(), threading.Event()
+    real = claiming.claim_suspects
+
+    def slow(*args: Any) -> list[Claim]:
+        has_begun.set()
+        assert go_on.wait(LONG_SECONDS)
+        return real(*args)
+
+    monkeypatch.setattr(claiming, "claim_suspects", slow)
+
+    async def scenario(desk: Desk) -> None:
+        fetching = asyncio.create_task(desk.intake.fetch())
+        await asyncio.to_thread(has_begun.wait, LONG_SECONDS)
+        admitting = asyncio.create_task(desk.intake.admit(other.pk))
+        await asyncio.sleep(0.05)
+        go_on.set()
+        await fetching
+        await asyncio.wait({admitting}, timeout=0.2)
+        assert desk.answers() == [suspect.pk] and not admitting.done()
+        desk.turns.remove(desk.begun[0])
+        assert await admitting and desk.answers() == [suspect.pk, other.pk]
+
+    at_desk(scenario)
+
+
 def test_a_busy_process_takes_nothing_fresh_until_it_has_tried_suspects_that_waited_long(at_desk, asked, monkeypatch):
     monkeypatch.setattr(intake, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(suspicion, "is_to_empty_itself", lambda worker: True)
