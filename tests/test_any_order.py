@@ -19,7 +19,7 @@ pytestmark = [
 ]  # five minutes of it to shorten a failure
 
 SHORT = settings(
-    max_examples=15,
+    max_examples=10,
     stateful_step_count=30,
     derandomize=True,
     database=None,

@@ -232,6 +232,7 @@ def test_without_django_q_it_does_not_start_and_says_so(embedded, tmp_path):
     assert done.returncode != 0 and "needs django_q in INSTALLED_APPS" in done.stderr
 
 
+@pytest.mark.long
 def test_a_question_is_answered_in_the_other_project(embedded):
     embedded.shell("from django.contrib.auth import get_user_model as g; g().objects.create_user('alice')")
     headers = {"Authorization": f"Bearer {embedded.manage('create_token', 'alice').split()[-1]}"}

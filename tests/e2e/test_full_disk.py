@@ -41,6 +41,7 @@ def full_disk(product: Product) -> Iterator[None]:
         file.commit()
 
 
+@pytest.mark.long
 def test_a_full_disk_costs_time_and_nothing_else(provider: ProviderProcess, product: Product) -> None:
     model = tagged("big=64K-pieces=400-hold=10")
     (alice,) = product.people("alice")

@@ -126,6 +126,7 @@ def test_two_tabs_share_the_draft_of_a_session(alice: Window, api: Person) -> No
     assert questions(api, session) == ["half a thought"]
 
 
+@pytest.mark.long
 def test_a_frozen_line_is_noticed_when_one_comes_back_and_the_text_goes_on(
     alice: Window, api: Person, product: Product, provider: ProviderProcess
 ) -> None:

@@ -247,6 +247,7 @@ def test_who_reads_along_further_up_is_told_of_what_is_said_below(
         assert reader.complaints == []
 
 
+@pytest.mark.long
 def test_two_web_servers_agree_on_who_is_here_and_one_that_is_killed_takes_its_viewers_along(
     product: Product, alice: Person, bob: Person
 ) -> None:

@@ -171,6 +171,7 @@ def test_the_whole_worker_command_killed(provider: ProviderProcess, product: Pro
     assert ended["attempt"] == 2
 
 
+@pytest.mark.long
 def test_a_worker_killed_while_there_is_no_supervisor(
     provider: ProviderProcess, product: Product, alice: Person
 ) -> None:
@@ -203,6 +204,7 @@ def test_a_worker_killed_while_there_is_no_supervisor(
     product.wait_for(lambda: not any(map(is_up, [*family, *starts()])), 60)  # the next supervisor's are there
 
 
+@pytest.mark.long
 def test_workers_whose_supervisor_and_serve_are_gone_end_by_themselves(
     provider: ProviderProcess, product: Product, alice: Person
 ) -> None:
@@ -250,6 +252,7 @@ def test_the_web_server_killed_in_mid_answer(provider: ProviderProcess, product:
         assert viewer.view.messages[answer]["attempt"] == 1
 
 
+@pytest.mark.long
 def test_a_deploy_hands_over_what_is_not_finished_in_time(
     provider: ProviderProcess, product: Product, alice: Person
 ) -> None:

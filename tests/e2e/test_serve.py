@@ -78,6 +78,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path, name: str, value: str) -> None
     assert_one_sentence(*serve(tmp_path, **{name: value}), name)
 
 
+@pytest.mark.long
 def test_a_database_or_redis_that_is_not_there(tmp_path: Path) -> None:
     port = free_port()
     assert_one_sentence(*serve(tmp_path, DATABASE_URL=f"postgres://u:p4ss@127.0.0.1:{port}/x"), "database")
@@ -158,6 +159,7 @@ def test_a_child_that_dies_is_started_again_and_named(product: Product, word: st
     print(f"{name}: ready again after {time.monotonic() - since:.1f} s")
 
 
+@pytest.mark.long
 def test_killed_itself_it_leaves_nothing_and_the_key_stays(product: Product) -> None:
     key = (product.data_dir / "secret_key").read_text()
     family = product.processes()

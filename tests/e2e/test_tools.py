@@ -125,6 +125,7 @@ def test_killed_while_the_model_asks_for_tools(
     check_requests(provider, model)
 
 
+@pytest.mark.long
 def test_an_answer_that_waits_for_an_approval_survives_everything(
     provider: ProviderProcess, product: Product, alice: Person, counts: Counts
 ) -> None:

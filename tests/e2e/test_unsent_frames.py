@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.provider import ProviderProcess, expected_text
 
 from .people import tagged
 from .running import running
 
 
+@pytest.mark.long
 def test_its_viewers_see_the_end_soon_and_do_nothing_for_it(provider: ProviderProcess, tmp_path: Path) -> None:
     dies = tmp_path / "dies"
     model = tagged("words-n30-hold=15")
