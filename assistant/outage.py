@@ -17,6 +17,9 @@ from assistant import conf
 
 logger = logging.getLogger(__name__)
 
+WAIT_SECONDS = 5.0  # for a connection
+TRY_SECONDS = 0.2
+
 _last = float("-inf")
 _renewing = threading.Lock()
 
@@ -37,12 +40,24 @@ def note_clock_set() -> None:
 
 
 def _renew(pool: Any) -> None:
+    """Renews them, and waits for the end of the outage: nobody else might notice it, for now no request fails any more."""
+    global _last
     try:
-        pool.check()
-    except Exception as error:  # whoever needs one next finds out
-        logger.warning("The pool's connections could not be renewed: %s", error)
+        while not pool.closed and not _is_whole(pool):
+            time.sleep(TRY_SECONDS)
+        _last = time.monotonic()
     finally:
         _renewing.release()
+
+
+def _is_whole(pool: Any) -> bool:
+    try:
+        pool.check()
+        with pool.connection(timeout=WAIT_SECONDS):
+            return True
+    except Exception as error:
+        logger.debug("The pool has no connection yet: %s", error)
+        return False
 
 
 def was_recent() -> bool:
