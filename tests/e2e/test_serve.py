@@ -178,8 +178,9 @@ def test_killed_itself_it_leaves_nothing_and_the_key_stays(product: Product) -> 
 def test_a_signal_stops_all_of_it(product: Product, sign: signal.Signals) -> None:
     if not product.is_started:
         product.start()
+    # A test before may have killed the workers: they are there again in a moment.
+    product.wait_for(lambda: len(product.processes()) > 5)
     family = product.processes()
-    assert len(family) > 5
     began, line = time.monotonic(), len(product.said)
     product.process.send_signal(sign)
     product.wait_for(lambda: not any(map(_is_up, family)), 60)
