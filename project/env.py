@@ -65,7 +65,9 @@ def database(url: str, folder: Path, *, pooled: bool) -> dict[str, Any]:
     options = config["OPTIONS"] = connections.postgres() | config.get("OPTIONS", {})
     if pooled:
         # Daphne has a thread for each request at once: a connection for each of them would be too many.
-        options["pool"] = {"min_size": 1, "max_size": 16, "timeout": 10}
+        # It tries again later and later, for so long; then whoever needs a connection tries at once. So it is back soon
+        # after an outage, however long that was.
+        options["pool"] = {"min_size": 1, "max_size": 16, "timeout": 10, "reconnect_timeout": 5}
     return config
 
 
