@@ -61,4 +61,5 @@ def _is_whole(pool: Any) -> bool:
 
 
 def was_recent() -> bool:
-    return time.monotonic() - _last < conf.settings.lease
+    """Also as long as a pool is being renewed: then nobody knows yet that it is over."""
+    return _renewing.locked() or time.monotonic() - _last < conf.settings.lease
