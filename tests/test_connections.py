@@ -69,7 +69,9 @@ def test_a_connection_to_postgres_has_limits_which_the_url_may_change(tmp_path: 
         "postgres://a:b@db.example/parley?tcp_user_timeout=3000&sslmode=require", tmp_path, pooled=True
     )["OPTIONS"]
     assert {"keepalives_idle", "keepalives_interval", "keepalives_count", "connect_timeout", "pool"} <= set(options)
-    assert options["pool"]["reconnect_timeout"] <= 5, "its pauses double: after a minute they would be half a minute long"
+    assert options["pool"]["reconnect_timeout"] <= 5, (
+        "its pauses double: after a minute they would be half a minute long"
+    )
     assert (int(options["tcp_user_timeout"]), options["sslmode"]) == (3000, "require")
     with pytest.raises(ImproperlyConfigured):
         env.database("mysql://a", tmp_path, pooled=True)
