@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 import redis
 
 from tests.network import Network
@@ -32,6 +33,16 @@ def find_program(name: str) -> str | None:
     return shutil.which(name) or next(
         iter(sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)), None
     )
+
+
+def require(*programs: str) -> None:
+    """Skips a test whose programs are missing here; in CI it fails."""
+    missing = [name for name in programs if find_program(name) is None]
+    if missing:
+        reason = f"{' and '.join(missing)}: not here; tests/install_servers.sh installs it where it can."
+        if os.environ.get("CI", "").lower() in ("1", "true"):
+            pytest.fail(reason)
+        pytest.skip(reason)
 
 
 class Server:

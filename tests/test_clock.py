@@ -226,10 +226,9 @@ def test_nobody_takes_an_answer_from_the_living_then(judge, just_set, session, a
     assert now(answer).status == "processing"
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="it is SQLite's own function that is ours")
 def test_a_table_of_a_project_may_have_an_index_by_strftime(transactional_db):
     """Of a function that is not said to be deterministic SQLite takes none, and then reads no table of that file."""
-    if connection.vendor != "sqlite":
-        pytest.skip("SQLite's own function")
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE visits (at text)")
         try:

@@ -73,6 +73,21 @@ def suspected(answer: Any) -> None:
     OrmQ.objects.filter(pk=now(answer).job).update(key=queue.SUSPECTS)
 
 
+def slowed(monkeypatch: pytest.MonkeyPatch, name: str) -> tuple[threading.Event, threading.Event]:
+    """A verb of `claiming` that begins, says so, and waits to be let go on."""
+    has_begun, go_on = threading.Event(), threading.Event()
+    real = getattr(claiming, name)
+
+    def slow(*args: Any) -> list[Claim]:
+        has_begun.set()
+        assert go_on.wait(LONG_SECONDS)
+        found: list[Claim] = real(*args)
+        return found
+
+    monkeypatch.setattr(claiming, name, slow)
+    return has_begun, go_on
+
+
 async def in_a_thread(work: Callable[..., Any], *args: Any) -> Any:
     database = Database("asking")
     try:
@@ -129,15 +144,7 @@ def test_however_much_the_bell_rings_suspects_are_looked_for(at_desk, asked, mon
 def test_while_suspects_are_fetched_nothing_else_is_admitted(at_desk, asked, monkeypatch):
     suspect, other = asked(2)
     suspected(suspect)
-    has_begun, go_on = threading.Event(), threading.Event()
-    real = claiming.claim_suspects
-
-    def slow(*args: Any) -> list[Claim]:
-        has_begun.set()
-        assert go_on.wait(LONG_SECONDS)
-        return real(*args)
-
-    monkeypatch.setattr(claiming, "claim_suspects", slow)
+    has_begun, go_on = slowed(monkeypatch, "claim_suspects")
 
     async def scenario(desk: Desk) -> None:
         fetching = asyncio.create_task(desk.intake.fetch())
@@ -259,15 +266,7 @@ def test_a_long_queue_is_worked_off_without_rings(at_desk, asked):
 def test_a_claim_on_its_way_is_waited_for_by_the_drain(at_desk, asked, monkeypatch, settings):
     settings.ASSISTANT_GRACE = 0
     asked(1)
-    has_begun, go_on = threading.Event(), threading.Event()
-    real = claiming.claim_any
-
-    def slow(*args: Any) -> list[Claim]:
-        has_begun.set()
-        assert go_on.wait(LONG_SECONDS)
-        return real(*args)
-
-    monkeypatch.setattr(claiming, "claim_any", slow)
+    has_begun, go_on = slowed(monkeypatch, "claim_any")
 
     async def scenario(desk: Desk) -> None:
         fetching = asyncio.create_task(desk.intake.fetch())

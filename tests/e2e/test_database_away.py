@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.provider import ProviderProcess, expected_text
-from tests.servers import PostgresServer, find_program
+from tests.servers import PostgresServer, require
 
 from .people import Person, tagged
 from .running import running
@@ -21,11 +20,7 @@ AWAY_SECONDS = 10.0
 
 @pytest.fixture
 def postgres() -> Iterator[PostgresServer]:
-    if find_program("initdb") is None:
-        reason = "There is no PostgreSQL here; tests/install_servers.sh installs it where it can."
-        if os.environ.get("CI", "").lower() in ("1", "true"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require("initdb")
     with PostgresServer() as server:
         yield server
 

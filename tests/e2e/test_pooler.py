@@ -5,21 +5,18 @@ from __future__ import annotations
 import pytest
 
 from tests.provider import ProviderProcess, expected_text
-from tests.servers import Pooler, PostgresServer, find_program
+from tests.servers import Pooler, PostgresServer, require
 
 from .people import tagged
 from .running import running
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(not find_program("pgbouncer"), reason="tests/install_servers.sh installs PgBouncer"),
-    pytest.mark.skipif(not find_program("initdb"), reason="tests/install_servers.sh installs PostgreSQL"),
-]
+pytestmark = pytest.mark.long
 
 QUESTIONS = 12
 
 
 def test_behind_a_pooler_every_question_is_answered(provider: ProviderProcess) -> None:
+    require("initdb", "pgbouncer")
     model = tagged("words-n40-rate=40")
     with (
         PostgresServer() as postgres,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.network import Network, is_possible
 from tests.provider import ProviderProcess, expected_text
-from tests.servers import PostgresServer, RedisServer, find_program
+from tests.servers import PostgresServer, RedisServer, require
 
 from .people import tagged
 from .running import running
@@ -18,7 +18,6 @@ from .running import running
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(not is_possible(), reason="the servers' network is a namespace, and this user may make none"),
-    pytest.mark.skipif(find_program("initdb") is None, reason="there is no PostgreSQL here"),
 ]
 
 # So long that what TCP sends again by itself would come next in 40 s: its pauses double.
@@ -34,6 +33,7 @@ def network() -> Iterator[Network]:
 
 
 def test_silence_is_found_out_told_and_survived(provider: ProviderProcess, network: Network) -> None:
+    require("initdb")
     model = tagged("words-n4000-rate=40")
     with (
         PostgresServer(network) as postgres,

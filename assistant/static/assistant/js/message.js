@@ -93,7 +93,6 @@ export function drawMessage(element, entry, context) {
     element.classList.toggle("is-sending", message.outbox?.status === "sending");
     if (isOpen(message)) element.setAttribute("aria-busy", "true");
     else element.removeAttribute("aria-busy");
-    element.classList.toggle("is-catching-up", text !== message);
     drawn.set(element, { message, mark, text, slots, people: context.people });
   } else {
     if (!isMarked) context.markNames?.(part(element, "body"));
